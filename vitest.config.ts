@@ -1,0 +1,20 @@
+import { defineConfig } from "vitest/config";
+
+/** Tests lie by what they need; see docs/architecture.md. */
+const project = (name: string, testTimeout = 30_000) => ({
+  test: { name, include: [`test/${name}/**/*.test.ts`], testTimeout, hookTimeout: 120_000 },
+});
+
+export default defineConfig({
+  test: {
+    maxWorkers: 2,
+    projects: [
+      project("unit"),
+      project("device", 60_000),
+      project("golden", 120_000),
+      project("serve", 60_000),
+      project("hostile", 300_000),
+      ...(process.env.FOVEA_PEERS ? [project("peers", 300_000)] : []),
+    ],
+  },
+});
