@@ -1,0 +1,97 @@
+/**
+ * A plan as a sequence of f64 words: the one message that the C++ devices read. Knows the definitions of the
+ * ops and nothing of what they compute; `kernels/commands.h` is the other side.
+ *
+ * An op is `[opcode, words in all, tensors…, numbers…, words…]`; a tensor is `[buffer, byte offset, dtype,
+ * layout, d0, d1, d2, d3]` with buffer 0 for the arena, −1 for an absent optional tensor, and 1 for the
+ * dimensions that it does not have.
+ */
+import { DeviceError } from "../base/errors.ts";
+import {
+  type DType,
+  definitionOf,
+  fieldOf,
+  isArena,
+  type Op,
+  type Plan,
+  placeOf,
+  type Tensor,
+} from "../ops/index.ts";
+
+/** The order is that of `enum DType` in `kernels/commands.h`. */
+const dtypes: readonly DType[] = [
+  "f32",
+  "f16",
+  "bf16",
+  "q8_0",
+  "q4_0",
+  "q4_1",
+  "q5_0",
+  "q5_1",
+  "q4_K",
+  "q5_K",
+  "q6_K",
+  "i32",
+];
+const dtypeCodes: Readonly<Record<string, number>> = Object.fromEntries(dtypes.map((name, i) => [name, i]));
+
+const TENSOR_WORDS = 8;
+
+/** Writes plans with the opcodes that the device's library gave; the memory is reused from plan to plan. */
+export class Encoder {
+  private readonly opcodes: ReadonlyMap<string, number>;
+  private words = new Float64Array(4096);
+  private length = 0;
+
+  constructor(opNames: readonly string[]) {
+    this.opcodes = new Map(opNames.map((name, i) => [name, i]));
+  }
+
+  /** The encoded ops; valid until the next call. */
+  encode(plan: Plan): Float64Array {
+    this.length = 0;
+    for (const op of plan.ops) this.op(plan, op);
+    return this.words.subarray(0, this.length);
+  }
+
+  private op(plan: Plan, op: Op): void {
+    const { reads, writes, numbers, words } = definitionOf(op);
+    const opcode = this.opcodes.get(op.kind);
+    if (opcode === undefined) throw new DeviceError("kernels", `the library does not know the op ${op.kind}`);
+    const start = this.length;
+    this.room(2 + TENSOR_WORDS * (reads.length + writes.length) + numbers.length + 8);
+    this.words[start] = opcode;
+    this.length += 2;
+    for (const field of reads)
+      this.tensor(plan, fieldOf(op, field.endsWith("?") ? field.slice(0, -1) : field) as Tensor | undefined);
+    for (const field of writes) this.tensor(plan, fieldOf(op, field) as Tensor);
+    for (const field of numbers) this.words[this.length++] = fieldOf(op, field) as number;
+    for (const field in words)
+      this.words[this.length++] = words[field]!.indexOf(fieldOf(op, field) as string);
+    this.words[start + 1] = this.length - start;
+  }
+
+  private tensor(plan: Plan, tensor: Tensor | undefined): void {
+    const { words } = this;
+    let at = this.length;
+    this.length += TENSOR_WORDS;
+    if (tensor === undefined) {
+      words.fill(0, at, this.length);
+      words[at] = -1;
+      return;
+    }
+    const { storage, shape } = tensor;
+    words[at++] = isArena(storage) ? 0 : storage.id;
+    words[at++] = placeOf(plan, tensor);
+    words[at++] = dtypeCodes[tensor.dtype]!;
+    words[at++] = tensor.layout === "panels" ? 1 : 0;
+    for (let i = 0; i < 4; i++) words[at++] = shape[i] ?? 1;
+  }
+
+  private room(words: number): void {
+    if (this.length + words <= this.words.length) return;
+    const grown = new Float64Array(2 * this.words.length);
+    grown.set(this.words);
+    this.words = grown;
+  }
+}

@@ -1,0 +1,52 @@
+/**
+ * The boundary between the upper house and the devices. Only this crosses it: buffers by number, and plans
+ * (ops as plain data with every tensor's place decided). It suits a GPU as it stands: nothing is read in the
+ * middle of a plan, and what can be created once is created once.
+ */
+import type { FormatName } from "../format/index.ts";
+import type { Plan } from "./plan.ts";
+import type { DeviceBuffer } from "./tensor.ts";
+
+/** What a device did with a plan. */
+export interface RunResult {
+  /** The bytes of each of the plan's outputs, in order; the caller owns them. */
+  readonly outputs: readonly Uint8Array[];
+  /** Nanoseconds of each op, when the plan asked for them. */
+  readonly nanoseconds?: Float64Array;
+}
+
+export interface Device {
+  readonly name: string;
+  /** For people: instruction set, threads, adapter. */
+  readonly description: string;
+
+  /** Persistent memory, zeroed. Refuses with a `DeviceError` when there is not enough. */
+  allocate(bytes: number): DeviceBuffer;
+
+  /**
+   * A read-only buffer over the host's bytes, in place where the device can (the bytes must then stay
+   * unchanged until the buffer is freed), copied otherwise.
+   */
+  adopt(bytes: Uint8Array): DeviceBuffer;
+
+  /** Takes effect once the plans that were submitted before have run. */
+  free(buffer: DeviceBuffer): void;
+
+  /** Copies bytes into a buffer, before any plan that is submitted later. */
+  write(buffer: DeviceBuffer, offset: number, bytes: Uint8Array): void;
+
+  /**
+   * Bytes that a weight takes in this device's panels, or undefined when the device uses that format as
+   * rows. `shape` is [m, k] or [e, m, k].
+   */
+  panelBytes(format: FormatName, shape: readonly number[]): number | undefined;
+
+  /** Runs a plan off the calling thread where it can. Plans run one after another, in order of submission. */
+  run(plan: Plan): Promise<RunResult>;
+
+  /** Bytes held now: persistent buffers (without adopted ones that were not copied) and the arena. */
+  memory(): { readonly buffers: number; readonly arena: number };
+
+  /** Waits for running plans, then gives everything back. A closed device refuses all calls. */
+  close(): Promise<void>;
+}

@@ -1,0 +1,67 @@
+/**
+ * A step's ops, collected synchronously and run together. Models, caches and methods speak to a device
+ * only by pushing ops here; the memory of what they make ends with the flush.
+ */
+import { OpError } from "../base/errors.ts";
+import { debugging, printOps } from "./debug.ts";
+import type { Device } from "./device.ts";
+import { type Plan, planArena } from "./plan.ts";
+import { definitionOf, eachTensor, type Op } from "./registry.ts";
+import { type ArenaSlot, type DType, isArena, Tensor, tensorBytes } from "./tensor.ts";
+
+export class Stream {
+  readonly device: Device;
+  private ops: Op[] = [];
+  private slots: ArenaSlot[] = [];
+  private uploads: Plan["uploads"][number][] = [];
+
+  constructor(device: Device) {
+    this.device = device;
+  }
+
+  /** A new tensor in the arena, with undefined content; it must be written before it is read. */
+  empty(dtype: DType, shape: readonly number[]): Tensor {
+    const slot = { slot: this.slots.length, bytes: tensorBytes(dtype, shape) };
+    this.slots.push(slot);
+    return new Tensor(dtype, shape, slot);
+  }
+
+  /** A new tensor in the arena that holds the given numbers; they are copied when the stream is flushed. */
+  constant(data: Int32Array | Float32Array, shape: readonly number[] = [data.length]): Tensor {
+    const tensor = this.empty(data instanceof Int32Array ? "i32" : "f32", shape);
+    const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+    if (bytes.length !== tensor.bytes)
+      throw new OpError("constant", `${data.length} numbers do not fill [${shape}]`);
+    this.uploads.push({ slot: (tensor.storage as ArenaSlot).slot, bytes });
+    return tensor;
+  }
+
+  /** Checks an op and appends it. */
+  push(op: Op): void {
+    definitionOf(op).check(op);
+    eachTensor(op, ({ storage }, _, field) => {
+      if (isArena(storage) && this.slots[storage.slot] !== storage)
+        throw new OpError(op.kind, `${field} belongs to a step that has ended`);
+    });
+    this.ops.push(op);
+  }
+
+  /** Runs all ops and ends the step; resolves with the bytes of the given tensors. */
+  async flush(outputs: readonly Tensor[] = []): Promise<readonly Uint8Array[]> {
+    const profile = debugging();
+    const plan = planArena(this.ops, this.slots, this.uploads, outputs, profile);
+    this.ops = [];
+    this.slots = [];
+    this.uploads = [];
+    const result = await this.device.run(plan);
+    if (profile && result.nanoseconds) printOps(this.device, plan.ops, result.nanoseconds);
+    return result.outputs;
+  }
+
+  /** Flushes, and reads one f32 tensor. */
+  async read(tensor: Tensor): Promise<Float32Array> {
+    if (tensor.dtype !== "f32") throw new OpError("read", `${tensor} is not f32`);
+    const [bytes] = await this.flush([tensor]);
+    return new Float32Array(bytes!.buffer, bytes!.byteOffset, bytes!.byteLength / 4);
+  }
+}
