@@ -1,0 +1,121 @@
+/** What a user hands to a language model and gets back. Types only: the faces are written against these. */
+import type { SamplingOptions } from "../decode/sampling.ts";
+
+export interface OpenOptions {
+  /** Where the arithmetic runs; `auto` takes the fastest that works here. Default `auto`. */
+  readonly device?: "native" | "wasm" | "reference" | "auto";
+  /** Threads of the device. Default: the cores this process may use. */
+  readonly threads?: number;
+  /** Number format of cached keys and values. Default: f32 for a checkpoint in f32, otherwise f16. */
+  readonly cacheFormat?: "f32" | "f16";
+  /** Called while weights are read and packed; bytes of the checkpoint. */
+  readonly onProgress?: (done: number, total: number) => void;
+  readonly signal?: AbortSignal;
+}
+
+export interface GenerateOptions extends SamplingOptions {
+  /** New tokens at most; default: what fits the context. 0 is refused. */
+  readonly maxTokens?: number;
+  /** Texts that end the generation; they are not part of the result. */
+  readonly stop?: string | readonly string[];
+  /** Tokens that end it, besides the checkpoint's own end tokens. */
+  readonly stopTokens?: readonly number[];
+  /** Go on after the checkpoint's own end tokens. Default false. */
+  readonly ignoreEnd?: boolean;
+  /** Alternatives to report for each token, 0 to 100; undefined: no log-probabilities at all. */
+  readonly logprobs?: number;
+  readonly signal?: AbortSignal;
+}
+
+export interface TokenLogprob {
+  readonly token: number;
+  /** Natural logarithm. */
+  readonly logprob: number;
+}
+
+/** One generated token. Its text may be empty while a character or a possible stop text is incomplete. */
+export interface TokenEvent extends TokenLogprob {
+  readonly text: string;
+  readonly top?: readonly TokenLogprob[];
+}
+
+export type FinishReason = "stop" | "length" | "abort";
+
+export interface GenerationResult {
+  readonly text: string;
+  readonly tokens: readonly number[];
+  readonly promptTokens: number;
+  readonly finishReason: FinishReason;
+  /** The stop text that ended it, where one did. */
+  readonly stop?: string;
+  /** Of each token, when `logprobs` was asked for. */
+  readonly logprobs?: readonly TokenEvent[];
+  readonly timing: GenerationTiming;
+}
+
+/** Milliseconds and rates of one generation. */
+export interface GenerationTiming {
+  readonly promptMs: number;
+  readonly firstTokenMs: number;
+  readonly generateMs: number;
+  readonly promptTokensPerSecond: number;
+  readonly tokensPerSecond: number;
+}
+
+/** A generation in progress. It starts when it is first iterated or awaited, and can be consumed once. */
+export interface Generation extends AsyncIterable<string> {
+  /** Token by token, with log-probabilities. */
+  events(): AsyncIterable<TokenEvent>;
+  /** Runs to the end (whatever was consumed before) and gives everything. */
+  result(): Promise<GenerationResult>;
+}
+
+export interface ChatMessage {
+  readonly role: string;
+  readonly content: string;
+  readonly [field: string]: unknown;
+}
+
+/** What `open` gives. All work of one model runs on its own device; several generations may run at once. */
+export interface LanguageModel {
+  /** Name for people: the id or the file's name. */
+  readonly name: string;
+  readonly architecture: string;
+  /** Positions that the model was made for. */
+  readonly contextLength: number;
+  readonly vocabularySize: number;
+  readonly tokenizer: import("../checkpoint/tokenizer/index.ts").Tokenizer | undefined;
+  /** Whether the checkpoint has a chat template. */
+  readonly chats: boolean;
+  /** For people: device, instruction set, threads, formats, bytes. */
+  describe(): ModelDescription;
+  /** Text (encoded with the checkpoint's own tokenizer, with its BOS) or token ids as they are. */
+  generate(prompt: string | readonly number[], options?: GenerateOptions): Generation;
+  /** The messages through the checkpoint's chat template. Refused when it has none. */
+  chat(messages: readonly ChatMessage[], options?: GenerateOptions): Generation;
+  /** Logits of the next token after each position: one row of `vocabularySize` for each id. */
+  logits(ids: readonly number[], options?: { signal?: AbortSignal }): Promise<Float32Array[]>;
+  /** Negative log-likelihood (nats) of ids[1..] given what stands before each, in windows of the context. */
+  score(
+    ids: readonly number[],
+    options?: ScoreOptions,
+  ): Promise<{ tokens: number; nll: number; perplexity: number }>;
+  close(): Promise<void>;
+}
+
+export interface ScoreOptions {
+  /** Tokens of a window; default: the context length, at most 2048. */
+  readonly window?: number;
+  readonly onProgress?: (done: number, total: number) => void;
+  readonly signal?: AbortSignal;
+}
+
+export interface ModelDescription {
+  readonly architecture: string;
+  readonly device: string;
+  readonly parameters: number;
+  /** Bytes of the weights by number format, as the checkpoint has them. */
+  readonly formats: Readonly<Record<string, number>>;
+  readonly weightsBytes: number;
+  readonly memory: { readonly buffers: number; readonly arena: number };
+}
