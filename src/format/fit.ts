@@ -36,7 +36,7 @@ export function fitScale(x: Float32Array, at: number, n: number, half: number): 
     let ll = 0;
     for (let i = at; i < at + n; i++) {
       const v = x[i] as number;
-      let code = Math.floor(v * inverse + half + 0.5);
+      let code = (v * inverse + half + 0.5) | 0;
       code = code < 0 ? 0 : code > top ? top : code;
       const l = code - half;
       xl += v * l;
@@ -101,7 +101,7 @@ export function fitAffine(
     let sumXL = 0;
     for (let i = at; i < at + n; i++) {
       const v = x[i] as number;
-      let l = Math.floor((v - from) * inverse + 0.5);
+      let l = ((v - from) * inverse + 0.5) | 0;
       l = l < 0 ? 0 : l > top ? top : l;
       sumL += l;
       sumLL += l * l;
@@ -116,10 +116,7 @@ export function fitAffine(
       scale = sumXL / sumLL;
     }
     const error =
-      sumXX +
-      scale * scale * sumLL +
-      n * min * min +
-      2 * (scale * min * sumL - scale * sumXL - min * sumX);
+      sumXX + scale * scale * sumLL + n * min * min + 2 * (scale * min * sumL - scale * sumXL - min * sumX);
     if (error < best && scale > 0) {
       best = error;
       out[0] = scale;
