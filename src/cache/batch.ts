@@ -1,0 +1,55 @@
+/**
+ * The ragged batch of one step: tokens of several sequences one after another, without padding. Plain
+ * data; knows no device and no model.
+ */
+import { ParameterError } from "../base/errors.ts";
+
+/** A sequence that a cache remembers, by number. */
+export type SequenceId = number;
+
+/** The tokens that one sequence adds in a step. */
+export interface BatchPart {
+  readonly sequence: SequenceId;
+  readonly ids: ArrayLike<number>;
+  /** Position of the first of them: how many tokens the sequence has already. */
+  readonly start: number;
+  /**
+   * Tokens of the whole prompt, if more than this part: rotary encodings that depend on the length of the
+   * text must not depend on how the prompt is cut. Default: the end of this part.
+   */
+  readonly promptLength?: number;
+}
+
+export interface TokenBatch {
+  /** [n] token ids. */
+  readonly ids: Int32Array;
+  /** [n] position of each token in its sequence. */
+  readonly positions: Int32Array;
+  /** [n] length of text that the position encoding of each token assumes. */
+  readonly lengths: Int32Array;
+  /** [s + 1] where each sequence begins in the rows; the last entry is n. */
+  readonly offsets: Int32Array;
+  /** [s] */
+  readonly sequences: readonly SequenceId[];
+}
+
+export function makeBatch(parts: readonly BatchPart[]): TokenBatch {
+  const n = parts.reduce((sum, part) => sum + part.ids.length, 0);
+  const ids = new Int32Array(n);
+  const positions = new Int32Array(n);
+  const lengths = new Int32Array(n);
+  const offsets = new Int32Array(parts.length + 1);
+  const sequences = parts.map((part) => part.sequence);
+  if (new Set(sequences).size < sequences.length)
+    throw new ParameterError("batch", `a sequence occurs twice: ${sequences}`);
+  let row = 0;
+  for (const [i, part] of parts.entries()) {
+    for (let j = 0; j < part.ids.length; j++, row++) {
+      ids[row] = part.ids[j]!;
+      positions[row] = part.start + j;
+      lengths[row] = Math.max(part.start + j + 1, part.promptLength ?? part.start + part.ids.length);
+    }
+    offsets[i + 1] = row;
+  }
+  return { ids, positions, lengths, offsets, sequences };
+}

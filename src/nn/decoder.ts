@@ -1,0 +1,100 @@
+/**
+ * The frame that all decoder-only models share: embeddings, blocks, a last norm, a head. What a block does
+ * is the architecture's affair.
+ */
+import { ParameterError } from "../base/errors.ts";
+import type { KvCache, LayerShape, TokenBatch } from "../cache/index.ts";
+import { add, embed, gather, linear, type Stream, scale, softcap, type Tensor } from "../ops/index.ts";
+import type { Layer } from "./layers.ts";
+import { type Block, Step } from "./step.ts";
+
+export interface DecoderParts {
+  /** [vocabulary, d] */
+  readonly embedding: Tensor;
+  /** Factor of the embeddings; default 1. */
+  readonly embeddingScale?: number;
+  /** Learned positions [positions, d], added to the embeddings. */
+  readonly positions?: Tensor | undefined;
+  readonly blocks: readonly Block[];
+  /** What each block needs from the cache. */
+  readonly cacheLayers: readonly LayerShape[];
+  readonly norm: Layer;
+  /** [vocabulary, d], and perhaps a bias [vocabulary]; the embedding itself when tied. */
+  readonly head: Tensor;
+  readonly headBias?: Tensor | undefined;
+  /** `cap · tanh(logits / cap)`; 0 or absent: none. */
+  readonly logitSoftcap?: number;
+}
+
+export interface ForwardOptions {
+  /** First block (default 0) and the one after the last (default all). */
+  readonly from?: number;
+  readonly to?: number;
+  /** The hidden states to begin with, when `from` is not 0: [n, d]. */
+  readonly hidden?: Tensor;
+  /** Called with the hidden states before block i, for i from `from` to `to`. */
+  readonly tap?: (i: number, hidden: Tensor) => void;
+}
+
+export class Decoder {
+  readonly parts: DecoderParts;
+
+  constructor(parts: DecoderParts) {
+    this.parts = parts;
+  }
+
+  get vocabularySize(): number {
+    return this.parts.head.dim(0);
+  }
+
+  get depth(): number {
+    return this.parts.blocks.length;
+  }
+
+  /** Pushes the blocks on the stream: hidden states [n, d] after the last of them, before the norm. */
+  forward(s: Stream, batch: TokenBatch, cache: KvCache, options: ForwardOptions = {}): Tensor {
+    const { blocks } = this.parts;
+    const { from = 0, to = blocks.length, tap } = options;
+    if (!(0 <= from && from <= to && to <= blocks.length))
+      throw new ParameterError("from, to", `there are blocks 0 to ${blocks.length}, not ${from} to ${to}`);
+    if (from > 0 !== (options.hidden !== undefined))
+      throw new ParameterError("hidden", "hidden states are needed when `from` is not 0, and only then");
+    this.checkIds(batch);
+    const step = new Step(s, batch, cache.begin(s, batch));
+    let x = options.hidden ?? this.embed(step);
+    for (let i = from; i < to; i++) {
+      tap?.(i, x);
+      x = blocks[i]!(step, x);
+    }
+    tap?.(to, x);
+    return x;
+  }
+
+  /** Logits [r, vocabulary] of the given rows of the last hidden states. */
+  logits(s: Stream, hidden: Tensor, rows: Int32Array): Tensor {
+    const { norm, head, headBias, logitSoftcap } = this.parts;
+    const all = rows.length === hidden.dim(0) && rows.every((row, i) => row === i);
+    const normed = norm(s, all ? hidden : gather(s, hidden, s.constant(rows)));
+    const logits = linear(s, normed, head, headBias);
+    return logitSoftcap ? softcap(s, logits, logitSoftcap) : logits;
+  }
+
+  private embed({ stream: s, batch }: Step): Tensor {
+    const { embedding, embeddingScale = 1, positions } = this.parts;
+    let x = embed(s, embedding, s.constant(batch.ids));
+    if (embeddingScale !== 1) x = scale(s, x, embeddingScale);
+    if (positions) x = add(s, x, embed(s, positions, s.constant(batch.positions)));
+    return x;
+  }
+
+  private checkIds({ ids, positions }: TokenBatch): void {
+    const size = this.parts.embedding.dim(0);
+    const bad = ids.find((id) => id < 0 || id >= size);
+    if (bad !== undefined)
+      throw new ParameterError("ids", `token ${bad} is outside the vocabulary of ${size}`);
+    const limit = this.parts.positions?.dim(0) ?? Number.POSITIVE_INFINITY;
+    const far = positions.find((position) => position >= limit);
+    if (far !== undefined)
+      throw new ParameterError("ids", `position ${far} is beyond the ${limit} that the model has learned`);
+  }
+}

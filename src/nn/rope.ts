@@ -1,0 +1,219 @@
+/**
+ * Rotary position encoding and its scalings: positions to angles, on the host, once for each step. The
+ * rotation itself is the `rope` op. Frequencies and angles are rounded to f32 where Hugging Face does, so that
+ * long positions agree with the code the models were trained with.
+ */
+import type { Fields } from "../checkpoint/config.ts";
+import type { RopeStyle } from "../ops/index.ts";
+
+export interface RopeOptions {
+  /** Elements of a head that are rotated; even. */
+  readonly dim: number;
+  /** Base of the frequencies θ^(−2i/dim). */
+  readonly theta: number;
+  readonly style?: RopeStyle;
+  readonly scaling?: RopeScaling | undefined;
+  /** Positions that the model was made for: `max_position_embeddings`. */
+  readonly maxPositions: number;
+}
+
+/** How frequencies are stretched for texts longer than those of pre-training. */
+export type RopeScaling =
+  /** All positions divided by the factor (Chen et al. 2023). */
+  | { readonly type: "linear"; readonly factor: number }
+  /** The base grows with the length of the text ("dynamic NTK"). */
+  | { readonly type: "dynamic"; readonly factor: number }
+  /** High frequencies kept, low ones interpolated, a ramp between (Peng et al. 2023, section 3). */
+  | {
+      readonly type: "yarn";
+      readonly factor: number;
+      readonly original: number;
+      readonly attention?: number | undefined;
+      readonly betaFast: number;
+      readonly betaSlow: number;
+    }
+  /** The same idea with two wavelengths as limits (Llama 3.1). */
+  | {
+      readonly type: "llama3";
+      readonly factor: number;
+      readonly original: number;
+      readonly low: number;
+      readonly high: number;
+    }
+  /** A factor for each frequency: one list for short texts, one for long (Ding et al. 2024). */
+  | {
+      readonly type: "longrope";
+      readonly original: number;
+      readonly short: readonly number[];
+      readonly long: readonly number[];
+      readonly attention: number;
+    }
+  /** Frequencies divided by a given factor each, as GGUF files store them. */
+  | { readonly type: "factors"; readonly factors: ArrayLike<number> };
+
+export class Rope {
+  readonly style: RopeStyle;
+  /** Rotated pairs in a head. */
+  readonly pairs: number;
+  private readonly options: RopeOptions;
+  /** Frequencies by the length of text that they are for; one entry unless the scaling looks at it. */
+  private readonly known = new Map<number, { frequencies: Float32Array; factor: number }>();
+
+  constructor(options: RopeOptions) {
+    this.options = options;
+    this.style = options.style ?? "half";
+    this.pairs = options.dim / 2;
+  }
+
+  /** cos and sin, each [n, pairs], for n positions in texts of the given lengths. */
+  table(positions: Int32Array, lengths: Int32Array): { cos: Float32Array; sin: Float32Array } {
+    const { pairs } = this;
+    const cos = new Float32Array(positions.length * pairs);
+    const sin = new Float32Array(positions.length * pairs);
+    for (let i = 0, at = 0; i < positions.length; i++) {
+      const { frequencies, factor } = this.frequenciesFor(lengths[i]!);
+      for (let j = 0; j < pairs; j++, at++) {
+        const angle = Math.fround(positions[i]! * frequencies[j]!);
+        cos[at] = factor * Math.fround(Math.cos(angle));
+        sin[at] = factor * Math.fround(Math.sin(angle));
+      }
+    }
+    return { cos, sin };
+  }
+
+  private frequenciesFor(length: number): { frequencies: Float32Array; factor: number } {
+    const { scaling, maxPositions } = this.options;
+    let key = 0;
+    if (scaling?.type === "dynamic") key = Math.max(length, maxPositions);
+    if (scaling?.type === "longrope") key = Number(length > scaling.original);
+    let result = this.known.get(key);
+    if (result === undefined) {
+      // A dynamic base has a set of frequencies for each length; only recent ones are worth keeping.
+      if (this.known.size > 64) this.known.clear();
+      result = frequencies(this.options, key);
+      this.known.set(key, result);
+    }
+    return result;
+  }
+}
+
+function frequencies(
+  { dim, theta, scaling, maxPositions }: RopeOptions,
+  key: number,
+): {
+  frequencies: Float32Array;
+  factor: number;
+} {
+  const plain = (base: number): Float32Array =>
+    Float32Array.from({ length: dim / 2 }, (_, i) => 1 / Math.fround(base ** ((2 * i) / dim)));
+  const divided = (by: (i: number) => number): Float32Array =>
+    Float32Array.from(
+      { length: dim / 2 },
+      (_, i) => 1 / (Math.fround(by(i)) * Math.fround(theta ** ((2 * i) / dim))),
+    );
+  switch (scaling?.type) {
+    case undefined:
+      return { frequencies: plain(theta), factor: 1 };
+    case "linear":
+      return { frequencies: plain(theta).map((f) => f / scaling.factor), factor: 1 };
+    case "dynamic": {
+      const stretch = (scaling.factor * key) / maxPositions - (scaling.factor - 1);
+      return { frequencies: plain(theta * stretch ** (dim / (dim - 2))), factor: 1 };
+    }
+    case "yarn":
+      return yarn(plain(theta), dim, theta, scaling);
+    case "llama3":
+      return { frequencies: plain(theta).map((f) => llama3(f, scaling)), factor: 1 };
+    case "longrope": {
+      const list = key === 1 ? scaling.long : scaling.short;
+      return { frequencies: divided((i) => list[i]!), factor: scaling.attention };
+    }
+    case "factors":
+      return { frequencies: plain(theta).map((f, i) => f / scaling.factors[i]!), factor: 1 };
+  }
+}
+
+function yarn(
+  plain: Float32Array,
+  dim: number,
+  theta: number,
+  { factor, original, attention, betaFast, betaSlow }: Extract<RopeScaling, { type: "yarn" }>,
+): { frequencies: Float32Array; factor: number } {
+  const dimensionOf = (rotations: number): number =>
+    (dim * Math.log(original / (rotations * 2 * Math.PI))) / (2 * Math.log(theta));
+  const low = Math.max(Math.floor(dimensionOf(betaFast)), 0);
+  let high = Math.min(Math.ceil(dimensionOf(betaSlow)), dim - 1);
+  if (low === high) high += 0.001;
+  const frequencies = plain.map((f, i) => {
+    const ramp = Math.min(Math.max((i - low) / (high - low), 0), 1);
+    return (f / factor) * ramp + f * (1 - ramp);
+  });
+  return { frequencies, factor: attention ?? 0.1 * Math.log(factor) + 1 };
+}
+
+function llama3(
+  f: number,
+  { factor, original, low, high }: Extract<RopeScaling, { type: "llama3" }>,
+): number {
+  const wavelength = (2 * Math.PI) / f;
+  if (wavelength > original / low) return f / factor;
+  if (wavelength < original / high) return f;
+  const smooth = (original / wavelength - low) / (high - low);
+  return ((1 - smooth) * f) / factor + smooth * f;
+}
+
+/**
+ * The `rope_scaling` of a config.json (also named `rope_parameters`), undefined when there is none. An
+ * unknown type is refused.
+ */
+export function ropeScaling(config: Fields, maxPositions: number): RopeScaling | undefined {
+  const fields = config.object("rope_scaling");
+  if (fields === undefined) return undefined;
+  const types = ["default", "linear", "dynamic", "yarn", "llama3", "longrope", "su", "mrope"] as const;
+  const type = fields.oneOf(fields.has("rope_type") ? "rope_type" : "type", types);
+  const factor = (): number => fields.number("factor", { min: 1 });
+  switch (type) {
+    case "default":
+    case "mrope": // text alone has equal positions in all three axes: the plain encoding
+      return undefined;
+    case "linear":
+      return { type, factor: factor() };
+    case "dynamic":
+      return { type, factor: factor() };
+    case "yarn":
+      return {
+        type,
+        factor: factor(),
+        original: fields.number("original_max_position_embeddings", { default: maxPositions, min: 1 }),
+        attention: fields.has("attention_factor") ? fields.number("attention_factor") : undefined,
+        betaFast: fields.number("beta_fast", { default: 32 }),
+        betaSlow: fields.number("beta_slow", { default: 1 }),
+      };
+    case "llama3":
+      return {
+        type,
+        factor: factor(),
+        original: fields.number("original_max_position_embeddings", { min: 1 }),
+        low: fields.number("low_freq_factor"),
+        high: fields.number("high_freq_factor"),
+      };
+    case "longrope":
+    case "su":
+      return longrope(config, fields, maxPositions);
+  }
+}
+
+function longrope(config: Fields, fields: Fields, maxPositions: number): RopeScaling {
+  const holder = fields.has("original_max_position_embeddings") ? fields : config;
+  const name = "original_max_position_embeddings";
+  const original = holder.number(name, { default: maxPositions, min: 1 });
+  const stretch = holder.has(name) ? maxPositions / original : fields.number("factor", { default: 1 });
+  const byLength = stretch <= 1 ? 1 : Math.sqrt(1 + Math.log(stretch) / Math.log(original));
+  return {
+    type: "longrope",
+    original,
+    short: fields.numbers("short_factor"),
+    long: fields.numbers("long_factor"),
+    attention: fields.number("attention_factor", { default: byLength }),
+  };
+}
