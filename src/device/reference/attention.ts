@@ -1,0 +1,118 @@
+/**
+ * Rotary positions, the cache write and attention, in plain loops. Attention here has no tiles: a query's
+ * softmax is over all its keys at once, in f64, which is what the ordered merge of tiles must come to.
+ */
+import { halfFrom, halfValue } from "../../format/half.ts";
+import type { Op, Tensor } from "../../ops/index.ts";
+import { softmax } from "./functions.ts";
+import type { Memory } from "./memory.ts";
+
+type OpOf<K extends Op["kind"]> = Extract<Op, { kind: K }>;
+
+export function rope({ x, cos, sin, y, style }: OpOf<"rope">, memory: Memory): void {
+  const [from, to, cosines, sines] = [memory.f32(x), memory.f32Out(y), memory.f32(cos), memory.f32(sin)];
+  const [n = 0, heads = 0, d = 0] = x.shape;
+  const pairs = cos.dim(1);
+  const [step, apart] = style === "half" ? [1, pairs] : [2, 1];
+  for (let row = 0; row < n * heads; row++) {
+    const start = row * d;
+    const angle = Math.floor(row / heads) * pairs;
+    for (let i = 0; i < pairs; i++) {
+      const at = start + step * i;
+      const [a, b, c, s] = [from[at]!, from[at + apart]!, cosines[angle + i]!, sines[angle + i]!];
+      to[at] = a * c - b * s;
+      to[at + apart] = b * c + a * s;
+    }
+    for (let i = start + 2 * pairs; i < start + d; i++) to[i] = from[i]!;
+  }
+}
+
+export function cacheWrite({ k, v, slots, keys, values }: OpOf<"cache_write">, memory: Memory): void {
+  const [pages = 0, heads = 0, page = 0] = keys.shape;
+  const places = memory.indices(slots, pages * page, "cache_write: slots");
+  for (const [source, cache] of [
+    [k, keys],
+    [v, values],
+  ] as const) {
+    const from = memory.f32(source);
+    const [to, convert] =
+      cache.dtype === "f16" ? [memory.f16Out(cache), halfFrom] : [memory.f32Out(cache), (x: number) => x];
+    const d = cache.dim(3);
+    places.forEach((slot, i) => {
+      for (let h = 0; h < heads; h++) {
+        const at = ((Math.floor(slot / page) * heads + h) * page + (slot % page)) * d;
+        for (let c = 0; c < d; c++) to[at + c] = convert(from[(i * heads + h) * d + c]!);
+      }
+    });
+  }
+}
+
+/** The first `count` rows of one head that a sequence's pages hold, joined: [count, d]. */
+function rowsOf(cache: Tensor, head: number, pages: Int32Array, count: number, memory: Memory): Float32Array {
+  const [, heads = 0, page = 0, d = 0] = cache.shape;
+  const joined = new Float32Array(count * d);
+  const half = cache.dtype === "f16" ? memory.f16(cache) : undefined;
+  const full = half ? undefined : memory.f32(cache);
+  for (let j = 0; j < count; j++) {
+    const at = ((pages[Math.floor(j / page)]! * heads + head) * page + (j % page)) * d;
+    for (let c = 0; c < d; c++) joined[j * d + c] = half ? halfValue[half[at + c]!]! : full![at + c]!;
+  }
+  return joined;
+}
+
+export function attend(op: OpOf<"attend">, memory: Memory): void {
+  const { keys, pages } = op;
+  const [count = 0, kvHeads = 0, page = 0] = keys.shape;
+  const [spans, table] = [memory.i32(op.spans), memory.i32(pages)];
+  const [sequences = 0, maxPages = 0] = pages.shape;
+  for (let t = 0; t < sequences; t++) {
+    const [first = 0, rows = 0, position = 0] = spans.subarray(3 * t, 3 * t + 3);
+    if (rows === 0) continue;
+    const length = position + rows;
+    const used = table.subarray(t * maxPages, t * maxPages + Math.ceil(length / page));
+    const wrong = used.find((p) => p < 0 || p >= count);
+    if (first < 0 || rows < 0 || position < 0 || first + rows > op.q.dim(0) || length > op.longest)
+      throw memory.error(
+        `attend: span [${first}, ${rows}, ${position}] does not fit q ${op.q}, longest ${op.longest}`,
+      );
+    if (wrong !== undefined) throw memory.error(`attend: pages holds ${wrong}, outside [0, ${count})`);
+    for (let g = 0; g < kvHeads; g++) {
+      const [k, v] = [keys, op.values].map((cache) => rowsOf(cache, g, used, length, memory)) as [
+        Float32Array,
+        Float32Array,
+      ];
+      for (let i = 0; i < rows; i++)
+        attendRow(op, memory, { row: first + i, g, position: position + i, k, v });
+    }
+  }
+}
+
+/** One query row, for the heads that share key head g, over that head's joined keys and values. */
+function attendRow(
+  { q, keys, values, y, scale, window, softcap }: OpOf<"attend">,
+  memory: Memory,
+  { row, g, position, k, v }: { row: number; g: number; position: number; k: Float32Array; v: Float32Array },
+): void {
+  const [queries, to] = [memory.f32(q), memory.f32Out(y)];
+  const [, heads = 0, d = 0] = q.shape;
+  const dv = values.dim(3);
+  const share = heads / keys.dim(1);
+  const begin = window ? Math.max(0, position - window + 1) : 0;
+  const count = position + 1 - begin;
+  const scores = new Float64Array(count);
+  for (let h = g * share; h < (g + 1) * share; h++) {
+    const query = (row * heads + h) * d;
+    for (let j = 0; j < count; j++) {
+      let sum = 0;
+      for (let c = 0; c < d; c++) sum += queries[query + c]! * k[(begin + j) * d + c]!;
+      sum *= scale;
+      scores[j] = softcap ? softcap * Math.tanh(sum / softcap) : sum;
+    }
+    const weights = softmax(scores, count);
+    for (let c = 0; c < dv; c++) {
+      let sum = 0;
+      for (let j = 0; j < count; j++) sum += weights[j]! * v[(begin + j) * dv + c]!;
+      to[(row * heads + h) * dv + c] = sum;
+    }
+  }
+}

@@ -1,0 +1,181 @@
+/**
+ * What each kind of op means, in plain loops: values stored as f32, everything between in f64. Where an op
+ * leaves a duty to its caller (an index in range, say), the breach is refused rather than guessed at.
+ */
+import { type FormatName, formats } from "../../format/index.ts";
+import type { Op, OpKind, Tensor } from "../../ops/index.ts";
+import { attend, cacheWrite, rope } from "./attention.ts";
+import { functions, softmax } from "./functions.ts";
+import type { Memory } from "./memory.ts";
+
+export type OpOf<K extends OpKind> = Extract<Op, { kind: K }>;
+type Kernels = { readonly [K in OpKind]: (op: OpOf<K>, memory: Memory) => void };
+
+function map({ x, y }: { x: Tensor; y: Tensor }, memory: Memory, fn: (x: number) => number): void {
+  const from = memory.f32(x);
+  const to = memory.f32Out(y);
+  for (let i = 0; i < to.length; i++) to[i] = fn(from[i]!);
+}
+
+/** `y = fn(a, b)`, b being of a's shape, one row for all, or one number for each row. */
+function pair({ a, b, y }: OpOf<"add" | "mul">, memory: Memory, fn: (a: number, b: number) => number): void {
+  const [left, right, to] = [memory.f32(a), memory.f32(b), memory.f32Out(y)];
+  const [n = 0, d = 0] = a.shape;
+  const row = b.dim(0) === n ? b.dim(1) : 0;
+  const column = b.dim(1) === d ? 1 : 0;
+  for (let i = 0; i < n; i++)
+    for (let j = 0; j < d; j++) to[i * d + j] = fn(left[i * d + j]!, right[i * row + j * column]!);
+}
+
+/** Mean of `fn` over the d numbers from `start`. */
+function mean(x: Float32Array, start: number, d: number, fn: (x: number) => number): number {
+  let sum = 0;
+  for (let j = start; j < start + d; j++) sum += fn(x[j]!);
+  return sum / d;
+}
+
+function rmsNorm({ x, weight, y, eps }: OpOf<"rmsnorm">, memory: Memory): void {
+  const [from, w, to] = [memory.f32(x), memory.f32(weight), memory.f32Out(y)];
+  const d = x.dim(1);
+  for (let i = 0; i < from.length; i += d) {
+    const root = Math.sqrt(mean(from, i, d, (v) => v * v) + eps);
+    for (let j = 0; j < d; j++) to[i + j] = (from[i + j]! / root) * w[(i + j) % w.length]!;
+  }
+}
+
+function layerNorm({ x, weight, bias, y, eps }: OpOf<"layernorm">, memory: Memory): void {
+  const [from, w, to] = [memory.f32(x), memory.f32(weight), memory.f32Out(y)];
+  const b = bias && memory.f32(bias);
+  const d = x.dim(1);
+  for (let i = 0; i < from.length; i += d) {
+    const center = mean(from, i, d, (v) => v);
+    const root = Math.sqrt(mean(from, i, d, (v) => (v - center) ** 2) + eps);
+    for (let j = 0; j < d; j++) {
+      const g = (i + j) % w.length;
+      to[i + j] = ((from[i + j]! - center) / root) * w[g]! + (b ? b[g]! : 0);
+    }
+  }
+}
+
+/** Calls `visit` with each row of a matrix in any format, decoded; the array is reused. */
+function eachRow(weight: Tensor, memory: Memory, visit: (row: Float32Array, index: number) => void): void {
+  const k = weight.dim(-1);
+  const row = new Float32Array(k);
+  const bytes = memory.bytes(weight);
+  const count = weight.shape.slice(0, -1).reduce((product, size) => product * size, 1);
+  const size = bytes.length / count;
+  for (let j = 0; j < count; j++) {
+    formats[weight.dtype as FormatName].unpack(bytes.subarray(j * size, (j + 1) * size), row);
+    visit(row, j);
+  }
+}
+
+function dot(x: Float32Array, start: number, row: Float32Array): number {
+  let sum = 0;
+  for (let k = 0; k < row.length; k++) sum += x[start + k]! * row[k]!;
+  return sum;
+}
+
+function linear({ x, weight, bias, y }: OpOf<"linear">, memory: Memory): void {
+  const [from, to] = [memory.f32(x), memory.f32Out(y)];
+  const b = bias && memory.f32(bias);
+  const [m = 0, k = 0] = weight.shape;
+  const n = x.dim(0);
+  eachRow(weight, memory, (row, j) => {
+    for (let i = 0; i < n; i++) to[i * m + j] = dot(from, i * k, row) + (b ? b[j]! : 0);
+  });
+}
+
+function expertLinear({ x, weight, experts, bias, y }: OpOf<"expert_linear">, memory: Memory): void {
+  const [e = 0, m = 0, k = 0] = weight.shape;
+  const picks = memory.indices(experts, e, "expert_linear: experts");
+  const [from, to] = [memory.f32(x), memory.f32Out(y)];
+  const b = bias && memory.f32(bias);
+  const share = picks.length / x.dim(0);
+  eachRow(weight, memory, (row, index) => {
+    const [expert, j] = [Math.floor(index / m), index % m];
+    for (let i = 0; i < picks.length; i++)
+      if (picks[i] === expert)
+        to[i * m + j] = dot(from, Math.floor(i / share) * k, row) + (b ? b[index]! : 0);
+  });
+}
+
+function embed({ table, ids, y }: OpOf<"embed">, memory: Memory): void {
+  const [bytes, to] = [memory.bytes(table), memory.f32Out(y)];
+  const [v = 0, d = 0] = table.shape;
+  const size = bytes.length / v;
+  memory.i32(ids).forEach((id, i) => {
+    const at = size * (id >= 0 && id < v ? id : 0);
+    const row = to.subarray(i * d, (i + 1) * d);
+    formats[table.dtype as FormatName].unpack(bytes.subarray(at, at + size), row);
+  });
+}
+
+/** NaN sorts as −∞, so that the picks are always different experts. */
+function route({ logits, experts, weights, normalize }: OpOf<"route">, memory: Memory): void {
+  const from = memory.f32(logits);
+  const [to, index] = [memory.f32Out(weights), memory.i32Out(experts)];
+  const [n = 0, e = 0] = logits.shape;
+  const p = experts.dim(1);
+  for (let i = 0; i < n; i++) {
+    const row = from.subarray(i * e, (i + 1) * e);
+    const exps = softmax(row, e);
+    const key = (j: number): number => (Number.isNaN(row[j]) ? -Infinity : row[j]!);
+    const order = Array.from(row, (_, j) => j);
+    order.sort((a, b) => (key(a) === key(b) ? a - b : key(b) - key(a)));
+    const picks = order.slice(0, p);
+    const total = normalize ? picks.reduce((sum, j) => sum + exps[j]!, 0) : 1;
+    picks.forEach((expert, j) => {
+      index[i * p + j] = expert;
+      to[i * p + j] = exps[expert]! / total;
+    });
+  }
+}
+
+function combine({ x, weights, y }: OpOf<"combine">, memory: Memory): void {
+  const [from, w, to] = [memory.f32(x), memory.f32(weights), memory.f32Out(y)];
+  const [n = 0, p = 0] = weights.shape;
+  const d = x.dim(1);
+  for (let i = 0; i < n; i++)
+    for (let c = 0; c < d; c++) {
+      let sum = 0;
+      for (let j = i * p; j < (i + 1) * p; j++) sum += w[j]! * from[j * d + c]!;
+      to[i * d + c] = sum;
+    }
+}
+
+function gather({ x, index, y }: OpOf<"gather">, memory: Memory): void {
+  const [from, to] = [memory.f32(x), memory.f32Out(y)];
+  const [m = 0, d = 0] = x.shape;
+  memory.indices(index, m, "gather: index").forEach((row, i) => {
+    to.set(from.subarray(row * d, (row + 1) * d), i * d);
+  });
+}
+
+export const kernels: Kernels = {
+  activation: (op, memory) => map(op, memory, functions[op.fn]),
+  add: (op, memory) => pair(op, memory, (a, b) => a + b),
+  attend,
+  cache_write: cacheWrite,
+  combine,
+  copy: ({ x, y }, memory) => memory.out(y).set(memory.bytes(x)),
+  embed,
+  expert_linear: expertLinear,
+  gated({ gate, up, y, fn }, memory) {
+    const factor = memory.f32(up);
+    const [from, to] = [memory.f32(gate), memory.f32Out(y)];
+    for (let i = 0; i < to.length; i++) to[i] = functions[fn](from[i]!) * factor[i]!;
+  },
+  gather,
+  layernorm: layerNorm,
+  linear,
+  mul: (op, memory) => pair(op, memory, (a, b) => a * b),
+  pack({ y }, memory) {
+    throw memory.error(`pack: ${y}: this device has no panels`);
+  },
+  rmsnorm: rmsNorm,
+  rope,
+  route,
+  scale: (op, memory) => map(op, memory, (x) => op.factor * x),
+  softcap: (op, memory) => map(op, memory, (x) => op.cap * Math.tanh(x / op.cap)),
+};
