@@ -1,0 +1,150 @@
+// WebAssembly SIMD-128 without its relaxed operations: 4 lanes, no fused multiply-add.
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+#include <wasm_simd128.h>
+
+#include "bits.h"
+
+namespace fovea::FOVEA_ISA {
+
+struct V {
+  static constexpr int lanes = 4;
+  using F = v128_t;
+  using I = v128_t;
+  using M = v128_t;
+  using B = v128_t;
+
+  static F zero() { return wasm_f32x4_const_splat(0); }
+  static F set1(float x) { return wasm_f32x4_splat(x); }
+  static F load(const float* p) { return wasm_v128_load(p); }
+  static void store(float* p, F a) { wasm_v128_store(p, a); }
+  static F load_tail(const float* p, int n) {
+    float whole[4] = {};
+    for (int i = 0; i < n; i++) whole[i] = p[i];
+    return load(whole);
+  }
+  static void store_tail(float* p, F a, int n) {
+    float whole[4];
+    store(whole, a);
+    for (int i = 0; i < n; i++) p[i] = whole[i];
+  }
+
+  static F add(F a, F b) { return wasm_f32x4_add(a, b); }
+  static F sub(F a, F b) { return wasm_f32x4_sub(a, b); }
+  static F mul(F a, F b) { return wasm_f32x4_mul(a, b); }
+  static F div(F a, F b) { return wasm_f32x4_div(a, b); }
+  static F fma(F a, F b, F c) { return add(mul(a, b), c); }
+  static F fnma(F a, F b, F c) { return sub(c, mul(a, b)); }
+  static F min(F a, F b) { return wasm_f32x4_pmin(b, a); }
+  static F max(F a, F b) { return wasm_f32x4_pmax(b, a); }
+  static F abs(F a) { return wasm_f32x4_abs(a); }
+  static F neg(F a) { return wasm_f32x4_neg(a); }
+  static F sqrt(F a) { return wasm_f32x4_sqrt(a); }
+  static F floor(F a) { return wasm_f32x4_floor(a); }
+  static F round(F a) { return wasm_f32x4_nearest(a); }
+
+  static M lt(F a, F b) { return wasm_f32x4_lt(a, b); }
+  static M le(F a, F b) { return wasm_f32x4_le(a, b); }
+  static M eq(F a, F b) { return wasm_f32x4_eq(a, b); }
+  static bool any(M m) { return wasm_v128_any_true(m); }
+  static F select(M m, F yes, F no) { return wasm_v128_bitselect(yes, no, m); }
+
+  static float reduce_add(F a) {
+    F h = add(a, wasm_i32x4_shuffle(a, a, 2, 3, 0, 1));
+    return wasm_f32x4_extract_lane(h, 0) + wasm_f32x4_extract_lane(h, 1);
+  }
+  static float reduce_max(F a) {
+    F h = max(a, wasm_i32x4_shuffle(a, a, 2, 3, 0, 1));
+    float x = wasm_f32x4_extract_lane(h, 0), y = wasm_f32x4_extract_lane(h, 1);
+    return x > y ? x : y;
+  }
+
+  static I izero() { return wasm_i32x4_const_splat(0); }
+  static I iset1(int32_t x) { return wasm_i32x4_splat(x); }
+  static I iload(const int32_t* p) { return wasm_v128_load(p); }
+  static void istore(int32_t* p, I a) { wasm_v128_store(p, a); }
+  static I iadd(I a, I b) { return wasm_i32x4_add(a, b); }
+  static I isub(I a, I b) { return wasm_i32x4_sub(a, b); }
+  static I imul(I a, I b) { return wasm_i32x4_mul(a, b); }
+  static I to_int(F a) { return wasm_i32x4_trunc_sat_f32x4(wasm_f32x4_nearest(a)); }
+  static F to_float(I a) { return wasm_f32x4_convert_i32x4(a); }
+  static I bits(F a) { return a; }
+  static F from_bits(I a) { return a; }
+  /** a * 2^n for whole n in [-252, 252], in two steps so that neither power overflows. */
+  static F scale2(F a, F n) {
+    I whole = to_int(n), half = wasm_i32x4_shr(whole, 1), bias = wasm_i32x4_const_splat(127);
+    I p = wasm_i32x4_shl(wasm_i32x4_add(half, bias), 23);
+    I q = wasm_i32x4_shl(wasm_i32x4_add(wasm_i32x4_sub(whole, half), bias), 23);
+    return mul(mul(a, p), q);
+  }
+
+  /** As float_of_f16, four at a time. */
+  static F floats_of_f16(I h) {
+    I rest = wasm_v128_and(h, wasm_i32x4_const_splat(0x7fff));
+    F value = mul(wasm_i32x4_shl(rest, 13), wasm_f32x4_const_splat(0x1p112f));
+    I special = wasm_v128_and(wasm_i32x4_gt(rest, wasm_i32x4_const_splat(0x7bff)), wasm_i32x4_const_splat(0x7f800000));
+    I sign = wasm_i32x4_shl(wasm_v128_xor(h, rest), 16);
+    return wasm_v128_or(wasm_v128_or(value, special), sign);
+  }
+  static F load_f16(const uint16_t* p) { return floats_of_f16(wasm_u32x4_load16x4(p)); }
+  static F load_bf16(const uint16_t* p) { return wasm_i32x4_shl(wasm_u32x4_load16x4(p), 16); }
+  static F load_f16_tail(const uint16_t* p, int n) {
+    uint16_t whole[4] = {};
+    for (int i = 0; i < n; i++) whole[i] = p[i];
+    return load_f16(whole);
+  }
+  static F load_bf16_tail(const uint16_t* p, int n) {
+    uint16_t whole[4] = {};
+    for (int i = 0; i < n; i++) whole[i] = p[i];
+    return load_bf16(whole);
+  }
+  static void store_f16(uint16_t* p, F a) { store_f16_tail(p, a, 4); }
+  static void store_f16_tail(uint16_t* p, F a, int n) {
+    float whole[4];
+    store(whole, a);
+    for (int i = 0; i < n; i++) p[i] = f16_of(whole[i]);
+  }
+  static F load_u8(const uint8_t* p) {
+    v128_t b = wasm_u16x8_extend_low_u8x16(wasm_v128_load32_zero(p));
+    return wasm_f32x4_convert_u32x4(wasm_u32x4_extend_low_u16x8(b));
+  }
+  static F load_s8(const uint8_t* p) {
+    v128_t b = wasm_i16x8_extend_low_i8x16(wasm_v128_load32_zero(p));
+    return wasm_f32x4_convert_i32x4(wasm_i32x4_extend_low_i16x8(b));
+  }
+
+  /** Activations keep 16 bits: the only product of small integers is that of 16-bit pairs. */
+  using Act = int16_t;
+  using X = v128_t;
+  /** Sums of neighbouring pairs: of the first two lanes, of the last two. */
+  struct Acc {
+    v128_t low, high;
+  };
+  static constexpr int s8_bias = 0;
+  static B bload(const uint8_t* p) { return wasm_v128_load(p); }
+  static B bset1(int x) { return wasm_i8x16_splat(int8_t(x)); }
+  static B band(B a, B b) { return wasm_v128_and(a, b); }
+  static B bor(B a, B b) { return wasm_v128_or(a, b); }
+  template <int n> static B bshl(B a) { return wasm_i16x8_shl(a, n); }
+  template <int n> static B bshr(B a) { return wasm_u16x8_shr(a, n); }
+  static void store_act(Act* p, I a) { wasm_v128_store64_lane(p, wasm_i16x8_narrow_i32x4(a, a), 0); }
+  static X quad(const Act* p) { return wasm_v128_load64_splat(p); }
+  static Acc acc(int32_t start) {
+    v128_t s = wasm_i32x4_make(start, 0, start, 0);
+    return {s, s};
+  }
+  static Acc dot(Acc a, B w, X x) { return dot_s8(a, w, x); }
+  static Acc dot_s8(Acc a, B w, X x) {
+    return {wasm_i32x4_add(a.low, wasm_i32x4_dot_i16x8(wasm_i16x8_extend_low_i8x16(w), x)),
+            wasm_i32x4_add(a.high, wasm_i32x4_dot_i16x8(wasm_i16x8_extend_high_i8x16(w), x))};
+  }
+  static I sum(Acc a) {
+    return wasm_i32x4_add(wasm_i32x4_shuffle(a.low, a.high, 0, 2, 4, 6),
+                          wasm_i32x4_shuffle(a.low, a.high, 1, 3, 5, 7));
+  }
+
+  static void prefetch(const void*) {}
+};
+
+}  // namespace fovea::FOVEA_ISA
