@@ -16,6 +16,9 @@ const problems: Readonly<Record<string, string>> = {
   EPERM: "may not be read by this user",
   ELOOP: "its symbolic links lead in a circle",
   ENOTDIR: "a part of the path is a file, not a folder",
+  ENOSPC: "the disk is full",
+  EROFS: "the disk may only be read",
+  EISDIR: "is a folder",
   EMFILE: "too many files are open",
 };
 

@@ -119,6 +119,11 @@ export class GgufArray {
     throw new CheckpointError(this.#where.file, problem, { field: this.#where.key, offset });
   }
 
+  /** The elements as the file holds them. */
+  encoded(): Uint8Array {
+    return this.#read();
+  }
+
   /** The elements of an array of numbers (booleans as 0 and 1). Integers beyond 2^53 are refused. */
   numbers(): Float64Array {
     const { type } = this;
