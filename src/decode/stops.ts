@@ -44,7 +44,7 @@ function usable(text: unknown): string {
  * stop string is held back until it is decided; so is half a character.
  *
  * Every stop string is matched by Knuth, Morris and Pratt's automaton ("Fast pattern matching in
- * strings", SIAM J. Comput. 6, 1977): time is linear in the stream, and its state is how much to hold.
+ * strings", SIAM J. Comput. 6, 1977): a step for each character, and its state is how much to hold.
  */
 export class StopMatcher {
   readonly #patterns: { readonly text: string; readonly fallback: Int32Array; matched: number }[];
