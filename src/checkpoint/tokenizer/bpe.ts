@@ -1,0 +1,249 @@
+/**
+ * Byte-pair encoding of one piece of text: merges in the order of a list (GPT-2, Llama 3, Qwen) or by the
+ * score of what they make (SentencePiece: Llama 2, Gemma), over bytes or characters. Knows nothing of how
+ * the text was cut into pieces.
+ */
+import { CheckpointError } from "../../base/errors.ts";
+import { byteCharacters, toByteAlphabet } from "./byte-alphabet.ts";
+import { type FindPair, MERGED, Merger } from "./merge.ts";
+import type { Vocabulary } from "./vocabulary.ts";
+
+/** Appends the ids of a piece of text that was normalized and cut already. */
+export interface PieceModel {
+  encode(piece: string, out: number[]): void;
+}
+
+export interface BpeOptions {
+  file: string;
+  vocabulary: Vocabulary;
+  /** Which pair makes which token, and how soon. */
+  pairs: PairRule;
+  /** Symbols are the UTF-8 bytes, written in GPT-2's alphabet; otherwise characters. */
+  byteLevel: boolean;
+  /** A character outside the vocabulary becomes its bytes' tokens <0x00> ... <0xFF>. */
+  byteFallback: boolean;
+  /** A piece that is a token as a whole is not merged from parts. */
+  wholeFirst: boolean;
+  unknown: number | undefined;
+  /** Neighbouring unknown characters make one unknown token. */
+  fuseUnknown: boolean;
+  /** Stands before every character but the first of a piece. */
+  continuingPrefix: string;
+  /** Stands after the last character of a piece. */
+  endSuffix: string;
+}
+
+/** Merges as a list in order, or "by score". */
+export type PairRule = { merges: readonly unknown[]; field: string } | { scores: ArrayLike<number> };
+
+const MAX_CACHED_LENGTH = 64;
+const MAX_CACHED_PIECES = 16384;
+const MAX_KNOWN_PAIRS = 2 ** 19;
+const SPACE_MARK = "\u2581";
+const utf8 = new TextEncoder();
+
+export class Bpe implements PieceModel {
+  readonly #options: BpeOptions;
+  readonly #merger = new Merger();
+  readonly #cache = new Map<string, readonly number[]>();
+  /** What `#search` found before, by `left * MERGED + right`. */
+  readonly #known = new Map<number, number>();
+  #rank: ((left: string, right: string, merged: number) => number) | undefined;
+  #byteIds: Int32Array | undefined;
+  #wordsAreApart: boolean | undefined;
+
+  constructor(options: BpeOptions) {
+    this.#options = options;
+  }
+
+  encode(piece: string, out: number[]): void {
+    if (piece.length <= MAX_CACHED_LENGTH || !this.#cutsAtSpaceMarks()) {
+      this.#encodeWord(piece, out);
+      return;
+    }
+    // No token crosses from a letter to a space mark, so neither does a merge: cut there, and the cache helps.
+    let start = 0;
+    for (let at = piece.indexOf(SPACE_MARK, 1); at >= 0; at = piece.indexOf(SPACE_MARK, at + 1)) {
+      if (piece[at - 1] === SPACE_MARK) continue;
+      this.#encodeWord(piece.slice(start, at), out);
+      start = at;
+    }
+    this.#encodeWord(start === 0 ? piece : piece.slice(start), out);
+  }
+
+  #cutsAtSpaceMarks(): boolean {
+    const { vocabulary, byteLevel, continuingPrefix, endSuffix, fuseUnknown, byteFallback } = this.#options;
+    // Fused unknowns, prefixes and suffixes look across the cut.
+    this.#wordsAreApart ??=
+      !byteLevel &&
+      continuingPrefix === "" &&
+      endSuffix === "" &&
+      (byteFallback || !fuseUnknown) &&
+      !vocabulary.tokens.some((token) => token !== undefined && /[^\u2581]\u2581/.test(token));
+    return this.#wordsAreApart;
+  }
+
+  #encodeWord(word: string, out: number[]): void {
+    if (word === "") return;
+    const cacheable = word.length <= MAX_CACHED_LENGTH;
+    let ids = cacheable ? this.#cache.get(word) : undefined;
+    if (ids === undefined) {
+      ids = this.#merge(word);
+      if (cacheable) {
+        if (this.#cache.size >= MAX_CACHED_PIECES) this.#cache.clear();
+        this.#cache.set(word, ids);
+      }
+    }
+    for (const id of ids) out.push(id);
+  }
+
+  #merge(word: string): number[] {
+    const { vocabulary, wholeFirst, byteLevel, continuingPrefix, endSuffix } = this.#options;
+    if (wholeFirst) {
+      const whole = vocabulary.id(byteLevel ? toByteAlphabet(word) : word);
+      if (whole !== undefined) return [whole];
+    }
+    const plainBytes = byteLevel && continuingPrefix === "" && endSuffix === "";
+    const symbols = plainBytes
+      ? this.#byteSymbols(word)
+      : this.#characterSymbols(byteLevel ? toByteAlphabet(word) : word);
+    const merged: number[] = [];
+    this.#merger.merge(symbols, symbols.length, this.#find, merged);
+    return this.#resolveUnknown(merged);
+  }
+
+  #byteSymbols(word: string): Int32Array {
+    const { vocabulary, file } = this.#options;
+    this.#byteIds ??= Int32Array.from(byteCharacters, (character) => vocabulary.id(character) ?? -1);
+    const bytes = utf8.encode(word);
+    const symbols = new Int32Array(bytes.length);
+    let n = 0;
+    for (const byte of bytes) {
+      const id = this.#byteIds[byte] as number;
+      if (id >= 0) symbols[n++] = id;
+      else if (this.#options.unknown !== undefined) symbols[n++] = this.#options.unknown;
+      else
+        throw new CheckpointError(
+          file,
+          `the vocabulary has no token for the byte ${byte}, which the text needs`,
+          {
+            field: "vocab",
+          },
+        );
+    }
+    return symbols.subarray(0, n);
+  }
+
+  /** A character outside the vocabulary is the symbol `vocabulary.size + code point` until the end. */
+  #characterSymbols(word: string): number[] {
+    const { vocabulary, continuingPrefix, endSuffix } = this.#options;
+    const symbols: number[] = [];
+    for (let i = 0; i < word.length; ) {
+      const code = word.codePointAt(i) as number;
+      const character = String.fromCodePoint(code);
+      const prefix = i === 0 ? "" : continuingPrefix;
+      i += character.length;
+      const suffix = i === word.length ? endSuffix : "";
+      symbols.push(vocabulary.id(prefix + character + suffix) ?? vocabulary.size + code);
+    }
+    return symbols;
+  }
+
+  #resolveUnknown(symbols: number[]): number[] {
+    const { vocabulary, byteFallback, unknown, fuseUnknown } = this.#options;
+    if (!symbols.some((symbol) => symbol >= vocabulary.size)) return symbols;
+    const ids: number[] = [];
+    let afterUnknown = false;
+    for (const symbol of symbols) {
+      if (symbol < vocabulary.size) {
+        ids.push(symbol);
+        afterUnknown = false;
+        continue;
+      }
+      const bytes = byteFallback ? this.#byteTokens(symbol - vocabulary.size) : undefined;
+      if (bytes !== undefined) {
+        ids.push(...bytes);
+        afterUnknown = false;
+      } else if (unknown !== undefined) {
+        if (!(fuseUnknown && afterUnknown)) ids.push(unknown);
+        afterUnknown = true;
+      }
+    }
+    return ids;
+  }
+
+  #byteTokens(code: number): number[] | undefined {
+    const ids: number[] = [];
+    for (const byte of utf8.encode(String.fromCodePoint(code))) {
+      const id = this.#options.vocabulary.id(byteToken(byte));
+      if (id === undefined) return undefined;
+      ids.push(id);
+    }
+    return ids;
+  }
+
+  readonly #find: FindPair = (left, right) => {
+    const key = left * MERGED + right;
+    const known = this.#known.get(key);
+    if (known !== undefined) return known;
+    const found = this.#search(left, right);
+    if (this.#known.size >= MAX_KNOWN_PAIRS) this.#known.clear();
+    this.#known.set(key, found);
+    return found;
+  };
+
+  #search(left: number, right: number): number {
+    const { vocabulary, continuingPrefix } = this.#options;
+    const text = (symbol: number): string =>
+      symbol < vocabulary.size
+        ? (vocabulary.tokens[symbol] ?? "")
+        : String.fromCodePoint(symbol - vocabulary.size);
+    const a = text(left);
+    const b = text(right);
+    const joined =
+      a + (continuingPrefix !== "" && b.startsWith(continuingPrefix) ? b.slice(continuingPrefix.length) : b);
+    const merged = vocabulary.id(joined);
+    this.#rank ??= this.#makeRank();
+    const rank = this.#rank(a, b, merged ?? -1);
+    if (rank < 0) return -1;
+    if (merged === undefined)
+      throw new CheckpointError(this.#options.file, `"${a} ${b}" makes a token that the vocabulary lacks`, {
+        field: "merges",
+      });
+    return rank * MERGED + merged;
+  }
+
+  #makeRank(): (left: string, right: string, merged: number) => number {
+    const rule = this.#options.pairs;
+    if ("merges" in rule) {
+      const ranks = mergeRanks(rule.merges, this.#options.file, rule.field);
+      return (left, right) => ranks.get(`${left} ${right}`) ?? -1;
+    }
+    const ranks = scoreRanks(rule.scores);
+    return (_left, _right, merged) => (merged < 0 ? -1 : (ranks[merged] ?? -1));
+  }
+}
+
+export const byteToken = (byte: number): string => `<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`;
+
+/** Merges are written "a b" or ["a", "b"]. */
+function mergeRanks(merges: readonly unknown[], file: string, field: string): Map<string, number> {
+  const ranks = new Map<string, number>();
+  for (let i = 0; i < merges.length; i++) {
+    const merge = merges[i];
+    const text = Array.isArray(merge) && merge.length === 2 ? `${merge[0]} ${merge[1]}` : merge;
+    if (typeof text !== "string" || !text.includes(" "))
+      throw new CheckpointError(file, `merge ${i} must be two tokens`, { field });
+    if (!ranks.has(text)) ranks.set(text, i);
+  }
+  return ranks;
+}
+
+/** The highest score has rank 0; equal scores have equal ranks. */
+function scoreRanks(scores: ArrayLike<number>): Int32Array {
+  const order = Float64Array.from(scores).sort();
+  const distinct = new Map<number, number>();
+  for (let i = order.length - 1; i >= 0; i--)
+    if (!distinct.has(order[i] as number)) distinct.set(order[i] as number, distinct.size);
+  return Int32Array.from(scores, (score) => distinct.get(score) ?? -1);
+}

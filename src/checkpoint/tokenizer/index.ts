@@ -1,0 +1,82 @@
+/**
+ * Opens the tokenizer of a checkpoint: a folder in Hugging Face's layout, or the metadata of a GGUF file.
+ * Knows the files' names; their contents are read elsewhere.
+ */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { CheckpointError } from "../../base/errors.ts";
+import { fileProblem } from "../file.ts";
+import { decodeText, parseJsonObject } from "../text.ts";
+import { type ConfigurationFiles, type JsonFile, rootOf } from "./configuration.ts";
+import { tokenizerFromHuggingFace } from "./huggingface.ts";
+import { tokenizerFromSentencePiece } from "./sentencepiece-model.ts";
+import type { Tokenizer } from "./tokenizer.ts";
+import { bertTokenizerJson, bpeTokenizerJson, mergeLines, readLowercase } from "./vocabulary-files.ts";
+
+export { ChatTemplate, type RenderOptions } from "./chat-template.ts";
+export { tokenizerFromGguf } from "./gguf.ts";
+export { toGgufVocabulary } from "./gguf-vocabulary.ts";
+export type { DecodeOptions, Detokenizer, EncodeOptions, Tokenizer } from "./tokenizer.ts";
+
+/** Undefined when the folder holds no tokenizer. */
+export function openTokenizer(folder: string): Tokenizer | undefined {
+  const read = new Folder(folder);
+  const common = {
+    config: read.json("tokenizer_config.json"),
+    specialTokens: read.json("special_tokens_map.json"),
+    generation: read.json("generation_config.json"),
+    template: read.text("chat_template.jinja"),
+  };
+  const tokenizer = read.json("tokenizer.json") ?? olderFiles(read, common.config);
+  if (tokenizer !== undefined) return tokenizerFromHuggingFace({ ...common, tokenizer });
+  return sentencePiece(read, common);
+}
+
+/** vocab.json with merges.txt, or vocab.txt. */
+function olderFiles(read: Folder, config: JsonFile | undefined): JsonFile | undefined {
+  const className = rootOf(config).get("tokenizer_class").optionalString();
+  const merges = read.text("merges.txt") ?? read.text("vocab.bpe");
+  const vocab = read.json("vocab.json") ?? read.json("encoder.json");
+  if (vocab !== undefined && merges !== undefined) {
+    const content = rootOf(vocab).object();
+    return { file: vocab.file, content: bpeTokenizerJson(content, mergeLines(merges.content), className) };
+  }
+  const words = read.text("vocab.txt");
+  if (words === undefined) return undefined;
+  const tokens = words.content.replace(/\r?\n$/, "").split(/\r?\n/);
+  return { file: words.file, content: bertTokenizerJson(tokens, readLowercase(rootOf(config))) };
+}
+
+function sentencePiece(read: Folder, common: ConfigurationFiles): Tokenizer | undefined {
+  const model = read.bytes("tokenizer.model") ?? read.bytes("spiece.model");
+  if (model === undefined) return undefined;
+  return tokenizerFromSentencePiece(model.file, model.content, common);
+}
+
+class Folder {
+  readonly #path: string;
+
+  constructor(path: string) {
+    this.#path = path;
+  }
+
+  bytes(name: string): { file: string; content: Uint8Array } | undefined {
+    const file = join(this.#path, name);
+    try {
+      return { file, content: readFileSync(file) };
+    } catch (cause) {
+      if ((cause as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+      throw new CheckpointError(file, fileProblem(cause), { cause });
+    }
+  }
+
+  text(name: string): { file: string; content: string } | undefined {
+    const read = this.bytes(name);
+    return read && { file: read.file, content: decodeText(read.file, read.content) };
+  }
+
+  json(name: string): JsonFile | undefined {
+    const read = this.bytes(name);
+    return read && { file: read.file, content: parseJsonObject(read.file, read.content) };
+  }
+}
