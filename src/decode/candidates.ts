@@ -34,13 +34,13 @@ export class Candidates {
     this.#members = new Int32Array(capacity);
   }
 
-  /** Fills the list from a row of logits, which become the keys. −∞ is no candidate. */
-  fill(row: Float32Array): void {
+  /** Fills the list with the logits of a row that are `least` or more, as keys. −∞ is no candidate. */
+  fill(row: Float32Array, least = Number.NEGATIVE_INFINITY): void {
     const { ids, keys } = this;
     let count = 0;
     for (let id = 0; id < row.length; id++) {
       const logit = row[id]!;
-      if (logit === Number.NEGATIVE_INFINITY) continue;
+      if (logit < least || logit === Number.NEGATIVE_INFINITY) continue;
       ids[count] = id;
       keys[count++] = logit + 0; // −0 becomes 0
     }

@@ -234,7 +234,19 @@ export class Sampler {
     const { temperature, topK, topP, minP, typicalP } = this.#sampling;
     const { candidates } = this.#workspace;
     const largest = row[argmax(row)]!;
-    candidates.fill(row);
+    // Where only top-p and min-p truncate, most tokens can be left out from the start: min-p drops what is
+    // lighter than minP, and top-p what is lighter than the mean of what it leaves out, since tokens as light
+    // as that cannot fill it. Half of that is clear of rounding. The total counts every token all the same.
+    let total: number | undefined;
+    let lightest = 0;
+    if (topK === 0 && typicalP === 1) {
+      lightest = minP;
+      if (topP < 1) {
+        total = totalWeight(row, largest, temperature);
+        lightest = Math.max(minP, ((1 - topP) * total) / row.length);
+      }
+    }
+    candidates.fill(row, largest + temperature * Math.log(lightest / 2));
     // Temperature does not change the order, so the k best are found first and only they are exponentiated.
     if (topK > 0) candidates.keepTop(topK);
     const { keys, weights, count } = candidates;
@@ -246,24 +258,17 @@ export class Sampler {
     }
     if (vanished) candidates.keepHeavy(Number.MIN_VALUE); // never drawn, and its logarithm is useless
     if (typicalP < 1) keepTypical(candidates, row, largest, temperature, typicalP);
-    if (topP < 1) keepNucleus(candidates, topP);
+    // Holtzman et al., "The curious case of neural text degeneration", ICLR 2020, arXiv 1904.09751, section 3.1.
+    if (topP < 1) candidates.keepMass(topP * (total ?? candidates.totalWeight()));
     if (minP > 0) candidates.keepHeavy(minP * candidates.heaviest());
     return candidates;
   }
 }
 
-/**
- * Nucleus sampling: the fewest of the most likely tokens that reach `mass`.
- *
- * Holtzman, Buys, Du, Forbes, Choi, "The curious case of neural text degeneration", ICLR 2020, arXiv 1904.09751,
- * section 3.1.
- */
-function keepNucleus(candidates: Candidates, mass: number): void {
-  const total = candidates.totalWeight();
-  // Tokens lighter than the mean of what may be left out cannot fill it together, so the nucleus has none of
-  // them. Half of that mean is clear of rounding, and as good: few tokens are left to select from.
-  candidates.keepHeavy(((1 - mass) * total * 0.5) / candidates.count);
-  candidates.keepMass(mass * total);
+function totalWeight(row: Float32Array, largest: number, temperature: number): number {
+  let total = 0;
+  for (let i = 0; i < row.length; i++) total += expNonPositive((row[i]! - largest) / temperature);
+  return total;
 }
 
 /**
