@@ -1,0 +1,147 @@
+/**
+ * POST /v1/chat/completions: reads the request, starts the generations, and writes the answer whole or as
+ * a stream. Knows the shape of the endpoint; the fields that it shares lie in parameters.ts.
+ */
+import type { ChatMessage, GenerateOptions, Generation } from "../tasks/types.ts";
+import { allResults, complete, newId, type ServeContext, startWork, unixTime, usageOf } from "./context.ts";
+import { ApiError, invalid } from "./errors.ts";
+import { Fields } from "./fields.ts";
+import { chatLogprobs } from "./logprobs.ts";
+import { parseMessages } from "./messages.ts";
+import { mostLogprobs, optionsOfChoice, present, type Shared, sharedFields } from "./parameters.ts";
+import { eventStream, merge } from "./stream.ts";
+
+interface ChatRequest extends Shared {
+  readonly messages: readonly ChatMessage[];
+  readonly options: GenerateOptions;
+}
+
+/** Fields of the standard that ask for what is not served, and why. */
+const refused: Readonly<Record<string, string>> = {
+  tools: "tools are not served yet",
+  functions: "tools are not served yet",
+  function_call: "tools are not served yet",
+  audio: "an answer here is text",
+  prediction: "predicted outputs are not served",
+  reasoning_effort: "this server has no such control; write it into the messages if the model knows it",
+  verbosity: "this server has no such control; limit the length with max_completion_tokens",
+  web_search_options: "there is no search here",
+  moderation: "there is no moderation here",
+};
+
+export async function chatCompletions(
+  context: ServeContext,
+  request: Request,
+  body: unknown,
+): Promise<Response> {
+  const parsed = parse(context, body);
+  const work = startWork(context, request);
+  const generations = Array.from({ length: parsed.n }, (_, i) =>
+    context.model.chat(parsed.messages, optionsOfChoice(parsed.options, i, work.signal)),
+  );
+  const head = { id: newId("chatcmpl"), created: unixTime(), model: context.model.name };
+  const withLogprobs = parsed.options.logprobs !== undefined;
+  if (parsed.stream)
+    return eventStream(chunks(context, parsed, generations, head), work.abort, context.onError);
+  const results = await allResults(work, generations);
+  return Response.json({
+    ...head,
+    object: "chat.completion",
+    choices: results.map((result, index) => ({
+      index,
+      message: { role: "assistant", content: result.text, refusal: null },
+      logprobs: withLogprobs ? chatLogprobs(context.tokenizer, result.logprobs ?? []) : null,
+      finish_reason: result.finishReason,
+    })),
+    usage: usageOf(
+      results[0]!.promptTokens,
+      results.reduce((sum, { tokens }) => sum + tokens.length, 0),
+    ),
+  });
+}
+
+function parse(context: ServeContext, body: unknown): ChatRequest {
+  const fields = new Fields(body);
+  const { model } = context;
+  const shared = sharedFields(fields, model);
+  const messages = parseMessages(fields.take("messages"));
+  if (!model.chats)
+    throw new ApiError(400, `messages: "${model.name}" has no chat template; use /v1/completions`, {
+      param: "messages",
+      code: "no_chat_template",
+    });
+  const maxTokens = fields.number("max_completion_tokens", { integer: true, min: 1 });
+  const older = fields.number("max_tokens", { integer: true, min: 1 });
+  if (maxTokens !== undefined && older !== undefined && maxTokens !== older)
+    throw invalid("max_tokens", "differs from max_completion_tokens; give one of them");
+  const wanted = fields.boolean("logprobs") ?? false;
+  const top = fields.number("top_logprobs", { integer: true, min: 0, max: mostLogprobs });
+  if (top !== undefined && !wanted) throw invalid("top_logprobs", "needs logprobs: true");
+  standardFields(fields);
+  fields.done();
+  const budget = maxTokens ?? older;
+  if (budget !== undefined && budget > model.contextLength)
+    throw invalid(
+      maxTokens === undefined ? "max_tokens" : "max_completion_tokens",
+      `${budget} tokens exceed the model's context of ${model.contextLength}`,
+      "context_length_exceeded",
+    );
+  return {
+    ...shared,
+    messages,
+    options: {
+      ...shared.options,
+      ...present({ maxTokens: budget, logprobs: wanted ? (top ?? 0) : undefined }),
+    },
+  };
+}
+
+function standardFields(fields: Fields): void {
+  for (const [field, reason] of Object.entries(refused)) fields.refuse(field, reason);
+  fields.only("tool_choice", ["none"], "tools are not served yet");
+  fields.boolean("parallel_tool_calls");
+  fields.only("modalities", [["text"]], "an answer here is text");
+  fields.only("store", [false], "nothing is stored here");
+  fields.only("prompt_cache_retention", ["in-memory", "in_memory", "24h"], "no such retention");
+  fields.entries("metadata");
+  fields.only("response_format", [{ type: "text" }], 'only {"type": "text"} is served yet');
+}
+
+async function* chunks(
+  context: ServeContext,
+  { options, includeUsage }: ChatRequest,
+  generations: readonly Generation[],
+  head: object,
+): AsyncGenerator<object> {
+  const withLogprobs = options.logprobs !== undefined;
+  const chunk = (choice: object) => ({
+    ...head,
+    object: "chat.completion.chunk",
+    choices: [{ logprobs: null, finish_reason: null, ...choice }],
+    ...(includeUsage ? { usage: null } : {}),
+  });
+  const opening = (index: number) => chunk({ index, delta: { role: "assistant", content: "" } });
+  const opened = new Set<number>();
+  for await (const { index, item } of merge(generations.map((g) => g.events()))) {
+    if (!opened.has(index)) yield opening(index);
+    opened.add(index);
+    if (withLogprobs)
+      yield chunk({
+        index,
+        delta: { content: item.text },
+        logprobs: chatLogprobs(context.tokenizer, [item]),
+      });
+    else if (item.text !== "") yield chunk({ index, delta: { content: item.text } });
+  }
+  let completion = 0;
+  let prompt = 0;
+  for (const [index, generation] of generations.entries()) {
+    const result = complete(await generation.result());
+    if (!opened.has(index)) yield opening(index);
+    yield chunk({ index, delta: {}, finish_reason: result.finishReason });
+    completion += result.tokens.length;
+    prompt = result.promptTokens;
+  }
+  if (includeUsage)
+    yield { ...head, object: "chat.completion.chunk", choices: [], usage: usageOf(prompt, completion) };
+}

@@ -1,0 +1,66 @@
+/** What the request handlers share: the model, and how one request's work is started, counted and ended. */
+import { randomUUID } from "node:crypto";
+import type { Tokenizer } from "../checkpoint/tokenizer/index.ts";
+import type { Generation, GenerationResult, LanguageModel } from "../tasks/types.ts";
+import { ApiError } from "./errors.ts";
+
+export interface ServeContext {
+  readonly model: LanguageModel;
+  readonly tokenizer: Tokenizer;
+  /** Unix time at which the model was opened, in seconds. */
+  readonly created: number;
+  /** Aborted when the server must end its work. */
+  readonly shutdown: AbortSignal;
+  readonly onError: (error: unknown) => void;
+}
+
+/** The signal of one request's work, and how to end it. */
+export interface Work {
+  readonly signal: AbortSignal;
+  readonly abort: () => void;
+}
+
+/** Work that ends when the client goes, when the server stops, or when `abort` is called. */
+export function startWork(context: ServeContext, request: Request): Work {
+  const own = new AbortController();
+  return {
+    signal: AbortSignal.any([own.signal, request.signal, context.shutdown]),
+    abort: () => own.abort(),
+  };
+}
+
+/** Runs all to their ends. If one fails, the others are ended too. */
+export async function allResults(
+  work: Work,
+  generations: readonly Generation[],
+): Promise<GenerationResult[]> {
+  try {
+    return (await Promise.all(generations.map((g) => g.result()))).map(complete);
+  } catch (error) {
+    work.abort();
+    throw error;
+  }
+}
+
+/** Refuses to pass off a result that was cut short as a whole one. */
+export function complete(result: GenerationResult): GenerationResult {
+  if (result.finishReason === "abort")
+    throw new ApiError(503, "the server stopped before the answer was complete", { code: "stopped" });
+  return result;
+}
+
+export interface Usage {
+  readonly prompt_tokens: number;
+  readonly completion_tokens: number;
+  readonly total_tokens: number;
+}
+
+export const usageOf = (prompt: number, completion: number): Usage => ({
+  prompt_tokens: prompt,
+  completion_tokens: completion,
+  total_tokens: prompt + completion,
+});
+
+export const newId = (prefix: string): string => `${prefix}-${randomUUID().replaceAll("-", "")}`;
+
+export const unixTime = (): number => Math.floor(Date.now() / 1000);

@@ -1,0 +1,67 @@
+/**
+ * The `messages` of a chat request, checked, in the form that chat templates take.
+ * Knows the roles and content parts of the OpenAI API; must not know templates.
+ */
+import type { ChatMessage } from "../tasks/types.ts";
+import { invalid } from "./errors.ts";
+import { Fields, shown } from "./fields.ts";
+
+/** `developer` is the newer name of the system role; templates know the older one. */
+const roles: Readonly<Record<string, string>> = {
+  system: "system",
+  developer: "system",
+  user: "user",
+  assistant: "assistant",
+};
+
+export function parseMessages(value: unknown): ChatMessage[] {
+  if (!Array.isArray(value) || value.length === 0)
+    throw invalid("messages", "must be a list with at least one message");
+  return value.map((message: unknown, i) => parseMessage(new Fields(message, `messages[${i}]`)));
+}
+
+function parseMessage(fields: Fields): ChatMessage {
+  const given = fields.string("role");
+  const role = given !== undefined && Object.hasOwn(roles, given) ? roles[given] : undefined;
+  if (role === undefined)
+    throw invalid(
+      fields.name("role"),
+      given === "tool" || given === "function"
+        ? "tools are not served yet"
+        : `must be ${Object.keys(roles).join(", ")}, not ${shown(given ?? null)}`,
+    );
+  const content = text(fields);
+  const name = fields.string("name");
+  // What a client sends back of an answer that it received.
+  fields.refuse("refusal", "is not served; an answer here is text");
+  fields.refuse("audio", "is not served; an answer here is text");
+  fields.refuse("function_call", "tools are not served yet");
+  fields.only("tool_calls", [[]], "tools are not served yet");
+  fields.only("annotations", [[]], "is not served; an answer here is text");
+  fields.done();
+  return { role, content, ...(name === undefined ? {} : { name }) };
+}
+
+/** A string, or text parts joined. */
+function text(fields: Fields): string {
+  const value = fields.take("content");
+  if (typeof value === "string") return value;
+  if (!Array.isArray(value))
+    throw invalid(fields.name("content"), "must be a string or a list of text parts");
+  return value
+    .map((item: unknown, i) => {
+      const part = new Fields(item, `${fields.name("content")}[${i}]`);
+      const type = part.string("type");
+      if (type !== "text")
+        throw invalid(
+          part.name("type"),
+          `only "text" is served, not ${shown(type ?? null)}`,
+          "unsupported_value",
+        );
+      const content = part.string("text");
+      if (content === undefined) throw invalid(part.name("text"), "must be a string");
+      part.done();
+      return content;
+    })
+    .join("");
+}

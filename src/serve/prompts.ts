@@ -1,0 +1,76 @@
+/**
+ * The `prompt` of a text completion in its four forms, as token ids, and what `echo` tells of it.
+ * Knows the model's tokenizer; must not know generation.
+ */
+import { logSumExp, topLogprobs } from "../decode/logprobs.ts";
+import type { LanguageModel } from "../tasks/types.ts";
+import type { ServeContext } from "./context.ts";
+import { invalid } from "./errors.ts";
+import type { PlacedToken } from "./logprobs.ts";
+import { mostChoices, tokenIds } from "./parameters.ts";
+
+export interface Prompt {
+  readonly ids: readonly number[];
+  readonly text: string;
+}
+
+/** A string, a list of strings, token ids, or a list of lists of token ids. */
+export function parsePrompts({ model, tokenizer }: ServeContext, value: unknown): Prompt[] {
+  const fromText = (text: string): Prompt => ({ ids: tokenizer.encode(text), text });
+  const fromIds = (ids: unknown, name: string): Prompt => {
+    const checked = tokenIds(ids, name, model.vocabularySize);
+    return { ids: checked, text: tokenizer.decode(checked, { skipSpecial: true }) };
+  };
+  let prompts: Prompt[];
+  if (typeof value === "string") prompts = [fromText(value)];
+  else if (!Array.isArray(value) || value.length === 0)
+    throw invalid(
+      "prompt",
+      "must be a string, a list of strings, token ids, or a list of lists of token ids",
+    );
+  else if (typeof value[0] === "number") prompts = [fromIds(value, "prompt")];
+  else if (value.length > mostChoices) throw invalid("prompt", `takes at most ${mostChoices} prompts`);
+  else
+    prompts = (value as unknown[]).map((item, i) =>
+      typeof item === "string" ? fromText(item) : fromIds(item, `prompt[${i}]`),
+    );
+  for (const { ids } of prompts)
+    if (ids.length === 0)
+      throw invalid("prompt", "is empty: the model needs at least one token to begin with");
+  return prompts;
+}
+
+/** Refuses a prompt that leaves no room for `maxTokens` in the context. */
+export function checkContext(model: LanguageModel, prompts: readonly Prompt[], maxTokens: number): void {
+  for (const { ids } of prompts)
+    if (ids.length + maxTokens > model.contextLength)
+      throw invalid(
+        maxTokens > 0 && ids.length < model.contextLength ? "max_tokens" : "prompt",
+        `${ids.length} tokens of the prompt and ${maxTokens} new ones exceed the model's context of ${model.contextLength}`,
+        "context_length_exceeded",
+      );
+}
+
+/** The log-probability of each token of the prompt given those before it; the first has none. */
+export async function promptLogprobs(
+  { model, tokenizer }: ServeContext,
+  { ids }: Prompt,
+  top: number,
+  signal: AbortSignal,
+): Promise<PlacedToken[]> {
+  const rows = await model.logits(ids, { signal });
+  const detokenizer = tokenizer.detokenizer({ skipSpecial: true });
+  let offset = 0;
+  return ids.map((token, i) => {
+    const row = rows[i - 1];
+    const normalizer = row === undefined ? 0 : logSumExp(row);
+    const placed: PlacedToken = {
+      token,
+      logprob: row === undefined ? null : row[token]! - normalizer,
+      top: row === undefined ? undefined : topLogprobs(row, top, undefined, normalizer),
+      offset,
+    };
+    offset += detokenizer.push(token).length;
+    return placed;
+  });
+}

@@ -1,0 +1,186 @@
+/**
+ * A language model without a model: bytes are tokens, and the answer is written beforehand. It keeps the
+ * contract of src/tasks/types.ts (limits, stops, abort, log-probabilities), so faces can be tested without weights.
+ */
+import { ParameterError } from "../../src/base/errors.ts";
+import type { Tokenizer } from "../../src/checkpoint/tokenizer/tokenizer.ts";
+import { samplingFrom } from "../../src/decode/sampling.ts";
+import { StopMatcher } from "../../src/decode/stops.ts";
+import type {
+  ChatMessage,
+  FinishReason,
+  GenerateOptions,
+  Generation,
+  GenerationResult,
+  LanguageModel,
+  TokenEvent,
+} from "../../src/tasks/types.ts";
+
+const BOS = 256;
+const EOS = 257;
+
+export interface FakeOptions {
+  /** What every generation says before its end token. */
+  readonly answer?: string;
+  readonly contextLength?: number;
+  readonly chats?: boolean;
+  readonly tokenizer?: boolean;
+  /** Milliseconds for each token. */
+  readonly delay?: number;
+}
+
+export interface FakeModel extends LanguageModel {
+  /** Options of every generation, in order. */
+  readonly calls: { readonly prompt: readonly number[]; readonly options: GenerateOptions }[];
+  /** How each generation ended. */
+  readonly endings: FinishReason[];
+  closed: boolean;
+}
+
+const encoder = new TextEncoder();
+
+export const byteTokenizer: Tokenizer = {
+  vocabSize: 258,
+  bos: BOS,
+  eos: [EOS],
+  encode: (text, options) => [...(options?.addSpecial === false ? [] : [BOS]), ...encoder.encode(text)],
+  decode: (ids) => new TextDecoder().decode(Uint8Array.from(ids.filter((id) => id < BOS))),
+  tokenBytes: (id) => (id < BOS ? Uint8Array.of(id) : encoder.encode(id === BOS ? "<s>" : "</s>")),
+  isSpecial: (id) => id >= BOS,
+  id: (token) => (token === "<s>" ? BOS : token === "</s>" ? EOS : undefined),
+  token: (id) => (id === BOS ? "<s>" : id === EOS ? "</s>" : String.fromCharCode(id)),
+  detokenizer() {
+    let decoder = new TextDecoder();
+    return {
+      push: (id) => (id < BOS ? decoder.decode(Uint8Array.of(id), { stream: true }) : ""),
+      flush() {
+        const rest = decoder.decode();
+        decoder = new TextDecoder();
+        return rest;
+      },
+    };
+  },
+};
+
+export function fakeModel(fake: FakeOptions = {}): FakeModel {
+  const { answer = "Hello, world! Grüße 🌍.", contextLength = 128, chats = true, delay = 0 } = fake;
+  const tokenizer = fake.tokenizer === false ? undefined : byteTokenizer;
+  const calls: FakeModel["calls"] = [];
+  const endings: FinishReason[] = [];
+  const start = (prompt: readonly number[], options: GenerateOptions): Generation => {
+    calls.push({ prompt, options });
+    return generation(prompt, options);
+  };
+  function generation(prompt: readonly number[], options: GenerateOptions): Generation {
+    const { maxTokens, stop = [], stopTokens = [], ignoreEnd, logprobs, signal, ...sampling } = options;
+    samplingFrom(sampling);
+    const room = contextLength - prompt.length;
+    if (room < (maxTokens ?? 1))
+      throw new ParameterError(
+        "maxTokens",
+        `${prompt.length} tokens of the prompt and ${maxTokens ?? 1} new ones exceed the context of ${contextLength}`,
+      );
+    const limit = maxTokens ?? room;
+    const tokens: number[] = [];
+    const events: TokenEvent[] = [];
+    let text = "";
+    let reason: FinishReason = "length";
+    let stopText: string | undefined;
+    async function* run(): AsyncGenerator<TokenEvent> {
+      const matcher = new StopMatcher(typeof stop === "string" ? [stop] : stop);
+      const detokenizer = byteTokenizer.detokenizer();
+      const script = encoder.encode(answer);
+      for (let i = 0; i < limit; i++) {
+        if (delay > 0) await new Promise((resolve) => setTimeout(resolve, delay));
+        if (signal?.aborted) {
+          reason = "abort";
+          break;
+        }
+        const token = ignoreEnd ? script[i % script.length]! : (script[i] ?? EOS);
+        const ends = token === EOS || stopTokens.includes(token);
+        if (ends) {
+          reason = "stop";
+          break;
+        }
+        tokens.push(token);
+        const last = i === limit - 1;
+        const { emit, stopped } = matcher.push(detokenizer.push(token) + (last ? detokenizer.flush() : ""));
+        const piece = emit + (last ? matcher.flush() : "");
+        text += piece;
+        const top = Array.from({ length: logprobs ?? 0 }, (_, k) => ({
+          token: (token + k) % 256,
+          logprob: -0.5 - k,
+        }));
+        const event = { token, logprob: -0.5, text: piece, ...(logprobs === undefined ? {} : { top }) };
+        events.push(event);
+        yield event;
+        if (stopped !== undefined) {
+          stopText = stopped;
+          reason = "stop";
+          break;
+        }
+      }
+      endings.push(reason);
+    }
+    const source = run();
+    const asEvents = { [Symbol.asyncIterator]: () => source };
+    return {
+      events: () => asEvents,
+      async *[Symbol.asyncIterator]() {
+        for await (const { text: piece } of asEvents) if (piece !== "") yield piece;
+      },
+      async result(): Promise<GenerationResult> {
+        for await (const _ of asEvents);
+        return {
+          text,
+          tokens,
+          promptTokens: prompt.length,
+          finishReason: reason,
+          ...(stopText === undefined ? {} : { stop: stopText }),
+          ...(logprobs === undefined ? {} : { logprobs: events }),
+          timing: {
+            promptMs: 10,
+            firstTokenMs: 12,
+            generateMs: 20,
+            promptTokensPerSecond: prompt.length * 100,
+            tokensPerSecond: tokens.length * 50,
+          },
+        };
+      },
+    };
+  }
+  return {
+    name: "fake",
+    architecture: "llama",
+    contextLength,
+    vocabularySize: 258,
+    tokenizer,
+    chats,
+    calls,
+    endings,
+    closed: false,
+    describe: () => ({
+      architecture: "llama",
+      device: "none",
+      parameters: 1000,
+      formats: { f32: 4000 },
+      weightsBytes: 4000,
+      memory: { buffers: 4000, arena: 0 },
+    }),
+    generate: (prompt, options = {}) =>
+      start(typeof prompt === "string" ? byteTokenizer.encode(prompt) : prompt, options),
+    chat(messages: readonly ChatMessage[], options = {}) {
+      if (!chats) throw new ParameterError("messages", "the checkpoint has no chat template");
+      return start(
+        byteTokenizer.encode(messages.map(({ role, content }) => `${role}: ${content}\n`).join("")),
+        options,
+      );
+    },
+    // Position i gives the logits i, i + 1/3, ... so that every value is known and none is a round number.
+    logits: async (ids) => ids.map((_, i) => Float32Array.from({ length: 258 }, (_, k) => i + k / 3)),
+    score: async (ids) => ({ tokens: ids.length - 1, nll: ids.length - 1, perplexity: Math.E }),
+    async close() {
+      this.closed = true;
+    },
+  };
+}
