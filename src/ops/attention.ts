@@ -138,9 +138,11 @@ export const attendDefinition: OpDefinition<Attend> = {
     require("attend", page > 0 && KEY_TILE % page === 0, () =>
       `a page of ${page} does not divide ${KEY_TILE}`);
     require("attend", Number.isFinite(scale), () => `scale is ${scale}`);
-    require("attend", window >= 0 && softcap >= 0, () =>
-      `window ${window} and softcap ${softcap} must not be negative`);
-    require("attend", longest <= pages.dim(1) * page, () =>
+    require("attend", Number.isSafeInteger(window) && window >= 0, () =>
+      `window is ${window}, but must be a whole number, 0 for none`);
+    require("attend", softcap >= 0 && softcap < Infinity, () =>
+      `softcap is ${softcap}, but must be finite and not negative`);
+    require("attend", longest >= 0 && longest <= pages.dim(1) * page, () =>
       `${longest} keys do not fit ${pages.dim(1)} pages of ${page}`);
   },
   operations: ({ q, values, window, longest }) =>

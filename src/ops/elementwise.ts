@@ -124,7 +124,10 @@ export const scaleDefinition: OpDefinition<Scale> = {
   ...shape,
   kind: "scale",
   numbers: ["factor"],
-  check: ({ x, y }) => same("scale", x, { y }),
+  check({ x, y, factor }) {
+    same("scale", x, { y });
+    require("scale", Number.isFinite(factor), () => `factor is ${factor}, but must be finite`);
+  },
   operations: ({ x }) => x.elements,
 };
 
@@ -134,7 +137,7 @@ export const softcapDefinition: OpDefinition<Softcap> = {
   numbers: ["cap"],
   check({ x, y, cap }) {
     same("softcap", x, { y });
-    require("softcap", cap > 0, () => `cap is ${cap}, but must be positive`);
+    require("softcap", cap > 0 && cap < Infinity, () => `cap is ${cap}, but must be positive and finite`);
   },
   operations: ({ x }) => 8 * x.elements,
 };

@@ -13,6 +13,8 @@ export class Stream {
   readonly device: Device;
   private ops: Op[] = [];
   private slots: ArenaSlot[] = [];
+  /** By slot number: whether an op or an upload has given it content. */
+  private written: boolean[] = [];
   private uploads: Plan["uploads"][number][] = [];
 
   constructor(device: Device) {
@@ -23,6 +25,7 @@ export class Stream {
   empty(dtype: DType, shape: readonly number[]): Tensor {
     const slot = { slot: this.slots.length, bytes: tensorBytes(dtype, shape) };
     this.slots.push(slot);
+    this.written.push(false);
     return new Tensor(dtype, shape, slot);
   }
 
@@ -32,26 +35,33 @@ export class Stream {
     const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
     if (bytes.length !== tensor.bytes)
       throw new OpError("constant", `${data.length} numbers do not fill [${shape}]`);
-    this.uploads.push({ slot: (tensor.storage as ArenaSlot).slot, bytes });
+    const { slot } = tensor.storage as ArenaSlot;
+    this.uploads.push({ slot, bytes });
+    this.written[slot] = true;
     return tensor;
   }
 
   /** Checks an op and appends it. */
   push(op: Op): void {
     definitionOf(op).check(op);
-    eachTensor(op, ({ storage }, _, field) => {
-      if (isArena(storage) && this.slots[storage.slot] !== storage)
-        throw new OpError(op.kind, `${field} belongs to a step that has ended`);
+    eachTensor(op, (tensor, written, field) => {
+      if (!written) this.checkReadable(op.kind, field, tensor);
+      else if (isArena(tensor.storage)) {
+        this.checkCurrent(op.kind, field, tensor.storage);
+        this.written[tensor.storage.slot] = true;
+      }
     });
     this.ops.push(op);
   }
 
   /** Runs all ops and ends the step; resolves with the bytes of the given tensors. */
   async flush(outputs: readonly Tensor[] = []): Promise<readonly Uint8Array[]> {
+    for (const output of outputs) this.checkReadable("flush", "an output", output);
     const profile = debugging();
     const plan = planArena(this.ops, this.slots, this.uploads, outputs, profile);
     this.ops = [];
     this.slots = [];
+    this.written = [];
     this.uploads = [];
     const result = await this.device.run(plan);
     if (profile && result.nanoseconds) printOps(this.device, plan.ops, result.nanoseconds);
@@ -63,5 +73,16 @@ export class Stream {
     if (tensor.dtype !== "f32") throw new OpError("read", `${tensor} is not f32`);
     const [bytes] = await this.flush([tensor]);
     return new Float32Array(bytes!.buffer, bytes!.byteOffset, bytes!.byteLength / 4);
+  }
+
+  private checkCurrent(op: string, field: string, slot: ArenaSlot): void {
+    if (this.slots[slot.slot] !== slot) throw new OpError(op, `${field} belongs to a step that has ended`);
+  }
+
+  private checkReadable(op: string, field: string, tensor: Tensor): void {
+    if (!isArena(tensor.storage)) return;
+    this.checkCurrent(op, field, tensor.storage);
+    if (!this.written[tensor.storage.slot])
+      throw new OpError(op, `${field}, ${tensor}, is read before anything was written to it`);
   }
 }

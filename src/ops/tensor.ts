@@ -34,7 +34,9 @@ export const elements = (shape: readonly number[]): number => shape.reduce((n, d
 
 /** Bytes of a row-major tensor; the last dimension must fill whole blocks of the format. */
 export const tensorBytes = (dtype: DType, shape: readonly number[]): number =>
-  dtype === "i32" ? 4 * elements(shape) : formatBytes(dtype, elements(shape));
+  dtype === "i32"
+    ? 4 * elements(shape)
+    : elements(shape.slice(0, -1)) * formatBytes(dtype, shape.at(-1) ?? 0);
 
 /** Row-major and contiguous; views share storage. */
 export class Tensor {

@@ -3,11 +3,11 @@
  * softmax is over all its keys at once, in f64, which is what the ordered merge of tiles must come to.
  */
 import { halfFrom, halfValue } from "../../format/half.ts";
-import type { Op, Tensor } from "../../ops/index.ts";
+import type { Op, OpKind, Tensor } from "../../ops/index.ts";
 import { softmax } from "./functions.ts";
 import type { Memory } from "./memory.ts";
 
-type OpOf<K extends Op["kind"]> = Extract<Op, { kind: K }>;
+export type OpOf<K extends OpKind> = Extract<Op, { kind: K }>;
 
 export function rope({ x, cos, sin, y, style }: OpOf<"rope">, memory: Memory): void {
   const [from, to, cosines, sines] = [memory.f32(x), memory.f32Out(y), memory.f32(cos), memory.f32(sin)];

@@ -3,12 +3,11 @@
  * leaves a duty to its caller (an index in range, say), the breach is refused rather than guessed at.
  */
 import { type FormatName, formats } from "../../format/index.ts";
-import type { Op, OpKind, Tensor } from "../../ops/index.ts";
-import { attend, cacheWrite, rope } from "./attention.ts";
+import type { OpKind, Tensor } from "../../ops/index.ts";
+import { attend, cacheWrite, type OpOf, rope } from "./attention.ts";
 import { functions, softmax } from "./functions.ts";
 import type { Memory } from "./memory.ts";
 
-export type OpOf<K extends OpKind> = Extract<Op, { kind: K }>;
 type Kernels = { readonly [K in OpKind]: (op: OpOf<K>, memory: Memory) => void };
 
 function map({ x, y }: { x: Tensor; y: Tensor }, memory: Memory, fn: (x: number) => number): void {
