@@ -9,6 +9,8 @@ import type { Layer } from "./layers.ts";
 import { type Block, Step } from "./step.ts";
 
 export interface DecoderParts {
+  /** Positions that the model was made for. */
+  readonly context: number;
   /** [vocabulary, d] */
   readonly embedding: Tensor;
   /** Factor of the embeddings; default 1. */

@@ -1,7 +1,8 @@
 /** Layers: what architectures are composed of. */
 export { type AttentionParts, attention } from "./attention.ts";
+export { parallel, postNorm, preNorm, sandwichNorm } from "./blocks.ts";
 export { Decoder, type DecoderParts, type ForwardOptions } from "./decoder.ts";
-export { type Layer, layerNormLayer, linearLayer, perHead, rmsNormLayer } from "./layers.ts";
+export { type Layer, layerNormLayer, linearLayer, perHead, rmsNormLayer, stackedHeadNorm } from "./layers.ts";
 export { experts, gatedMlp, plainMlp, withSharedExpert } from "./mlp.ts";
 export { Rope, type RopeOptions, type RopeScaling, ropeScaling } from "./rope.ts";
 export type { Block, Step } from "./step.ts";

@@ -44,3 +44,15 @@ export function layerNormLayer(w: Weights, name: string, d: number, eps: number)
 export function perHead(norm: Layer, d: number): Layer {
   return (s, x) => norm(s, x.reshape(x.elements / d, d)).reshape(...x.shape);
 }
+
+/**
+ * Layer norm with weights of its own for each head, without bias: over x [n, heads·d]. Hugging Face files
+ * hold `name.norms.H.weight` for each head H, GGUF files one `name.weight` [heads, d].
+ */
+export function stackedHeadNorm(w: Weights, name: string, heads: number, d: number, eps: number): Layer {
+  const values = new Float32Array(heads * d);
+  if (w.has(`${name}.weight`)) values.set(w.numbers(`${name}.weight`, heads * d));
+  else for (let h = 0; h < heads; h++) values.set(w.numbers(`${name}.norms.${h}.weight`, d), h * d);
+  const weight = w.upload(values, [heads, d]);
+  return perHead((s, x) => layerNorm(s, x, weight, undefined, eps), d);
+}

@@ -218,8 +218,9 @@ export class Weights {
 
   private weightFormat(file: string, shape: readonly number[]): FormatName {
     const info = this.info(file);
-    if (info.shape.join() !== shape.join())
-      this.refuse(file, `has shape [${info.shape}], but the config asks for [${shape}]`);
+    // Some writers drop a leading dimension of 1.
+    const same = info.shape.join() === shape.join() || `1,${info.shape.join()}` === shape.join();
+    if (!same) this.refuse(file, `has shape [${info.shape}], but the config asks for [${shape}]`);
     if (!isFormat(info.format)) this.refuse(file, `has the type ${info.format}, which is no weight format`);
     return info.format;
   }

@@ -1,0 +1,148 @@
+/** What architectures read alike from their config: dimensions, activation, rotary positions, the head. */
+
+import { readF32 } from "../checkpoint/checkpoint.ts";
+import type { Fields } from "../checkpoint/config.ts";
+import {
+  type Block,
+  type DecoderParts,
+  type Layer,
+  Rope,
+  type RopeOptions,
+  type RopeScaling,
+  ropeScaling,
+  type Weights,
+} from "../nn/index.ts";
+import type { ActivationName, RopeStyle } from "../ops/index.ts";
+
+export interface Dimensions {
+  readonly vocabulary: number;
+  readonly hidden: number;
+  readonly layers: number;
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+  /** Positions that the model was made for. */
+  readonly context: number;
+}
+
+const size = { min: 1, max: 1 << 24 };
+
+/** The dimensions under their usual names in config.json. */
+export function dimensions(f: Fields): Dimensions {
+  const hidden = f.int("hidden_size", size);
+  const heads = f.int("num_attention_heads", size);
+  const kvHeads = f.int("num_key_value_heads", { ...size, default: heads });
+  if (heads % kvHeads !== 0) f.fail("num_key_value_heads", `${heads} heads cannot share ${kvHeads}`);
+  if (!f.has("head_dim") && hidden % heads !== 0)
+    f.fail("num_attention_heads", `${hidden} cannot be divided among ${heads} heads`);
+  return {
+    vocabulary: f.int("vocab_size", size),
+    hidden,
+    layers: f.int("num_hidden_layers", { min: 1, max: 4096 }),
+    heads,
+    kvHeads,
+    headDim: f.int("head_dim", { ...size, default: hidden / heads }),
+    context: f.int("max_position_embeddings", size),
+  };
+}
+
+/** Width of the feed-forward layers. */
+export const intermediate = (f: Fields, name = "intermediate_size"): number => f.int(name, size);
+
+/** One number from 1 to 2^24 that the config must have. */
+export const count = (f: Fields, name: string): number => f.int(name, size);
+
+const activationNames: Readonly<Record<string, ActivationName>> = {
+  silu: "silu",
+  swish: "silu",
+  gelu: "gelu",
+  gelu_new: "gelu_tanh",
+  gelu_fast: "gelu_tanh",
+  gelu_pytorch_tanh: "gelu_tanh",
+  quick_gelu: "quick_gelu",
+  relu: "relu",
+  relu2: "relu2",
+};
+
+/** The activation named by a field, in the names that Hugging Face uses. */
+export function activationOf(f: Fields, field: string, fallback: string): ActivationName {
+  const name = f.string(field, { default: fallback });
+  return (
+    activationNames[name] ?? f.fail(field, `"${name}" is no activation of ${Object.keys(activationNames)}`)
+  );
+}
+
+/** Rotary positions as the config (or, for GGUF, a tensor of factors) says; `dim` elements of each head. */
+export function rotary(
+  w: Weights,
+  f: Fields,
+  dim: number,
+  overrides: { theta?: number; style?: RopeStyle; scaling?: RopeScaling | undefined } = {},
+): Rope {
+  const maxPositions = f.int("max_position_embeddings", size);
+  const parameters = f.object("rope_parameters");
+  if (dim % 2 !== 0 || dim <= 0) f.fail("head_dim", `${dim} elements cannot be rotated in pairs`);
+  const options: RopeOptions = {
+    dim,
+    theta: (parameters?.has("rope_theta") ? parameters : f).number("rope_theta", { default: 10_000, min: 1 }),
+    maxPositions,
+    scaling: ggufScaling(w, f, maxPositions) ?? ropeScaling(f, maxPositions),
+    ...overrides,
+  };
+  const { scaling } = options;
+  if (scaling?.type === "longrope" && ![scaling.short, scaling.long].every((list) => list.length === dim / 2))
+    f.fail(
+      "rope_scaling",
+      `has ${scaling.short.length} and ${scaling.long.length} factors, but ${dim / 2} are needed`,
+    );
+  return new Rope(options);
+}
+
+/** GGUF files hold per-frequency factors as tensors (Llama 3, Phi 3). */
+function ggufScaling({ checkpoint }: Weights, f: Fields, maxPositions: number): RopeScaling | undefined {
+  const factors = (name: string): number[] => Array.from(readF32(checkpoint, name));
+  if (checkpoint.tensors.has("rope_freqs.weight"))
+    return { type: "factors", factors: factors("rope_freqs.weight") };
+  if (!checkpoint.tensors.has("rope_factors_long.weight")) return undefined;
+  const original = f.int("original_max_position_embeddings", { ...size, default: maxPositions });
+  const stretch = maxPositions / original;
+  const attention = stretch <= 1 ? 1 : Math.sqrt(1 + Math.log(stretch) / Math.log(original));
+  return {
+    type: "longrope",
+    original,
+    short: factors("rope_factors_short.weight"),
+    long: factors("rope_factors_long.weight"),
+    attention: f.number("rope_attention_factor", { default: attention }),
+  };
+}
+
+/**
+ * What nearly all architectures have alike: the embedding, the blocks in order, the same cache shape in every
+ * layer, the last norm, and a head of its own or tied to the embedding. A checkpoint without a head whose
+ * config does not speak of ties is tied, as Hugging Face has it.
+ */
+export function assemble(
+  w: Weights,
+  f: Fields,
+  { vocabulary, hidden, layers, kvHeads, headDim, context }: Dimensions,
+  block: (layer: number) => Block,
+  norm: Layer,
+  names = { embedding: "model.embed_tokens", head: "lm_head" },
+): DecoderParts {
+  const shape = [vocabulary, hidden] as const;
+  const embedding = w.matrix(`${names.embedding}.weight`, shape);
+  const head = `${names.head}.weight`;
+  const tied = f.bool("tie_word_embeddings", { default: !w.has(head) });
+  return {
+    context,
+    embedding,
+    blocks: Array.from({ length: layers }, (_, layer) => block(layer)),
+    cacheLayers: Array.from({ length: layers }, () => ({ kvHeads, keyDim: headDim, valueDim: headDim })),
+    norm,
+    head: tied ? embedding : w.matrix(head, shape),
+  };
+}
+
+/** Keys that a token sees (`sliding_window`), its own included; 0 when the config sets no window. */
+export const slidingWindow = (f: Fields): number =>
+  f.has("sliding_window") ? f.int("sliding_window", { min: 1 }) : 0;

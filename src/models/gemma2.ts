@@ -1,0 +1,73 @@
+/** Gemma 2: norms before and after, windows in every other layer, capped scores and logits (Gemma Team 2024). */
+import type { Fields } from "../checkpoint/config.ts";
+import { type Block, type Layer, type Rope, rmsNormLayer, sandwichNorm, type Weights } from "../nn/index.ts";
+import type { Architecture } from "./architecture.ts";
+import { activationOf, assemble, dimensions, intermediate, rotary } from "./common.ts";
+import { projectedAttention, projectedMlp } from "./llama-like.ts";
+
+function config(f: Fields) {
+  const dims = dimensions(f);
+  return {
+    ...dims,
+    intermediate: intermediate(f),
+    eps: f.number("rms_norm_eps", { default: 1e-6, min: 0 }),
+    fn: activationOf(f, "hidden_activation", "gelu_pytorch_tanh"),
+    scale: f.number("query_pre_attn_scalar", { default: dims.headDim, min: 1e-9 }) ** -0.5,
+    window: f.int("sliding_window", { default: 4096, min: 1 }),
+    scoreCap: f.number("attn_logit_softcapping", { default: 0, min: 0 }),
+    logitCap: f.number("final_logit_softcapping", { default: 0, min: 0 }),
+  };
+}
+type Config = ReturnType<typeof config>;
+
+/** GGUF files have the 1 added already. */
+const norm = (w: Weights, c: Config, name: string): Layer =>
+  rmsNormLayer(w, name, c.hidden, c.eps, w.isGguf ? 0 : 1);
+
+function block(w: Weights, c: Config, layer: number, rope: Rope): Block {
+  const at = `model.layers.${layer}`;
+  return sandwichNorm(
+    norm(w, c, `${at}.input_layernorm`),
+    projectedAttention(w, c, {
+      layer,
+      rope,
+      scale: c.scale,
+      window: layer % 2 === 0 ? c.window : 0,
+      softcap: c.scoreCap,
+    }),
+    norm(w, c, `${at}.post_attention_layernorm`),
+    norm(w, c, `${at}.pre_feedforward_layernorm`),
+    projectedMlp(w, `${at}.mlp`, c.hidden, c.intermediate, c.fn),
+    norm(w, c, `${at}.post_feedforward_layernorm`),
+  );
+}
+
+export const gemma2: Architecture = {
+  names: ["Gemma2ForCausalLM"],
+  modelType: "gemma2",
+  gguf: {
+    architecture: "gemma2",
+    names: [
+      ["model.layers.{n}.post_attention_layernorm", "blk.{n}.post_attention_norm"],
+      ["model.layers.{n}.pre_feedforward_layernorm", "blk.{n}.ffn_norm"],
+      ["model.layers.{n}.post_feedforward_layernorm", "blk.{n}.post_ffw_norm"],
+    ],
+    config: (m) => ({
+      attn_logit_softcapping: m.number("attn_logit_softcapping", { default: 50 }),
+      final_logit_softcapping: m.number("final_logit_softcapping", { default: 30 }),
+      // The file does not say; the 27B model alone (46 layers) divides by hidden / heads.
+      ...(m.int("block_count") === 46
+        ? { query_pre_attn_scalar: m.int("embedding_length") / m.int("attention.head_count") }
+        : {}),
+    }),
+  },
+  build(w, f) {
+    const c = config(f);
+    const rope = rotary(w, f, c.headDim);
+    return {
+      ...assemble(w, f, c, (layer) => block(w, c, layer, rope), norm(w, c, "model.norm")),
+      embeddingScale: Math.sqrt(c.hidden),
+      logitSoftcap: c.logitCap,
+    };
+  },
+};

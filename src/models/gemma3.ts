@@ -1,0 +1,100 @@
+/**
+ * Gemma 3, the text model: norms on q and k, five windowed layers to one that sees all, each kind with its own
+ * rotary base (Gemma Team 2025).
+ */
+import type { Fields } from "../checkpoint/config.ts";
+import {
+  type Block,
+  type Layer,
+  perHead,
+  type Rope,
+  rmsNormLayer,
+  sandwichNorm,
+  type Weights,
+} from "../nn/index.ts";
+import type { Architecture } from "./architecture.ts";
+import { activationOf, assemble, dimensions, intermediate, rotary } from "./common.ts";
+import { projectedAttention, projectedMlp } from "./llama-like.ts";
+
+function config(f: Fields) {
+  const dims = dimensions(f);
+  const pattern = f.int("sliding_window_pattern", { default: 6, min: 1 });
+  const byPattern = Array.from({ length: dims.layers }, (_, i) =>
+    (i + 1) % pattern === 0 ? "full_attention" : "sliding_attention",
+  );
+  const kinds = f.strings("layer_types", { default: byPattern });
+  if (kinds.length !== dims.layers)
+    f.fail("layer_types", `has ${kinds.length} entries for ${dims.layers} layers`);
+  return {
+    ...dims,
+    intermediate: intermediate(f),
+    eps: f.number("rms_norm_eps", { default: 1e-6, min: 0 }),
+    fn: activationOf(f, "hidden_activation", "gelu_pytorch_tanh"),
+    scale: f.number("query_pre_attn_scalar", { default: dims.headDim, min: 1e-9 }) ** -0.5,
+    window: f.int("sliding_window", { default: 4096, min: 1 }),
+    windowed: kinds.map((kind) => kind === "sliding_attention"),
+    localTheta: f.number("rope_local_base_freq", { default: 10_000, min: 1 }),
+    scoreCap: f.number("attn_logit_softcapping", { default: 0, min: 0 }),
+    logitCap: f.number("final_logit_softcapping", { default: 0, min: 0 }),
+  };
+}
+type Config = ReturnType<typeof config>;
+
+/** GGUF files have the 1 added already. */
+const norm = (w: Weights, c: Config, name: string, d = c.hidden): Layer =>
+  rmsNormLayer(w, name, d, c.eps, w.isGguf ? 0 : 1);
+
+function block(w: Weights, c: Config, layer: number, rope: Rope): Block {
+  const at = `model.layers.${layer}`;
+  return sandwichNorm(
+    norm(w, c, `${at}.input_layernorm`),
+    projectedAttention(w, c, {
+      layer,
+      rope,
+      qNorm: perHead(norm(w, c, `${at}.self_attn.q_norm`, c.headDim), c.headDim),
+      kNorm: perHead(norm(w, c, `${at}.self_attn.k_norm`, c.headDim), c.headDim),
+      scale: c.scale,
+      window: c.windowed[layer] ? c.window : 0,
+      softcap: c.scoreCap,
+    }),
+    norm(w, c, `${at}.post_attention_layernorm`),
+    norm(w, c, `${at}.pre_feedforward_layernorm`),
+    projectedMlp(w, `${at}.mlp`, c.hidden, c.intermediate, c.fn),
+    norm(w, c, `${at}.post_feedforward_layernorm`),
+  );
+}
+
+export const gemma3: Architecture = {
+  names: ["Gemma3ForCausalLM"],
+  modelType: "gemma3_text",
+  prefixes: [["model.", "language_model.model."]],
+  gguf: {
+    architecture: "gemma3",
+    names: [
+      ["model.layers.{n}.post_attention_layernorm", "blk.{n}.post_attention_norm"],
+      ["model.layers.{n}.pre_feedforward_layernorm", "blk.{n}.ffn_norm"],
+      ["model.layers.{n}.post_feedforward_layernorm", "blk.{n}.post_ffw_norm"],
+    ],
+    // The 27B model alone (62 layers) divides by hidden / heads; the file does not say.
+    config: (m) =>
+      m.int("block_count") === 62
+        ? { query_pre_attn_scalar: m.int("embedding_length") / m.int("attention.head_count") }
+        : {},
+  },
+  build(w, f) {
+    const c = config(f);
+    const global = rotary(w, f, c.headDim);
+    const local = rotary(w, f, c.headDim, { theta: c.localTheta, scaling: undefined });
+    return {
+      ...assemble(
+        w,
+        f,
+        c,
+        (layer) => block(w, c, layer, c.windowed[layer] ? local : global),
+        norm(w, c, "model.norm"),
+      ),
+      embeddingScale: Math.sqrt(c.hidden),
+      logitSoftcap: c.logitCap,
+    };
+  },
+};

@@ -1,0 +1,107 @@
+/** GPT-NeoX and Pythia: parallel residual, partial rotation, q, k and v interleaved by head (Black et al. 2022). */
+import type { Fields } from "../checkpoint/config.ts";
+import {
+  attention,
+  type Block,
+  type Layer,
+  layerNormLayer,
+  linearLayer,
+  parallel,
+  plainMlp,
+  preNorm,
+  type Rope,
+  type Weights,
+} from "../nn/index.ts";
+import type { Architecture } from "./architecture.ts";
+import { activationOf, assemble, dimensions, intermediate, rotary } from "./common.ts";
+
+function config(f: Fields) {
+  const dims = dimensions(f);
+  return {
+    ...dims,
+    intermediate: intermediate(f),
+    eps: f.number("layer_norm_eps", { default: 1e-5, min: 0 }),
+    fn: activationOf(f, "hidden_act", "gelu"),
+    rotated: Math.floor(dims.headDim * f.number("rotary_pct", { default: 0.25, min: 0, max: 1 })),
+    theta: f.number(f.has("rope_theta") ? "rope_theta" : "rotary_emb_base", { default: 10_000, min: 1 }),
+    parallel: f.bool("use_parallel_residual", { default: true }),
+  };
+}
+type Config = ReturnType<typeof config>;
+
+/** Rows of the fused matrix, which is [heads, 3, headDim] in Hugging Face files, in the order [3, heads, headDim]. */
+function apart({ heads, headDim }: Config): Int32Array {
+  const order = new Int32Array(3 * heads * headDim);
+  for (let i = 0, at = 0; i < 3; i++)
+    for (let h = 0; h < heads; h++) for (let j = 0; j < headDim; j++) order[at++] = (3 * h + i) * headDim + j;
+  return order;
+}
+
+function selfAttention(w: Weights, c: Config, layer: number, rope: Rope): Block {
+  const at = `gpt_neox.layers.${layer}.attention`;
+  const { hidden, heads, kvHeads, headDim } = c;
+  const order = w.isGguf ? {} : { order: apart(c) };
+  const part = (i: number): Layer =>
+    linearLayer(w, `${at}.query_key_value`, 3 * hidden, hidden, {
+      ...order,
+      rows: [i * hidden, (i + 1) * hidden],
+    });
+  return attention({
+    ...{ layer, heads, kvHeads, headDim, rope },
+    q: part(0),
+    k: part(1),
+    v: part(2),
+    o: linearLayer(w, `${at}.dense`, hidden, hidden),
+  });
+}
+
+function block(w: Weights, c: Config, layer: number, rope: Rope): Block {
+  const at = `gpt_neox.layers.${layer}`;
+  const mlp = plainMlp(
+    linearLayer(w, `${at}.mlp.dense_h_to_4h`, c.intermediate, c.hidden),
+    linearLayer(w, `${at}.mlp.dense_4h_to_h`, c.hidden, c.intermediate),
+    c.fn,
+  );
+  const wire = c.parallel ? parallel : preNorm;
+  return wire(
+    layerNormLayer(w, `${at}.input_layernorm`, c.hidden, c.eps),
+    selfAttention(w, c, layer, rope),
+    layerNormLayer(w, `${at}.post_attention_layernorm`, c.hidden, c.eps),
+    mlp,
+  );
+}
+
+export const gptNeoX: Architecture = {
+  names: ["GPTNeoXForCausalLM"],
+  modelType: "gpt_neox",
+  gguf: {
+    architecture: "gptneox",
+    names: [
+      ["gpt_neox.embed_in", "token_embd"],
+      ["gpt_neox.final_layer_norm", "output_norm"],
+      ["embed_out", "output"],
+      ["gpt_neox.layers.{n}.input_layernorm", "blk.{n}.attn_norm"],
+      ["gpt_neox.layers.{n}.attention.query_key_value", "blk.{n}.attn_qkv"],
+      ["gpt_neox.layers.{n}.attention.dense", "blk.{n}.attn_output"],
+      ["gpt_neox.layers.{n}.post_attention_layernorm", "blk.{n}.ffn_norm"],
+      ["gpt_neox.layers.{n}.mlp.dense_h_to_4h", "blk.{n}.ffn_up"],
+      ["gpt_neox.layers.{n}.mlp.dense_4h_to_h", "blk.{n}.ffn_down"],
+    ],
+    config: (m) => ({
+      rotary_pct: m.int("rope.dimension_count") / (m.int("embedding_length") / m.int("attention.head_count")),
+      use_parallel_residual: m.bool("use_parallel_residual", { default: true }),
+    }),
+  },
+  build(w, f) {
+    const c = config(f);
+    const rope = rotary(w, f, c.rotated, { theta: c.theta });
+    return assemble(
+      w,
+      f,
+      c,
+      (layer) => block(w, c, layer, rope),
+      layerNormLayer(w, "gpt_neox.final_layer_norm", c.hidden, c.eps),
+      { embedding: "gpt_neox.embed_in", head: "embed_out" },
+    );
+  },
+};

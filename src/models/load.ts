@@ -1,0 +1,41 @@
+/** From an open checkpoint and its config to a decoder whose weights are on a device. */
+import type { Checkpoint } from "../checkpoint/checkpoint.ts";
+import type { Fields } from "../checkpoint/config.ts";
+import { Decoder, Weights } from "../nn/index.ts";
+import type { Device } from "../ops/index.ts";
+import type { Architecture } from "./architecture.ts";
+import { configFromGguf } from "./gguf-config.ts";
+import { nameMap } from "./names.ts";
+import { architectureOf, architectureOfGguf } from "./registry.ts";
+
+export interface LoadedModel {
+  readonly architecture: Architecture;
+  readonly decoder: Decoder;
+  readonly weights: Weights;
+}
+
+export interface LoadOptions {
+  /** Bytes of the checkpoint that are on the device, and of all. */
+  readonly onProgress?: ((done: number, total: number) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** `config` is config.json; undefined for a GGUF file, which brings its own. */
+export async function loadModel(
+  checkpoint: Checkpoint,
+  config: Fields | undefined,
+  device: Device,
+  { onProgress, signal }: LoadOptions = {},
+): Promise<LoadedModel> {
+  const architecture = config ? architectureOf(config) : architectureOfGguf(checkpoint);
+  const fields = config ?? configFromGguf(checkpoint, architecture);
+  const weights = new Weights(checkpoint, device, nameMap(architecture, checkpoint));
+  try {
+    const decoder = new Decoder(architecture.build(weights, fields));
+    await weights.load(onProgress, signal);
+    return { architecture, decoder, weights };
+  } catch (error) {
+    weights.free();
+    throw error;
+  }
+}

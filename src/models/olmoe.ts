@@ -1,0 +1,83 @@
+/** OLMoE: many small experts, and norms over the whole of q and k (Muennighoff et al. 2024). */
+import type { Fields } from "../checkpoint/config.ts";
+import {
+  type Block,
+  experts,
+  type Layer,
+  linearLayer,
+  preNorm,
+  type Rope,
+  rmsNormLayer,
+  type Weights,
+} from "../nn/index.ts";
+import type { Architecture } from "./architecture.ts";
+import { activationOf, assemble, count, dimensions, intermediate, rotary } from "./common.ts";
+import { projectedAttention } from "./llama-like.ts";
+
+function config(f: Fields) {
+  if (f.has("clip_qkv"))
+    f.fail("clip_qkv", "clipping of q, k and v is not supported; no published OLMoE uses it");
+  return {
+    ...dimensions(f),
+    intermediate: intermediate(f),
+    eps: f.number("rms_norm_eps", { default: 1e-5, min: 0 }),
+    fn: activationOf(f, "hidden_act", "silu"),
+    experts: count(f, "num_experts"),
+    picks: count(f, "num_experts_per_tok"),
+    normalize: f.bool("norm_topk_prob", { default: false }),
+  };
+}
+type Config = ReturnType<typeof config>;
+
+function mlp(w: Weights, c: Config, at: string): Layer {
+  const { experts: e, hidden, intermediate: width, picks, normalize, fn } = c;
+  return experts({
+    router: linearLayer(w, `${at}.gate`, e, hidden),
+    gate: w.experts(`${at}.experts.*.gate_proj.weight`, [e, width, hidden]),
+    up: w.experts(`${at}.experts.*.up_proj.weight`, [e, width, hidden]),
+    down: w.experts(`${at}.experts.*.down_proj.weight`, [e, hidden, width]),
+    picks,
+    normalize,
+    fn,
+  });
+}
+
+function block(w: Weights, c: Config, layer: number, rope: Rope): Block {
+  const at = `model.layers.${layer}`;
+  return preNorm(
+    rmsNormLayer(w, `${at}.input_layernorm`, c.hidden, c.eps),
+    projectedAttention(w, c, {
+      layer,
+      rope,
+      qNorm: rmsNormLayer(w, `${at}.self_attn.q_norm`, c.heads * c.headDim, c.eps),
+      kNorm: rmsNormLayer(w, `${at}.self_attn.k_norm`, c.kvHeads * c.headDim, c.eps),
+    }),
+    rmsNormLayer(w, `${at}.post_attention_layernorm`, c.hidden, c.eps),
+    mlp(w, c, `${at}.mlp`),
+  );
+}
+
+export const olmoe: Architecture = {
+  names: ["OlmoeForCausalLM"],
+  modelType: "olmoe",
+  gguf: {
+    architecture: "olmoe",
+    names: [
+      ["model.layers.{n}.mlp.gate", "blk.{n}.ffn_gate_inp"],
+      ["model.layers.{n}.mlp.experts.*.gate_proj", "blk.{n}.ffn_gate_exps"],
+      ["model.layers.{n}.mlp.experts.*.up_proj", "blk.{n}.ffn_up_exps"],
+      ["model.layers.{n}.mlp.experts.*.down_proj", "blk.{n}.ffn_down_exps"],
+    ],
+  },
+  build(w, f) {
+    const c = config(f);
+    const rope = rotary(w, f, c.headDim);
+    return assemble(
+      w,
+      f,
+      c,
+      (layer) => block(w, c, layer, rope),
+      rmsNormLayer(w, "model.norm", c.hidden, c.eps),
+    );
+  },
+};

@@ -1,0 +1,93 @@
+/** Qwen 1.5 and 2 MoE: routed experts beside one that all tokens use. */
+import type { Fields } from "../checkpoint/config.ts";
+import {
+  type Block,
+  experts,
+  type Layer,
+  linearLayer,
+  preNorm,
+  type Rope,
+  rmsNormLayer,
+  type Weights,
+  withSharedExpert,
+} from "../nn/index.ts";
+import type { Architecture } from "./architecture.ts";
+import { activationOf, assemble, count, dimensions, intermediate, rotary } from "./common.ts";
+import { projectedAttention, projectedMlp } from "./llama-like.ts";
+
+function config(f: Fields) {
+  const windowed = f.bool("use_sliding_window", { default: false }) && f.has("sliding_window");
+  return {
+    ...dimensions(f),
+    intermediate: intermediate(f),
+    eps: f.number("rms_norm_eps", { default: 1e-6, min: 0 }),
+    fn: activationOf(f, "hidden_act", "silu"),
+    window: windowed ? f.int("sliding_window", { min: 1 }) : 0,
+    firstWindowed: f.int("max_window_layers", { default: 28, min: 0 }),
+    experts: count(f, "num_experts"),
+    picks: count(f, "num_experts_per_tok"),
+    expertWidth: intermediate(f, "moe_intermediate_size"),
+    sharedWidth: intermediate(f, "shared_expert_intermediate_size"),
+    normalize: f.bool("norm_topk_prob", { default: false }),
+    sparseStep: f.int("decoder_sparse_step", { default: 1, min: 1 }),
+    denseLayers: f.ints("mlp_only_layers", { default: [] }),
+  };
+}
+type Config = ReturnType<typeof config>;
+
+function mlp(w: Weights, c: Config, layer: number): Layer {
+  const at = `model.layers.${layer}.mlp`;
+  const { experts: e, expertWidth: width, hidden, picks, normalize, fn } = c;
+  const sparse = !c.denseLayers.includes(layer) && (layer + 1) % c.sparseStep === 0;
+  if (!sparse) return projectedMlp(w, at, hidden, c.intermediate, fn);
+  const routed = experts({
+    router: linearLayer(w, `${at}.gate`, e, hidden),
+    gate: w.experts(`${at}.experts.*.gate_proj.weight`, [e, width, hidden]),
+    up: w.experts(`${at}.experts.*.up_proj.weight`, [e, width, hidden]),
+    down: w.experts(`${at}.experts.*.down_proj.weight`, [e, hidden, width]),
+    picks,
+    normalize,
+    fn,
+  });
+  const shared = projectedMlp(w, `${at}.shared_expert`, hidden, c.sharedWidth, fn);
+  return withSharedExpert(routed, shared, linearLayer(w, `${at}.shared_expert_gate`, 1, hidden));
+}
+
+function block(w: Weights, c: Config, layer: number, rope: Rope): Block {
+  const at = `model.layers.${layer}`;
+  return preNorm(
+    rmsNormLayer(w, `${at}.input_layernorm`, c.hidden, c.eps),
+    projectedAttention(w, c, { layer, rope, window: layer >= c.firstWindowed ? c.window : 0 }),
+    rmsNormLayer(w, `${at}.post_attention_layernorm`, c.hidden, c.eps),
+    mlp(w, c, layer),
+  );
+}
+
+export const qwen2Moe: Architecture = {
+  names: ["Qwen2MoeForCausalLM"],
+  modelType: "qwen2_moe",
+  gguf: {
+    architecture: "qwen2moe",
+    names: [
+      ["model.layers.{n}.mlp.gate", "blk.{n}.ffn_gate_inp"],
+      ["model.layers.{n}.mlp.experts.*.gate_proj", "blk.{n}.ffn_gate_exps"],
+      ["model.layers.{n}.mlp.experts.*.up_proj", "blk.{n}.ffn_up_exps"],
+      ["model.layers.{n}.mlp.experts.*.down_proj", "blk.{n}.ffn_down_exps"],
+      ["model.layers.{n}.mlp.shared_expert.gate_proj", "blk.{n}.ffn_gate_shexp"],
+      ["model.layers.{n}.mlp.shared_expert.up_proj", "blk.{n}.ffn_up_shexp"],
+      ["model.layers.{n}.mlp.shared_expert.down_proj", "blk.{n}.ffn_down_shexp"],
+      ["model.layers.{n}.mlp.shared_expert_gate", "blk.{n}.ffn_gate_inp_shexp"],
+    ],
+  },
+  build(w, f) {
+    const c = config(f);
+    const rope = rotary(w, f, c.headDim);
+    return assemble(
+      w,
+      f,
+      c,
+      (layer) => block(w, c, layer, rope),
+      rmsNormLayer(w, "model.norm", c.hidden, c.eps),
+    );
+  },
+};

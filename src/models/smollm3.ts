@@ -1,0 +1,54 @@
+/** SmolLM3: Llama without positions in every fourth layer (NoPE; Yang et al. 2025). */
+import type { Fields } from "../checkpoint/config.ts";
+import { type Block, preNorm, type Rope, rmsNormLayer, type Weights } from "../nn/index.ts";
+import type { Architecture } from "./architecture.ts";
+import { activationOf, assemble, dimensions, intermediate, rotary } from "./common.ts";
+import { projectedAttention, projectedMlp } from "./llama-like.ts";
+
+function config(f: Fields) {
+  const dims = dimensions(f);
+  const interval = f.int("no_rope_layer_interval", { default: 4, min: 1 });
+  const everyFourth = Array.from({ length: dims.layers }, (_, i) => Number((i + 1) % interval !== 0));
+  const windowed = f.bool("use_sliding_window", { default: false }) && f.has("sliding_window");
+  const useRope = f.ints("no_rope_layers", { default: everyFourth });
+  if (useRope.length !== dims.layers)
+    f.fail("no_rope_layers", `has ${useRope.length} entries for ${dims.layers} layers`);
+  return {
+    ...dims,
+    intermediate: intermediate(f),
+    eps: f.number("rms_norm_eps", { default: 1e-6, min: 0 }),
+    fn: activationOf(f, "hidden_act", "silu"),
+    /** 1: this layer has rotary positions (despite the name of the field). */
+    useRope,
+    window: windowed ? f.int("sliding_window", { min: 1 }) : 0,
+  };
+}
+
+function block(w: Weights, c: ReturnType<typeof config>, layer: number, rope: Rope): Block {
+  const at = `model.layers.${layer}`;
+  const rotated = c.useRope[layer] !== 0;
+  return preNorm(
+    rmsNormLayer(w, `${at}.input_layernorm`, c.hidden, c.eps),
+    projectedAttention(w, c, { layer, rope: rotated ? rope : undefined, window: rotated ? c.window : 0 }),
+    rmsNormLayer(w, `${at}.post_attention_layernorm`, c.hidden, c.eps),
+    projectedMlp(w, `${at}.mlp`, c.hidden, c.intermediate, c.fn),
+  );
+}
+
+export const smolLm3: Architecture = {
+  names: ["SmolLM3ForCausalLM"],
+  modelType: "smollm3",
+  gguf: { architecture: "smollm3" },
+  build(w, f) {
+    const c = config(f);
+    // As in llama.ts: GGUF arranges the rows of q and k for interleaved pairs.
+    const rope = rotary(w, f, c.headDim, { style: w.isGguf ? "interleaved" : "half" });
+    return assemble(
+      w,
+      f,
+      c,
+      (layer) => block(w, c, layer, rope),
+      rmsNormLayer(w, "model.norm", c.hidden, c.eps),
+    );
+  },
+};

@@ -1,0 +1,72 @@
+/** StableLM 2 and 3B: layer norms, partial rotation, perhaps a norm for each head and a parallel residual. */
+import type { Fields } from "../checkpoint/config.ts";
+import {
+  type Block,
+  type Layer,
+  layerNormLayer,
+  parallel,
+  preNorm,
+  type Rope,
+  stackedHeadNorm,
+  type Weights,
+} from "../nn/index.ts";
+import type { Architecture } from "./architecture.ts";
+import { activationOf, assemble, dimensions, intermediate, rotary } from "./common.ts";
+import { projectedAttention, projectedMlp } from "./llama-like.ts";
+
+function config(f: Fields) {
+  const dims = dimensions(f);
+  return {
+    ...dims,
+    intermediate: intermediate(f),
+    eps: f.number("layer_norm_eps", { default: 1e-5, min: 0 }),
+    fn: activationOf(f, "hidden_act", "silu"),
+    rotated: Math.floor(dims.headDim * f.number("partial_rotary_factor", { default: 0.25, min: 0, max: 1 })),
+    qkNorm: f.bool("qk_layernorm", { default: false }),
+    parallel: f.bool("use_parallel_residual", { default: false }),
+  };
+}
+
+function block(w: Weights, c: ReturnType<typeof config>, layer: number, rope: Rope): Block {
+  const at = `model.layers.${layer}`;
+  const headNorm = (name: string, heads: number): Layer | undefined =>
+    c.qkNorm ? stackedHeadNorm(w, `${at}.self_attn.${name}`, heads, c.headDim, c.eps) : undefined;
+  const attn = projectedAttention(w, c, {
+    layer,
+    rope,
+    qNorm: headNorm("q_layernorm", c.heads),
+    kNorm: headNorm("k_layernorm", c.kvHeads),
+  });
+  const mlp = projectedMlp(w, `${at}.mlp`, c.hidden, c.intermediate, c.fn);
+  const norm1 = layerNormLayer(w, `${at}.input_layernorm`, c.hidden, c.eps);
+  if (c.parallel) return parallel(norm1, attn, norm1, mlp);
+  return preNorm(norm1, attn, layerNormLayer(w, `${at}.post_attention_layernorm`, c.hidden, c.eps), mlp);
+}
+
+export const stableLm: Architecture = {
+  names: ["StableLmForCausalLM"],
+  modelType: "stablelm",
+  gguf: {
+    architecture: "stablelm",
+    names: [
+      ["model.layers.{n}.self_attn.q_layernorm", "blk.{n}.attn_q_norm"],
+      ["model.layers.{n}.self_attn.k_layernorm", "blk.{n}.attn_k_norm"],
+    ],
+    config: (m) => ({
+      partial_rotary_factor:
+        m.int("rope.dimension_count") / (m.int("embedding_length") / m.int("attention.head_count")),
+      use_parallel_residual: m.bool("use_parallel_residual", { default: false }),
+    }),
+  },
+  build(w, f) {
+    const c = config(f);
+    const rope = rotary(w, f, c.rotated);
+    return assemble(
+      w,
+      f,
+      c,
+      (layer) => block(w, c, layer, rope),
+      layerNormLayer(w, "model.norm", c.hidden, c.eps),
+    );
+  },
+};
