@@ -17,7 +17,7 @@ import {
 import { joinCheckpoints } from "./join.ts";
 import { type HeaderEntry, parseHeader, safetensorsDtypes } from "./safetensors-header.ts";
 import { type ByteSource, owning } from "./source.ts";
-import { type Json, parseJsonObject } from "./text.ts";
+import { type JsonObject, parseJsonObject } from "./text.ts";
 
 /** The limit of the reference implementation. */
 const longestHeader = 100_000_000;
@@ -87,16 +87,11 @@ function locate(source: ByteSource, name: string, entry: HeaderEntry, dataStart:
  * name. The tensors are those that the index lists, each from the shard it is listed with.
  */
 export function openSharded(index: ByteSource, open: (name: string) => ByteSource): Checkpoint {
-  const { weight_map: map } = parseJsonObject(index.name, index.read(0, index.size));
-  if (map === null || typeof map !== "object" || Array.isArray(map))
-    throw new CheckpointError(index.name, "must be an object of tensor names to file names", {
-      field: "weight_map",
-    });
   const shards = new Map<string, Checkpoint>();
   try {
     const owners = new Map<string, Checkpoint>();
-    for (const [name, file] of Object.entries(map)) {
-      const shardName = fileInFolder(index.name, name, file);
+    const map = weightMap(index.name, parseJsonObject(index.name, index.read(0, index.size)));
+    for (const [name, shardName] of map) {
       let shard = shards.get(shardName);
       if (shard === undefined) {
         shard = openSafetensors(open(shardName));
@@ -120,12 +115,26 @@ export function openSharded(index: ByteSource, open: (name: string) => ByteSourc
   }
 }
 
-function fileInFolder(index: string, tensor: string, file: Json): string {
-  if (typeof file !== "string" || !/^[^/\\\0]+\.safetensors$/.test(file))
-    throw new CheckpointError(
-      index,
-      `${JSON.stringify(file)} is not the name of a .safetensors file in the same folder`,
-      { field: tensor },
-    );
-  return file;
+/** File name of each tensor's shard, from a parsed index. A name that could leave the folder is refused. */
+function weightMap(index: string, { weight_map: map }: JsonObject): Map<string, string> {
+  if (map === null || map === undefined || typeof map !== "object" || Array.isArray(map))
+    throw new CheckpointError(index, "must be an object of tensor names to file names", {
+      field: "weight_map",
+    });
+  const names = new Map<string, string>();
+  for (const [tensor, file] of Object.entries(map)) {
+    if (typeof file !== "string" || !/^[^/\\\0]+\.safetensors$/.test(file))
+      throw new CheckpointError(
+        index,
+        `${JSON.stringify(file)} is not the name of a .safetensors file in the same folder`,
+        { field: tensor },
+      );
+    names.set(tensor, file);
+  }
+  return names;
 }
+
+/** The files that a parsed index names. */
+export const shardNames = (index: string, content: JsonObject): string[] => [
+  ...new Set(weightMap(index, content).values()),
+];
