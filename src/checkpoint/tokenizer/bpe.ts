@@ -113,23 +113,16 @@ export class Bpe implements PieceModel {
   }
 
   #byteSymbols(word: string): Int32Array {
-    const { vocabulary, file } = this.#options;
+    const { vocabulary, unknown } = this.#options;
     this.#byteIds ??= Int32Array.from(byteCharacters, (character) => vocabulary.id(character) ?? -1);
     const bytes = utf8.encode(word);
     const symbols = new Int32Array(bytes.length);
     let n = 0;
     for (const byte of bytes) {
+      // A byte that the vocabulary lacks (Falcon's: vertical tab) is left out, as Hugging Face and llama.cpp do.
       const id = this.#byteIds[byte] as number;
       if (id >= 0) symbols[n++] = id;
-      else if (this.#options.unknown !== undefined) symbols[n++] = this.#options.unknown;
-      else
-        throw new CheckpointError(
-          file,
-          `the vocabulary has no token for the byte ${byte}, which the text needs`,
-          {
-            field: "vocab",
-          },
-        );
+      else if (unknown !== undefined) symbols[n++] = unknown;
     }
     return symbols.subarray(0, n);
   }

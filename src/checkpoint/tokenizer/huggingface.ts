@@ -106,12 +106,35 @@ function readBpe(root: Field, field: Field, cutting: PreTokenizing): ReadModel {
     continuingPrefix,
     endSuffix: wordEnd,
   });
-  const origin: TokenizerOrigin = byteLevel
-    ? { kind: "byte-bpe", merges, patterns: cutting.patterns, wholeFirst }
-    : byteFallback
-      ? { kind: "sentencepiece", scores: undefined, merges, spacePrefix: false }
-      : { kind: "other", name: "BPE over characters" };
+  const spaces = byteFallback ? spaceMarks(root) : undefined;
+  let origin: TokenizerOrigin = { kind: "other", name: "BPE over characters" };
+  if (byteLevel) origin = { kind: "byte-bpe", merges, patterns: cutting.patterns, wholeFirst };
+  else if (spaces !== undefined)
+    origin = { kind: "sentencepiece", scores: undefined, merges, spacePrefix: spaces.prefix };
   return { vocabulary, model, wordEnd, origin };
+}
+
+/** Whether spaces become marks and nothing else happens, as in SentencePiece; and whether one is put in front. */
+function spaceMarks(root: Field): { prefix: boolean } | undefined {
+  const cut = root.get("pre_tokenizer");
+  const normalizer = root.get("normalizer");
+  if (normalizer.absent) {
+    if (cut.absent || cut.get("type").value !== "Metaspace") return undefined;
+    return {
+      prefix: cut.get("prepend_scheme").value !== "never" && cut.get("add_prefix_space").boolean(true),
+    };
+  }
+  const isSequence = normalizer.get("type").value === "Sequence";
+  const steps = isSequence ? normalizer.get("normalizers").items() : [normalizer];
+  const prefix = steps[0]?.get("type").value === "Prepend";
+  const [replace, more] = prefix ? steps.slice(1) : steps;
+  if (replace?.get("type").value !== "Replace" || more !== undefined) return undefined;
+  const marks =
+    replace.get("content").value === "\u2581" && replace.get("pattern").get("String").value === " ";
+  // A cut at spaces, which are marks by then, does nothing (Gemma).
+  const cutsNothing =
+    cut.absent || (cut.get("type").value === "Split" && cut.get("pattern").get("String").value === " ");
+  return marks && cutsNothing ? { prefix } : undefined;
 }
 
 const ends = (normalizer: Field, type: string): boolean =>
