@@ -104,6 +104,11 @@ export class Fields {
     return this.#list(name, options.default, "whole numbers", Number.isSafeInteger);
   }
 
+  /** A whole number, or a list of them. */
+  intOrInts(name: string): readonly number[] {
+    return Array.isArray(this.#get(name)) ? this.ints(name) : [this.int(name)];
+  }
+
   /** A list of finite numbers. */
   numbers(name: string, options: { default?: readonly number[] } = {}): readonly number[] {
     return this.#list(name, options.default, "numbers", Number.isFinite);

@@ -34,8 +34,11 @@ export interface TokenLogprob {
 }
 
 /** One generated token. Its text may be empty while a character or a possible stop text is incomplete. */
-export interface TokenEvent extends TokenLogprob {
+export interface TokenEvent {
+  readonly token: number;
   readonly text: string;
+  /** Of the model's own distribution; present when `logprobs` was asked for. */
+  readonly logprob?: number;
   readonly top?: readonly TokenLogprob[];
 }
 

@@ -4,7 +4,7 @@ import { Fields } from "../../src/checkpoint/config.ts";
 import { locate } from "../../src/checkpoint/locate.ts";
 import { openCheckpoint, readJsonFile } from "../../src/checkpoint/open.ts";
 import { type LoadedModel, loadModel } from "../../src/models/index.ts";
-import { type Device, Stream } from "../../src/ops/index.ts";
+import { type Device, Stream, type Tensor } from "../../src/ops/index.ts";
 
 export async function load(path: string, device: Device): Promise<LoadedModel> {
   const files = locate(path);
@@ -22,7 +22,7 @@ export async function forwardAll(
   const s = new Stream(device);
   const cache = new DenseCache(device, decoder.parts.cacheLayers, { format: "f32" });
   const batch = makeBatch(prompts.map((ids) => ({ sequence: cache.add(), ids, start: 0 })));
-  const taps: Parameters<typeof s.flush>[0][number][] = [];
+  const taps: Tensor[] = [];
   const hidden = decoder.forward(s, batch, cache, { tap: (_, x) => taps.push(x) });
   const rows = Int32Array.from({ length: batch.ids.length }, (_, i) => i);
   const outputs = await s.flush([...taps, decoder.logits(s, hidden, rows)]);

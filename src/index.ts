@@ -1,0 +1,18 @@
+/** The library. */
+export { CheckpointError, DeviceError, FoveaError, OpError, ParameterError } from "./base/errors.ts";
+export type { ChatTemplate, Tokenizer } from "./checkpoint/tokenizer/index.ts";
+export { open } from "./tasks/open.ts";
+export type {
+  ChatMessage,
+  FinishReason,
+  GenerateOptions,
+  Generation,
+  GenerationResult,
+  GenerationTiming,
+  LanguageModel,
+  ModelDescription,
+  OpenOptions,
+  ScoreOptions,
+  TokenEvent,
+  TokenLogprob,
+} from "./tasks/types.ts";

@@ -1,0 +1,136 @@
+/** A generation as the user sees it: tokens become text, stops end it, and everything is kept for the result. */
+import { FoveaError, ParameterError } from "../base/errors.ts";
+import type { Detokenizer } from "../checkpoint/tokenizer/index.ts";
+import { type Choice, type SamplingOptions, samplingFrom } from "../decode/sampling.ts";
+import { StopMatcher, stopsFrom } from "../decode/stops.ts";
+import type { Runner } from "../engine/runner.ts";
+import type { FinishReason, GenerateOptions, Generation, GenerationResult, TokenEvent } from "./types.ts";
+
+export interface GenerationParts {
+  readonly runner: Runner;
+  /** Made anew for each generation; absent: the checkpoint has no tokenizer, and all text is empty. */
+  readonly detokenizer: Detokenizer | undefined;
+  /** Tokens that end a text, as the checkpoint says. */
+  readonly endTokens: readonly number[];
+  /** The prompt's ids; called when the generation starts. */
+  readonly prompt: () => readonly number[];
+}
+
+const OWN_OPTIONS = ["maxTokens", "stop", "stopTokens", "ignoreEnd", "signal"] as const;
+
+export class TextGeneration implements Generation {
+  private readonly parts: GenerationParts;
+  private readonly options: GenerateOptions;
+  private readonly source: AsyncGenerator<TokenEvent>;
+  private readonly all: TokenEvent[] = [];
+  private finishReason: FinishReason = "abort";
+  private stopped: string | undefined;
+  private promptTokens = 0;
+  private readonly times = { start: 0, prompt: 0, first: 0, end: 0 };
+  private taken = false;
+
+  constructor(parts: GenerationParts, options: GenerateOptions) {
+    this.parts = parts;
+    this.options = options;
+    this.source = this.run();
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<string> {
+    for await (const { text } of this.events()) if (text !== "") yield text;
+  }
+
+  events(): AsyncGenerator<TokenEvent> {
+    if (this.taken) throw new FoveaError("a generation can be consumed once; call generate again");
+    this.taken = true;
+    return this.source;
+  }
+
+  async result(): Promise<GenerationResult> {
+    this.taken = true;
+    for await (const _ of this.source);
+    const { start, prompt, first, end } = this.times;
+    const tokens = this.all.map((event) => event.token);
+    const rate = (count: number, ms: number): number => (count > 0 && ms > 0 ? (1000 * count) / ms : 0);
+    return {
+      text: this.all.map((event) => event.text).join(""),
+      tokens,
+      promptTokens: this.promptTokens,
+      finishReason: this.finishReason,
+      ...(this.stopped === undefined ? {} : { stop: this.stopped }),
+      ...(this.options.logprobs === undefined ? {} : { logprobs: this.all }),
+      timing: {
+        promptMs: prompt - start,
+        firstTokenMs: first - start,
+        generateMs: end - first,
+        promptTokensPerSecond: rate(this.promptTokens, prompt - start),
+        tokensPerSecond: rate(tokens.length - 1, end - first),
+      },
+    };
+  }
+
+  private async *run(): AsyncGenerator<TokenEvent> {
+    const { signal, ignoreEnd = false } = this.options;
+    const { runner, detokenizer, endTokens } = this.parts;
+    const sampling = samplingFrom(samplingOptions(this.options));
+    const stops = stopsFrom(this.options);
+    const prompt = this.parts.prompt();
+    const maxTokens = tokenBudget(this.options.maxTokens, prompt.length, runner.decoder.parts.context);
+    const ends = new Set([...stops.tokens, ...(ignoreEnd ? [] : endTokens)]);
+    const matcher = stops.strings.length > 0 ? new StopMatcher(stops.strings) : undefined;
+    this.promptTokens = prompt.length;
+    this.times.start = this.times.prompt = this.times.first = this.times.end = performance.now();
+    const onPrompt = (): void => {
+      this.times.prompt = this.times.first = this.times.end = performance.now();
+    };
+    let count = 0;
+    for await (const choice of runner.generate(prompt, { sampling, maxTokens, signal, onPrompt })) {
+      this.times.end = performance.now();
+      if (count === 0) this.times.first = this.times.end;
+      count++;
+      const ended = ends.has(choice.token);
+      const last = ended || count >= maxTokens || signal?.aborted === true;
+      let text = ended ? "" : (detokenizer?.push(choice.token) ?? "");
+      if (last) text += detokenizer?.flush() ?? "";
+      const matched = matcher?.push(text);
+      if (matched) text = matched.emit;
+      const stopped = matched?.stopped;
+      if (last && stopped === undefined) text += matcher?.flush() ?? "";
+      if (ended || stopped !== undefined) this.finishReason = "stop";
+      else if (count >= maxTokens) this.finishReason = "length";
+      this.stopped = stopped;
+      yield this.keep(choice, text);
+      if (last || stopped !== undefined) return;
+    }
+  }
+
+  private keep(choice: Choice, text: string): TokenEvent {
+    const event = { ...choice, text };
+    this.all.push(event);
+    return event;
+  }
+}
+
+/** What belongs to sampling; anything that nobody knows stays in and is refused there by name. */
+function samplingOptions(options: GenerateOptions): SamplingOptions {
+  const own: readonly string[] = OWN_OPTIONS;
+  return Object.fromEntries(Object.entries(options).filter(([name]) => !own.includes(name)));
+}
+
+/** Tokens that may be generated, checked against the context. */
+function tokenBudget(asked: number | undefined, promptLength: number, context: number): number {
+  const room = context - promptLength;
+  if (room < 1)
+    throw new ParameterError(
+      "prompt",
+      `has ${promptLength} tokens, which leaves no room in the context of ${context}`,
+    );
+  if (asked === undefined) return room;
+  if (!Number.isSafeInteger(asked) || asked < 1)
+    throw new ParameterError("maxTokens", `must be a whole number from 1, not ${asked}`);
+  if (asked > room)
+    throw new ParameterError(
+      "maxTokens",
+      `${promptLength} prompt tokens and ${asked} new ones exceed the context of ${context}`,
+    );
+  return asked;
+}

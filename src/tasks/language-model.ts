@@ -1,0 +1,147 @@
+/** A loaded model behind the library's face. */
+import { ParameterError } from "../base/errors.ts";
+import type { Checkpoint } from "../checkpoint/checkpoint.ts";
+import type { Tokenizer } from "../checkpoint/tokenizer/index.ts";
+import { nll } from "../decode/logprobs.ts";
+import { Runner } from "../engine/runner.ts";
+import type { LoadedModel } from "../models/index.ts";
+import type { Device } from "../ops/index.ts";
+import { TextGeneration } from "./generation.ts";
+import type {
+  ChatMessage,
+  GenerateOptions,
+  Generation,
+  LanguageModel,
+  ModelDescription,
+  ScoreOptions,
+} from "./types.ts";
+
+/** Windows of `score` are no longer than this, whatever the context: longer ones cost more and tell little. */
+const SCORE_WINDOW = 2048;
+
+export interface ModelParts {
+  readonly name: string;
+  readonly checkpoint: Checkpoint;
+  readonly device: Device;
+  readonly loaded: LoadedModel;
+  readonly tokenizer: Tokenizer | undefined;
+  readonly endTokens: readonly number[];
+  readonly cacheFormat: "f32" | "f16";
+}
+
+export class LoadedLanguageModel implements LanguageModel {
+  readonly name: string;
+  readonly architecture: string;
+  readonly contextLength: number;
+  readonly vocabularySize: number;
+  readonly tokenizer: Tokenizer | undefined;
+  private readonly parts: ModelParts;
+  private readonly runner: Runner;
+
+  constructor(parts: ModelParts) {
+    const { architecture, decoder } = parts.loaded;
+    this.parts = parts;
+    this.name = parts.name;
+    this.architecture = architecture.names[0]!;
+    this.contextLength = decoder.parts.context;
+    this.vocabularySize = decoder.vocabularySize;
+    this.tokenizer = parts.tokenizer;
+    this.runner = new Runner(decoder, parts.device, parts.cacheFormat);
+  }
+
+  get chats(): boolean {
+    return this.tokenizer?.chatTemplate !== undefined;
+  }
+
+  describe(): ModelDescription {
+    const { device, loaded } = this.parts;
+    const { formatBytes, parameters } = loaded.weights;
+    return {
+      architecture: this.architecture,
+      device: device.description,
+      parameters,
+      formats: formatBytes,
+      weightsBytes: Object.values(formatBytes).reduce((sum, bytes) => sum + bytes, 0),
+      memory: device.memory(),
+    };
+  }
+
+  generate(prompt: string | readonly number[], options: GenerateOptions = {}): Generation {
+    return this.start(
+      () => (typeof prompt === "string" ? this.needTokenizer("prompt").encode(prompt) : prompt),
+      options,
+    );
+  }
+
+  chat(messages: readonly ChatMessage[], options: GenerateOptions = {}): Generation {
+    return this.start(() => {
+      const tokenizer = this.needTokenizer("messages");
+      if (!tokenizer.chatTemplate)
+        throw new ParameterError("messages", `${this.name} has no chat template; use generate with a prompt`);
+      const text = tokenizer.chatTemplate.render(messages, { addGenerationPrompt: true });
+      return tokenizer.encode(text, { addSpecial: false });
+    }, options);
+  }
+
+  async logits(ids: readonly number[], { signal }: { signal?: AbortSignal } = {}): Promise<Float32Array[]> {
+    const rows: Float32Array[] = [];
+    for await (const chunk of this.runner.logits(ids, signal))
+      for (let at = 0; at < chunk.length; at += this.vocabularySize)
+        rows.push(chunk.subarray(at, at + this.vocabularySize));
+    return rows;
+  }
+
+  /**
+   * Each token is predicted from at least half a window before it, except where the text begins: windows
+   * overlap by half, and only the second half of each counts.
+   */
+  async score(
+    ids: readonly number[],
+    { window = Math.min(this.contextLength, SCORE_WINDOW), onProgress, signal }: ScoreOptions = {},
+  ): Promise<{ tokens: number; nll: number; perplexity: number }> {
+    if (ids.length < 2)
+      throw new ParameterError("ids", `${ids.length} tokens: at least 2 are needed for a score`);
+    if (!Number.isSafeInteger(window) || window < 2 || window > this.contextLength)
+      throw new ParameterError("window", `must be 2 to ${this.contextLength} (the context), not ${window}`);
+    let [total, scored, start] = [0, 1, 0];
+    while (scored < ids.length) {
+      const part = ids.slice(start, start + window);
+      let row = start;
+      for await (const chunk of this.runner.logits(part, signal)) {
+        const rows = chunk.length / this.vocabularySize;
+        // Row r predicts token r + 1; what an earlier window has scored is not counted again.
+        const from = Math.max(row, scored - 1);
+        const to = Math.min(row + rows, ids.length - 1);
+        if (to > from) {
+          const wanted = chunk.subarray((from - row) * this.vocabularySize, (to - row) * this.vocabularySize);
+          for (const loss of nll(wanted, ids.slice(from + 1, to + 1))) total += loss;
+          scored = to + 1;
+        }
+        row += rows;
+        onProgress?.(scored, ids.length);
+      }
+      start += Math.floor(window / 2);
+    }
+    const tokens = ids.length - 1;
+    return { tokens, nll: total, perplexity: Math.exp(total / tokens) };
+  }
+
+  async close(): Promise<void> {
+    const { device, loaded, checkpoint } = this.parts;
+    this.runner.close();
+    loaded.weights.free();
+    await device.close();
+    checkpoint.close();
+  }
+
+  private start(prompt: () => readonly number[], options: GenerateOptions): Generation {
+    const { endTokens } = this.parts;
+    const detokenizer = this.tokenizer?.detokenizer({ skipSpecial: true });
+    return new TextGeneration({ runner: this.runner, detokenizer, endTokens, prompt }, options);
+  }
+
+  private needTokenizer(parameter: string): Tokenizer {
+    if (this.tokenizer) return this.tokenizer;
+    throw new ParameterError(parameter, `${this.name} has no tokenizer; give token ids instead of text`);
+  }
+}

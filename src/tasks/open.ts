@@ -1,0 +1,72 @@
+/** Opens a checkpoint as a language model: a folder, a .gguf file, or an id in the Hugging Face cache. */
+import { basename } from "node:path";
+import type { Checkpoint } from "../checkpoint/checkpoint.ts";
+import { Fields } from "../checkpoint/config.ts";
+import { type CheckpointFiles, locate } from "../checkpoint/locate.ts";
+import { openCheckpoint, readJsonFile } from "../checkpoint/open.ts";
+import { openTokenizer, type Tokenizer, tokenizerFromGguf } from "../checkpoint/tokenizer/index.ts";
+import { openDevice } from "../device/index.ts";
+import { loadModel } from "../models/index.ts";
+import { LoadedLanguageModel } from "./language-model.ts";
+import type { LanguageModel, OpenOptions } from "./types.ts";
+
+/**
+ * @param what a folder in the Hugging Face layout, a `.gguf` file, or `ORG/NAME[@revision]` in the local
+ *   Hugging Face cache (`fovea pull` puts it there)
+ * @throws CheckpointError when a file is missing, broken, or asks for what Fovea does not know
+ * @throws ParameterError when an option cannot be used
+ */
+export async function open(what: string, options: OpenOptions = {}): Promise<LanguageModel> {
+  const files = locate(what);
+  const config =
+    files.config === undefined ? undefined : new Fields(files.config, readJsonFile(files.config));
+  const tokenizer = (checkpoint: Checkpoint): Tokenizer | undefined =>
+    (files.kind === "gguf" ? tokenizerFromGguf(checkpoint.path, checkpoint.metadata) : undefined) ??
+    openTokenizer(files.folder);
+  return await openModel(
+    basename(what),
+    openCheckpoint(files),
+    config,
+    tokenizer,
+    generationEnds(files, config),
+    options,
+  );
+}
+
+/** Opens a checkpoint that is not (or not wholly) in files. Takes the checkpoint over, and closes it. */
+export async function openModel(
+  name: string,
+  checkpoint: Checkpoint,
+  config: Fields | undefined,
+  openTokenizer: (checkpoint: Checkpoint) => Tokenizer | undefined,
+  endTokens: readonly number[],
+  { device: deviceName = "auto", threads, cacheFormat, onProgress, signal }: OpenOptions,
+): Promise<LanguageModel> {
+  const device = await openDevice(deviceName, threads === undefined ? {} : { threads });
+  try {
+    const tokenizer = openTokenizer(checkpoint);
+    const loaded = await loadModel(checkpoint, config, device, { onProgress, signal });
+    const formats = Object.keys(loaded.weights.formatBytes);
+    return new LoadedLanguageModel({
+      ...{ name, checkpoint, device, loaded, tokenizer },
+      endTokens: [...new Set([...endTokens, ...(tokenizer?.eos ?? [])])],
+      cacheFormat: cacheFormat ?? (formats.every((format) => format === "f32") ? "f32" : "f16"),
+    });
+  } catch (error) {
+    await device.close();
+    checkpoint.close();
+    throw error;
+  }
+}
+
+/** `eos_token_id` of generation_config.json, or else of config.json: a number or a list. */
+function generationEnds(
+  { generationConfig }: CheckpointFiles,
+  config: Fields | undefined,
+): readonly number[] {
+  const name = "eos_token_id";
+  const own =
+    generationConfig === undefined ? undefined : new Fields(generationConfig, readJsonFile(generationConfig));
+  for (const fields of [own, config]) if (fields?.has(name)) return fields.intOrInts(name);
+  return [];
+}
