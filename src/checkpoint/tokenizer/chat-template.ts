@@ -21,7 +21,8 @@ export interface RenderOptions {
 const MAX_TEMPLATE = 1 << 20;
 /** As in Jinja's sandbox. */
 const MAX_RANGE = 100_000;
-const MAX_STEPS = 2_000_000;
+const MAX_STEPS = 1_000_000;
+const MAX_MILLISECONDS = 5000;
 const MAX_TEXT = 1 << 26;
 const MAX_ITEMS = 1 << 20;
 /** Of `indent`, in spaces. */
@@ -116,9 +117,12 @@ export class ChatTemplate {
 /** Counts what a template does, and stops it when that is too much. */
 class BoundedInterpreter extends jinja.Interpreter {
   #steps = 0;
+  readonly #deadline = performance.now() + MAX_MILLISECONDS;
 
   override evaluate(statement: Statement | undefined, environment: Environment): RuntimeValue {
     if (++this.#steps > MAX_STEPS) throw new Error(`more than ${MAX_STEPS} steps`);
+    if (this.#steps % 256 === 0 && performance.now() > this.#deadline)
+      throw new Error(`more than ${MAX_MILLISECONDS} ms`);
     if (statement?.filter !== undefined) this.#checkFilter(statement.filter, environment);
     const result = super.evaluate(statement, environment);
     if (result.type === "StringValue" && (result.value as string).length > MAX_TEXT)
