@@ -51,8 +51,8 @@ describe.skipIf(!haveShared)("stories260K", () => {
     const first = await model.logits(ids.slice(0, 62));
     const second = await model.logits(ids.slice(31));
     let expected = 0;
-    for (let i = 1; i < 62; i++) expected += loss(first, i - 1, ids[i]!);
-    for (let i = 62; i < ids.length; i++) expected += loss(second, i - 1 - 31, ids[i]!);
+    for (let i = 1; i <= 62; i++) expected += loss(first, i - 1, ids[i]!);
+    for (let i = 63; i < ids.length; i++) expected += loss(second, i - 1 - 31, ids[i]!);
     const { tokens, nll } = await model.score(ids, { window: 62 });
     expect(tokens).toBe(ids.length - 1);
     expect(nll).toBeCloseTo(expected, 9);
