@@ -1,0 +1,81 @@
+/**
+ * The promise of design: a request's bits do not depend on how its prompt is cut, on who else is in the batch,
+ * or on the number of threads.
+ */
+import { describe, expect, it } from "vitest";
+import { type BatchPart, DenseCache, makeBatch } from "../../src/cache/index.ts";
+import type { LoadedModel } from "../../src/models/index.ts";
+import { type Device, Stream } from "../../src/ops/index.ts";
+import { subjects } from "../support/devices.ts";
+import { load } from "../support/models.ts";
+import { haveShared, shared } from "../support/shared.ts";
+
+const checkpoints = [
+  "golden/llama",
+  "golden/gemma",
+  "golden/mixtral",
+  "golden/gpt2",
+  "models/stories260K/hf",
+];
+
+/** 100 tokens: more than a page of the cache, no multiple of anything. */
+const ids = Array.from({ length: 100 }, (_, i) => (i * 37 + 11) % 250);
+
+/** Runs parts in steps; gives the logits after the last token of sequence 0 in each step that has it. */
+async function run(
+  model: LoadedModel,
+  device: Device,
+  steps: readonly (readonly BatchPart[])[],
+): Promise<Float32Array> {
+  const cache = new DenseCache(device, model.decoder.parts.cacheLayers, { format: "f16" });
+  for (let i = 0; i < 3; i++) cache.add();
+  let last = new Float32Array(0);
+  for (const parts of steps) {
+    const s = new Stream(device);
+    const hidden = model.decoder.forward(s, makeBatch(parts), cache);
+    let row = -1;
+    for (const part of parts) {
+      row += part.ids.length;
+      if (part.sequence === 0) break;
+    }
+    last = Float32Array.from(await s.read(model.decoder.logits(s, hidden, Int32Array.of(row))));
+  }
+  cache.close();
+  return last;
+}
+
+const chunks = (size: number): BatchPart[][] =>
+  Array.from({ length: Math.ceil(ids.length / size) }, (_, i) => [
+    { sequence: 0, ids: ids.slice(i * size, (i + 1) * size), start: i * size, promptLength: ids.length },
+  ]);
+const others = (start: number, count: number): BatchPart[] =>
+  [1, 2].map((sequence) => ({ sequence, ids: ids.slice(start, start + count).reverse(), start }));
+
+describe.skipIf(!haveShared)("the same bits however a prompt is run", () => {
+  for (const { name, open } of subjects)
+    for (const checkpoint of checkpoints)
+      it(`${name}, ${checkpoint}`, async () => {
+        const opened: Device[] = [];
+        const on = async (threads: number): Promise<[LoadedModel, Device]> => {
+          const device = await open(threads);
+          opened.push(device);
+          return [await load(shared(checkpoint), device), device];
+        };
+        const [model, device] = await on(2);
+        const whole = await run(model, device, chunks(ids.length));
+        expect(whole.some((x) => x !== 0)).toBe(true);
+        for (const size of [1, 7, 64])
+          expect(await run(model, device, chunks(size)), `chunks of ${size}`).toEqual(whole);
+        const crowd = chunks(50).map((parts, i) => [
+          ...others(50 * i, 50).slice(0, 1),
+          ...parts,
+          ...others(50 * i, 50).slice(1),
+        ]);
+        expect(await run(model, device, crowd), "in a crowd").toEqual(whole);
+        if (name !== "reference") {
+          const [single, one] = await on(1);
+          expect(await run(single, one, chunks(64)), "one thread").toEqual(whole);
+        }
+        for (const each of opened) await each.close();
+      });
+});
