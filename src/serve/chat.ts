@@ -2,6 +2,7 @@
  * POST /v1/chat/completions: reads the request, starts the generations, and writes the answer whole or as
  * a stream. Knows the shape of the endpoint; the fields that it shares lie in parameters.ts.
  */
+import { ParameterError } from "../base/errors.ts";
 import type { ChatMessage, GenerateOptions, Generation } from "../tasks/types.ts";
 import { allResults, complete, newId, type ServeContext, startWork, unixTime, usageOf } from "./context.ts";
 import { ApiError, invalid } from "./errors.ts";
@@ -34,6 +35,25 @@ export async function chatCompletions(
   request: Request,
   body: unknown,
 ): Promise<Response> {
+  try {
+    return await answer(context, request, body);
+  } catch (error) {
+    throw named(error, body);
+  }
+}
+
+/** The library speaks of the prompt and of maxTokens; this endpoint calls them otherwise. */
+function named(error: unknown, body: unknown): unknown {
+  if (!(error instanceof ParameterError)) return error;
+  const { parameter, message } = error;
+  const problem = message.slice(parameter.length + 2);
+  if (parameter === "prompt") return invalid("messages", problem, "context_length_exceeded");
+  if (parameter !== "maxTokens") return error;
+  const newer = new Fields(body).take("max_completion_tokens") !== undefined;
+  return invalid(newer ? "max_completion_tokens" : "max_tokens", problem, "context_length_exceeded");
+}
+
+async function answer(context: ServeContext, request: Request, body: unknown): Promise<Response> {
   const parsed = parse(context, body);
   const work = startWork(context, request);
   const generations = Array.from({ length: parsed.n }, (_, i) =>

@@ -132,7 +132,7 @@ const logprobsOf = (
 function place(events: readonly TokenEvent[], offset: number): PlacedToken[] {
   let at = offset;
   return events.map(({ token, logprob, top, text }) => {
-    const placed = { token, logprob, top, offset: at };
+    const placed = { token, logprob: logprob ?? null, top, offset: at };
     at += text.length;
     return placed;
   });

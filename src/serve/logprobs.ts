@@ -27,10 +27,10 @@ const chatLogprob = (tokenizer: Tokenizer, { token, logprob }: TokenLogprob): Ch
   return { token: lenient.decode(bytes), logprob: finite(logprob), bytes: [...bytes] };
 };
 
-/** `logprobs` of a chat choice or chunk. */
+/** `logprobs` of a chat choice or chunk, of events that have them. */
 export const chatLogprobs = (tokenizer: Tokenizer, events: readonly TokenEvent[]) => ({
   content: events.map((event) => ({
-    ...chatLogprob(tokenizer, event),
+    ...chatLogprob(tokenizer, { token: event.token, logprob: event.logprob! }),
     top_logprobs: (event.top ?? []).map((top) => chatLogprob(tokenizer, top)),
   })),
   refusal: null,

@@ -121,7 +121,7 @@ describe("chat completions", () => {
           finish_reason: "stop",
         },
       ],
-      usage: { prompt_tokens: 10, completion_tokens: 27, total_tokens: 37 },
+      usage: { prompt_tokens: 10, completion_tokens: 28, total_tokens: 38 },
     });
     expect(model.calls[0]?.options).toMatchObject({ temperature: 0, maxTokens: 100 });
   });
@@ -199,7 +199,7 @@ describe("chat completions", () => {
 
   it("reports log-probabilities with bytes", async () => {
     const { send } = server({ answer: "é" });
-    const response = await send(chat, { messages, logprobs: true, top_logprobs: 1 });
+    const response = await send(chat, { messages, logprobs: true, top_logprobs: 1, max_tokens: 2 });
     const body = (await response.json()) as { choices: { logprobs: { content: object[] } }[] };
     expect(body.choices[0]?.logprobs.content).toEqual([
       {
@@ -401,7 +401,7 @@ describe("text completions", () => {
 
   it("distinguishes tokens that are no whole characters", async () => {
     const { send } = server({ answer: "é" });
-    const body = (await (await send(text, { prompt: "A", logprobs: 0 })).json()) as {
+    const body = (await (await send(text, { prompt: "A", logprobs: 0, max_tokens: 2 })).json()) as {
       choices: { logprobs: { tokens: string[] } }[];
     };
     expect(body.choices[0]?.logprobs.tokens).toEqual(["bytes:\\xc3", "bytes:\\xa9"]);

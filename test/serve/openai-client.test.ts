@@ -27,7 +27,7 @@ describe("the official client", () => {
     const answer = await client.chat.completions.create({ model: "fake", messages, temperature: 0 });
     expect(answer.choices[0]?.message.content).toBe("Hello, world! Grüße 🌍.");
     expect(answer.choices[0]?.finish_reason).toBe("stop");
-    expect(answer.usage?.total_tokens).toBe(37);
+    expect(answer.usage?.total_tokens).toBe(38);
   });
 
   it("streams a chat", async () => {
@@ -44,7 +44,7 @@ describe("the official client", () => {
       usage = chunk.usage?.completion_tokens ?? usage;
     }
     expect(text).toBe("Hello, world! Grüße 🌍.");
-    expect(usage).toBe(27);
+    expect(usage).toBe(28);
   });
 
   it("uses the streaming helper, with log-probabilities", async () => {
@@ -56,7 +56,7 @@ describe("the official client", () => {
     });
     const final = await runner.finalChatCompletion();
     expect(final.choices[0]?.message.content).toBe("Hello, world! Grüße 🌍.");
-    expect(final.choices[0]?.logprobs?.content).toHaveLength(27);
+    expect(final.choices[0]?.logprobs?.content).toHaveLength(28);
     expect(final.choices[0]?.logprobs?.content?.[0]?.top_logprobs).toHaveLength(2);
   });
 

@@ -98,13 +98,10 @@ export function fakeModel(fake: FakeOptions = {}): FakeModel {
         }
         const token = ignoreEnd ? script[i % script.length]! : (script[i] ?? EOS);
         const ends = token === EOS || stopTokens.includes(token);
-        if (ends) {
-          reason = "stop";
-          break;
-        }
         tokens.push(token);
-        const last = i === limit - 1;
-        const { emit, stopped } = matcher.push(detokenizer.push(token) + (last ? detokenizer.flush() : ""));
+        const last = ends || i === limit - 1;
+        const decoded = (ends ? "" : detokenizer.push(token)) + (last ? detokenizer.flush() : "");
+        const { emit, stopped } = matcher.push(decoded);
         const piece = emit + (last ? matcher.flush() : "");
         text += piece;
         const top = Array.from({ length: logprobs ?? 0 }, (_, k) => ({
@@ -114,8 +111,8 @@ export function fakeModel(fake: FakeOptions = {}): FakeModel {
         const event = { token, logprob: -0.5, text: piece, ...(logprobs === undefined ? {} : { top }) };
         events.push(event);
         yield event;
-        if (stopped !== undefined) {
-          stopText = stopped;
+        stopText = stopped;
+        if (ends || stopped !== undefined) {
           reason = "stop";
           break;
         }

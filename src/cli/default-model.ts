@@ -1,0 +1,22 @@
+/** Which model is meant when none is named. */
+import { existsSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { FoveaError } from "../base/errors.ts";
+
+/** Two folders up from src/cli and from dist/cli alike. */
+const root = new URL("../../", import.meta.url);
+
+/** In the package; then beside a checkout of it. */
+const places = ["models/default", "../shared/models/stories260K/hf"];
+
+/** The folder of the model that ships. Where there is none, the error says how to get one. */
+export function defaultModel(): string {
+  for (const place of places) {
+    const folder = fileURLToPath(new URL(place, root));
+    if (existsSync(folder)) return folder;
+  }
+  throw new FoveaError(
+    "no model is named, and none ships with this build. Name one with --model: a folder with config.json and " +
+      "*.safetensors, a .gguf file, or a model from the Hugging Face hub after `fovea pull ORG/NAME`",
+  );
+}

@@ -1,0 +1,60 @@
+/** Flags that several commands have, and how their values are read. Knows commander; must not open anything. */
+import { type Command, InvalidArgumentError, Option } from "commander";
+import type { OpenOptions } from "../tasks/types.ts";
+
+/** A number in decimal notation. */
+export function number(text: string): number {
+  const value = Number(text);
+  if (text.trim() === "" || !Number.isFinite(value)) throw new InvalidArgumentError("It is not a number.");
+  return value;
+}
+
+/** An integer of at least `min`. */
+export const integer =
+  (min: number, max = Number.MAX_SAFE_INTEGER) =>
+  (text: string): number => {
+    const value = number(text);
+    if (!Number.isSafeInteger(value) || value < min || value > max)
+      throw new InvalidArgumentError(
+        max === Number.MAX_SAFE_INTEGER
+          ? `It must be an integer from ${min}.`
+          : `It must be an integer from ${min} to ${max}.`,
+      );
+    return value;
+  };
+
+/** Token ids, separated by commas. */
+export function ids(text: string): number[] {
+  if (!/^\s*\d+(\s*,\s*\d+)*\s*$/.test(text))
+    throw new InvalidArgumentError("It must be token ids, separated by commas.");
+  return text.split(",").map(Number);
+}
+
+/** Gathers the values of a flag that may be given several times. */
+export const collect = (value: string, before: readonly string[] = []): string[] => [...before, value];
+
+export interface ModelFlags {
+  readonly model?: string;
+  readonly device: NonNullable<OpenOptions["device"]>;
+  readonly threads?: number;
+}
+
+/** `--model`, `--device` and `--threads`. */
+export const modelFlags = (command: Command): Command =>
+  deviceFlags(
+    command.option(
+      "-m, --model <model>",
+      "folder, .gguf file, or ORG/NAME that was pulled (default: the model that ships)",
+    ),
+  );
+
+export const deviceFlags = (command: Command): Command =>
+  command
+    .addOption(
+      new Option("--device <device>", "where the arithmetic runs")
+        .choices(["auto", "native", "wasm", "reference"])
+        .default("auto"),
+    )
+    .option("--threads <n>", "threads of the device (default: the cores at hand)", integer(1, 1024));
+
+export const jsonFlag = (command: Command): Command => command.option("--json", "print one JSON object");

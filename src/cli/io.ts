@@ -1,0 +1,42 @@
+/** The outside world of a command: its streams and the signal that the user wants it to end. */
+import { once } from "node:events";
+import type { Readable, Writable } from "node:stream";
+
+export type Output = Writable & { readonly isTTY?: boolean; readonly columns?: number };
+export type Input = Readable & { readonly isTTY?: boolean };
+
+export interface Io {
+  readonly stdin: Input;
+  readonly stdout: Output;
+  readonly stderr: Output;
+  /** Aborted by Ctrl-C and by a request to terminate. */
+  readonly signal: AbortSignal;
+}
+
+/** The reader of our output has gone, as `head` does. */
+export class OutputClosed extends Error {}
+
+/** Writes, and waits while the reader is slower than we are. */
+export async function print(output: Output, text: string): Promise<void> {
+  if (output.destroyed || output.writableEnded) throw new OutputClosed();
+  if (!output.write(text)) await once(output, "drain");
+}
+
+export const printJson = (output: Output, value: unknown): Promise<void> =>
+  print(output, `${JSON.stringify(value)}\n`);
+
+/** All of the input as text. */
+export async function readAll(input: Input, signal: AbortSignal): Promise<string> {
+  const chunks: Buffer[] = [];
+  const stop = () => input.destroy();
+  signal.addEventListener("abort", stop, { once: true });
+  try {
+    for await (const chunk of input) chunks.push(Buffer.from(chunk as Uint8Array | string));
+  } catch (error) {
+    if (!signal.aborted) throw error;
+  } finally {
+    signal.removeEventListener("abort", stop);
+  }
+  signal.throwIfAborted();
+  return Buffer.concat(chunks).toString("utf8");
+}

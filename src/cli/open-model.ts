@@ -1,0 +1,33 @@
+/** Opens the model that the flags name, with a bar while its weights are read, and closes it after use. */
+import type { LanguageModel } from "../tasks/types.ts";
+import type { CommandContext } from "./command.ts";
+import { defaultModel } from "./default-model.ts";
+import type { ModelFlags } from "./flags.ts";
+import { progress } from "./progress.ts";
+import { showBytes } from "./show.ts";
+
+/** @param use gets the model and the milliseconds that opening it took */
+export async function withModel<T>(
+  { io, services }: CommandContext,
+  { model: named, device, threads }: ModelFlags,
+  use: (model: LanguageModel, loadMs: number) => Promise<T>,
+): Promise<T> {
+  const started = performance.now();
+  const bar = progress(io.stderr, "reading", showBytes);
+  let model: LanguageModel;
+  try {
+    model = await services.open(named ?? defaultModel(), {
+      device,
+      ...(threads === undefined ? {} : { threads }),
+      onProgress: bar.update,
+      signal: io.signal,
+    });
+  } finally {
+    bar.end();
+  }
+  try {
+    return await use(model, performance.now() - started);
+  } finally {
+    await model.close();
+  }
+}

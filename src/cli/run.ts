@@ -1,0 +1,68 @@
+/**
+ * The command line as a function: arguments and streams in, exit code out. Knows the commands and how errors
+ * are told; must not touch the process.
+ *
+ * Exit codes: 0 done; 1 refused or failed; 2 called wrongly; 130 interrupted.
+ */
+import { readFileSync } from "node:fs";
+import { Command, CommanderError } from "commander";
+import { FoveaError } from "../base/errors.ts";
+import { type AddCommand, UsageError } from "./command.ts";
+import { bench } from "./commands/bench.ts";
+import { chat } from "./commands/chat.ts";
+import { generate } from "./commands/generate.ts";
+import { inspect } from "./commands/inspect.ts";
+import { pull } from "./commands/pull.ts";
+import { score } from "./commands/score.ts";
+import { serve } from "./commands/serve.ts";
+import { type Io, OutputClosed, print } from "./io.ts";
+import { services as realServices, type Services } from "./services.ts";
+
+const commands: readonly AddCommand[] = [generate, chat, serve, score, bench, inspect, pull];
+
+export const version = (): string => {
+  const file = new URL("../../package.json", import.meta.url);
+  return (JSON.parse(readFileSync(file, "utf8")) as { version: string }).version;
+};
+
+/** @param argv the arguments, without those of Node */
+export async function run(
+  argv: readonly string[],
+  io: Io,
+  services: Services = realServices,
+): Promise<number> {
+  const program = new Command("fovea")
+    .description("Runs transformer models: text on the command line, over HTTP, and from TypeScript.")
+    .version(version(), "-V, --version")
+    .exitOverride()
+    .configureHelp({ showGlobalOptions: false })
+    .configureOutput({
+      writeOut: (text) => io.stdout.write(text),
+      writeErr: (text) => io.stderr.write(text),
+      outputError: (text, write) => write(text.replace(/^error: /, "fovea: ")),
+    })
+    .showHelpAfterError("(fovea --help lists the commands, fovea COMMAND --help the options of one)");
+  for (const add of commands) add(program, { io, services });
+  try {
+    await program.parseAsync(argv, { from: "user" });
+    return 0;
+  } catch (error) {
+    return await exitCode(error, io);
+  }
+}
+
+async function exitCode(error: unknown, io: Io): Promise<number> {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+  if (error instanceof OutputClosed) return 0;
+  if (io.signal.aborted) return 130;
+  if (error instanceof UsageError) {
+    await print(io.stderr, `fovea: ${error.message}\n`);
+    return 2;
+  }
+  if (error instanceof FoveaError) await print(io.stderr, `fovea: ${error.message}\n`);
+  else {
+    const trace = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    await print(io.stderr, `fovea: this is a bug of Fovea's\n${trace}\n`);
+  }
+  return 1;
+}

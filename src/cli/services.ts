@@ -1,0 +1,65 @@
+/**
+ * What commands ask of the floors below, loaded when it is first asked for: `fovea --help` loads none of it.
+ * Tests put their own in its place.
+ */
+import type { Checkpoint } from "../checkpoint/checkpoint.ts";
+import type { CheckpointFiles } from "../checkpoint/locate.ts";
+import type { PullOptions } from "../checkpoint/pull.ts";
+import type { Tokenizer } from "../checkpoint/tokenizer/index.ts";
+import type { LanguageModel, OpenOptions } from "../tasks/types.ts";
+
+export interface Inspected {
+  readonly files: CheckpointFiles;
+  readonly checkpoint: Checkpoint;
+  /** config.json as it stands; a GGUF has its settings in the metadata. */
+  readonly config: unknown;
+  readonly tokenizer: Tokenizer | undefined;
+}
+
+export interface Services {
+  open(pathOrId: string, options: OpenOptions): Promise<LanguageModel>;
+  /** Random weights of a known shape; `llama-1.1b:q4_0`. */
+  openRandom(shapeAndFormat: string, options: OpenOptions): Promise<LanguageModel>;
+  pull(id: string, options: PullOptions): Promise<CheckpointFiles>;
+  inspect(pathOrId: string): Promise<Inspected>;
+}
+
+export const services: Services = {
+  async open(pathOrId, options) {
+    const { open } = await import("../tasks/open.ts");
+    return open(pathOrId, options);
+  },
+  async openRandom(shapeAndFormat, options) {
+    const [{ openModel }, { parseRandom, randomCheckpoint }, { Fields }] = await Promise.all([
+      import("../tasks/open.ts"),
+      import("../checkpoint/random.ts"),
+      import("../checkpoint/config.ts"),
+    ]);
+    const { shape, format } = parseRandom(shapeAndFormat);
+    const { checkpoint, config } = randomCheckpoint(shape, format);
+    const fields = new Fields(checkpoint.path, config);
+    return openModel(shapeAndFormat, checkpoint, fields, () => undefined, [], options);
+  },
+  async pull(id, options) {
+    const { pull } = await import("../checkpoint/pull.ts");
+    return pull(id, options);
+  },
+  async inspect(pathOrId) {
+    const [{ locate }, { openCheckpoint, readJsonFile }, { openTokenizer, tokenizerFromGguf }] =
+      await Promise.all([
+        import("../checkpoint/locate.ts"),
+        import("../checkpoint/open.ts"),
+        import("../checkpoint/tokenizer/index.ts"),
+      ]);
+    const files = locate(pathOrId);
+    const checkpoint = openCheckpoint(files);
+    return {
+      files,
+      checkpoint,
+      config: files.config === undefined ? undefined : readJsonFile(files.config),
+      tokenizer:
+        (checkpoint.kind === "gguf" ? tokenizerFromGguf(checkpoint.path, checkpoint.metadata) : undefined) ??
+        openTokenizer(files.folder),
+    };
+  },
+};
