@@ -2,7 +2,7 @@
  * The Hugging Face cache on disk: where it lies, and how ids, revisions and blobs are named in it.
  * Layout: https://huggingface.co/docs/huggingface_hub/guides/manage-cache
  */
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, statSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { CheckpointError } from "../base/errors.ts";
@@ -43,7 +43,7 @@ export function snapshotFolder(cache: string, id: HubId): string | undefined {
   let commit = id.revision;
   if (!isCommit(commit)) {
     const ref = join(folder, "refs", ...commit.split("/"));
-    if (!existsSync(ref)) return undefined;
+    if (!statSync(ref, { throwIfNoEntry: false })?.isFile()) return undefined;
     commit = readFileSync(ref, "utf8").trim();
     if (!isCommit(commit)) throw new CheckpointError(ref, "does not hold a commit; delete it and pull again");
   }

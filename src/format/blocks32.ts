@@ -30,7 +30,8 @@ export const q8_0: NumberFormat = blockFormat({
     const d = storeScale("q8_0", reach / 127, bytes, p);
     const inverse = d > 0 ? 1 / d : 0;
     for (let k = 0; k < 32; k++) {
-      const q = Math.floor((floats[i + k] as number) * inverse + 0.5);
+      // Cutting off is rounding down for positive numbers only, hence the 128.
+      const q = (((floats[i + k] as number) * inverse + 128.5) | 0) - 128;
       bytes[p + 2 + k] = q < -127 ? -127 : q > 127 ? 127 : q;
     }
   },
@@ -76,7 +77,7 @@ function encodeSymmetric(
   const inverse = d !== 0 ? 1 / d : 0;
   const top = 2 * half - 1;
   for (let k = 0; k < 32; k++) {
-    const q = Math.floor((floats[i + k] as number) * inverse + half + 0.5);
+    const q = ((floats[i + k] as number) * inverse + half + 0.5) | 0;
     codes[k] = q < 0 ? 0 : q > top ? top : q;
   }
 }
@@ -96,7 +97,7 @@ function encodeAffine(
   const m = storeScale(name, fitted[1] as number, bytes, p + 2);
   const inverse = d > 0 ? 1 / d : 0;
   for (let k = 0; k < 32; k++) {
-    const q = Math.floor(((floats[i + k] as number) - m) * inverse + 0.5);
+    const q = (((floats[i + k] as number) - m) * inverse + 0.5) | 0;
     codes[k] = q < 0 ? 0 : q > top ? top : q;
   }
 }

@@ -6,6 +6,10 @@
  * (and minimum) has a closed form, and so has its error, from sums over the block: one pass per candidate.
  */
 
+/** By how many codes a candidate moves the end of the range. */
+const scaleShifts = [-0.9, -0.6, -0.3, 0, 0.3, 0.6, 0.9];
+const rangeShifts = [-0.8, -0.4, 0, 0.4, 0.8];
+
 /**
  * Scale `s` for x ≈ s·l with codes l in [-half, half-1], over `n` elements from `x[at]`.
  * The candidates put the value of largest magnitude at codes around `-half`, the end that reaches further.
@@ -29,8 +33,8 @@ export function fitScale(x: Float32Array, at: number, n: number, half: number): 
   const top = 2 * half - 1;
   let best = 0;
   let scale = extreme / -half;
-  for (let step = -9; step <= 9; step++) {
-    const inverse = -(half + 0.1 * step) / extreme;
+  for (const shift of scaleShifts) {
+    const inverse = -(half + shift) / extreme;
     if (!Number.isFinite(inverse)) break;
     let xl = 0;
     let ll = 0;
@@ -88,13 +92,14 @@ export function fitAffine(
   out[1] = low;
   if (!(range > 0)) return;
 
-  // The first candidates spread the codes over the whole range; then the codes are rounded anew from the best
-  // fit so far (the two half-steps of k-means), until that gains nothing.
+  // The first candidates spread the codes over about the whole range; then the codes are rounded anew from the
+  // best fit so far (the two half-steps of k-means), until that gains nothing.
   let best = Infinity;
-  for (let step = -10; step <= 13; step++) {
-    const free = step > 10;
-    const inverse = free ? 1 / (out[0] as number) : (top + 0.1 * step) / range;
-    const from = free ? (out[1] as number) : low;
+  for (let turn = 0; turn < rangeShifts.length + 3; turn++) {
+    const shift = rangeShifts[turn];
+    const anew = shift === undefined;
+    const inverse = anew ? 1 / (out[0] as number) : (top + shift) / range;
+    const from = anew ? (out[1] as number) : low;
     if (!Number.isFinite(inverse)) break;
     let sumL = 0;
     let sumLL = 0;
@@ -121,6 +126,6 @@ export function fitAffine(
       best = error;
       out[0] = scale;
       out[1] = min;
-    } else if (free) break;
+    } else if (anew) break;
   }
 }

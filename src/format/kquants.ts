@@ -32,6 +32,45 @@ const clamp = (x: number, low: number, high: number): number => (x < low ? low :
 const nearest = (x: number): number => Math.floor(x + 0.5);
 
 /**
+ * Given the codes that sub-block `j` has at its rounded scale and minimum, moves the two to the neighbours that
+ * leave the least error: rounding one of them shifts what is best for the other.
+ */
+function settle(x: Float32Array, i: number, j: number, d: number, dmin: number, top: number): void {
+  const s0 = scaleCodes[j] as number;
+  const m0 = minCodes[j] as number;
+  if (s0 === 0) return;
+  const inverse = 1 / (d * s0);
+  const offset = dmin * m0;
+  let sumX = 0;
+  let sumL = 0;
+  let sumLL = 0;
+  let sumXL = 0;
+  for (let k = i; k < i + 32; k++) {
+    const v = x[k] as number;
+    let l = ((v + offset) * inverse + 0.5) | 0;
+    l = l < 0 ? 0 : l > top ? top : l;
+    sumX += v;
+    sumL += l;
+    sumLL += l * l;
+    sumXL += v * l;
+  }
+  if (sumLL === 0) return;
+  let best = Infinity;
+  for (let m = Math.max(0, m0 - 2); m <= Math.min(63, m0 + 2); m++) {
+    const min = dmin * m;
+    const s = clamp(nearest((sumXL + min * sumL) / (sumLL * d)), 1, 63);
+    const scale = d * s;
+    // The squared error of scale·l - min, less the sum of squares of x.
+    const error = scale * (scale * sumLL - 2 * sumXL - 2 * min * sumL) + min * (32 * min + 2 * sumX);
+    if (error < best) {
+      best = error;
+      scaleCodes[j] = s;
+      minCodes[j] = m;
+    }
+  }
+}
+
+/**
  * Packs d, dmin and the twelve bytes of scales and minimums at `p` and fills `codes`: x ≈ d·s·l - dmin·m with
  * eight sub-blocks of 32 and codes l in [0, top].
  */
@@ -58,14 +97,14 @@ function encodeSubBlocks(
   const d = storeScale(name, largestScale / 63, bytes, p);
   const dmin = storeScale(name, largestMin / 63, bytes, p + 2);
   for (let j = 0; j < 8; j++) {
-    const s = d > 0 ? clamp(nearest((scales[j] as number) / d), 0, 63) : 0;
-    const m = dmin > 0 ? clamp(nearest((mins[j] as number) / dmin), 0, 63) : 0;
-    scaleCodes[j] = s;
-    minCodes[j] = m;
+    scaleCodes[j] = d > 0 ? clamp(nearest((scales[j] as number) / d), 0, 63) : 0;
+    minCodes[j] = dmin > 0 ? clamp(nearest((mins[j] as number) / dmin), 0, 63) : 0;
+    settle(x, i + 32 * j, j, d, dmin, top);
+    const s = scaleCodes[j] as number;
     const inverse = s > 0 ? 1 / (d * s) : 0;
-    const offset = dmin * m;
+    const offset = dmin * (minCodes[j] as number);
     for (let k = 32 * j; k < 32 * j + 32; k++) {
-      const q = nearest(((x[i + k] as number) + offset) * inverse);
+      const q = (((x[i + k] as number) + offset) * inverse + 0.5) | 0;
       codes[k] = q < 0 ? 0 : q > top ? top : q;
     }
   }
@@ -194,7 +233,7 @@ export const q6_K: NumberFormat = blockFormat({
       bytes[p + 192 + g] = s;
       const inverse = s !== 0 ? 1 / (d * s) : 0;
       for (let k = 16 * g; k < 16 * g + 16; k++) {
-        const q = nearest((floats[i + k] as number) * inverse + 32);
+        const q = ((floats[i + k] as number) * inverse + 32.5) | 0;
         codes[k] = q < 0 ? 0 : q > 63 ? 63 : q;
       }
     }
