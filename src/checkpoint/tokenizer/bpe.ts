@@ -5,6 +5,7 @@
  */
 import { CheckpointError } from "../../base/errors.ts";
 import { byteCharacters, toByteAlphabet } from "./byte-alphabet.ts";
+import type { ByteStrings } from "./byte-strings.ts";
 import { type FindPair, MERGED, Merger } from "./merge.ts";
 import type { Vocabulary } from "./vocabulary.ts";
 
@@ -33,8 +34,8 @@ export interface BpeOptions {
   endSuffix: string;
 }
 
-/** Merges as a list in order, or "by score". */
-export type PairRule = { merges: readonly unknown[]; field: string } | { scores: ArrayLike<number> };
+/** Merges "a b" in their order, or the score of each token. */
+export type PairRule = { merges: ByteStrings } | { scores: ArrayLike<number> };
 
 const MAX_CACHED_LENGTH = 64;
 const MAX_CACHED_PIECES = 16384;
@@ -79,7 +80,7 @@ export class Bpe implements PieceModel {
       continuingPrefix === "" &&
       endSuffix === "" &&
       (byteFallback || !fuseUnknown) &&
-      !vocabulary.tokens.some((token) => token !== undefined && /[^\u2581]\u2581/.test(token));
+      !vocabulary.some(marksInside);
     return this.#wordsAreApart;
   }
 
@@ -189,7 +190,7 @@ export class Bpe implements PieceModel {
     const { vocabulary, continuingPrefix } = this.#options;
     const text = (symbol: number): string =>
       symbol < vocabulary.size
-        ? (vocabulary.tokens[symbol] ?? "")
+        ? (vocabulary.token(symbol) ?? "")
         : String.fromCodePoint(symbol - vocabulary.size);
     const a = text(left);
     const b = text(right);
@@ -209,8 +210,8 @@ export class Bpe implements PieceModel {
   #makeRank(): (left: string, right: string, merged: number) => number {
     const rule = this.#options.pairs;
     if ("merges" in rule) {
-      const ranks = mergeRanks(rule.merges, this.#options.file, rule.field);
-      return (left, right) => ranks.get(`${left} ${right}`) ?? -1;
+      const { merges } = rule;
+      return (left, right) => merges.find(`${left} ${right}`);
     }
     const ranks = scoreRanks(rule.scores);
     return (_left, _right, merged) => (merged < 0 ? -1 : (ranks[merged] ?? -1));
@@ -219,17 +220,14 @@ export class Bpe implements PieceModel {
 
 export const byteToken = (byte: number): string => `<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`;
 
-/** Merges are written "a b" or ["a", "b"]. */
-function mergeRanks(merges: readonly unknown[], file: string, field: string): Map<string, number> {
-  const ranks = new Map<string, number>();
-  for (let i = 0; i < merges.length; i++) {
-    const merge = merges[i];
-    const text = Array.isArray(merge) && merge.length === 2 ? `${merge[0]} ${merge[1]}` : merge;
-    if (typeof text !== "string" || !text.includes(" "))
-      throw new CheckpointError(file, `merge ${i} must be two tokens`, { field });
-    if (!ranks.has(text)) ranks.set(text, i);
+/** Whether a space mark (E2 96 81) follows anything but another one. */
+function marksInside(token: Uint8Array): boolean {
+  for (let i = 1; i + 2 < token.length; i++) {
+    if (token[i] !== 0xe2 || token[i + 1] !== 0x96 || token[i + 2] !== 0x81) continue;
+    const afterMark = i >= 3 && token[i - 3] === 0xe2 && token[i - 2] === 0x96 && token[i - 1] === 0x81;
+    if (!afterMark) return true;
   }
-  return ranks;
+  return false;
 }
 
 /** The highest score has rank 0; equal scores have equal ranks. */

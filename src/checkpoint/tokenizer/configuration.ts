@@ -2,8 +2,11 @@
  * What the files beside a vocabulary say: the names of special tokens, the ends of generated texts, the chat
  * template. Knows nothing of vocabularies.
  */
+
+import type { ByteStrings } from "./byte-strings.ts";
 import { ChatTemplate } from "./chat-template.ts";
 import { Field, type JsonObject } from "./fields.ts";
+import type { Vocabulary } from "./vocabulary.ts";
 
 /** A JSON file: its name, and what it holds. */
 export interface JsonFile {
@@ -22,6 +25,8 @@ export interface ConfigurationFiles {
 
 export interface HuggingFaceFiles extends ConfigurationFiles {
   tokenizer: JsonFile;
+  /** Parts that were read already; `tokenizer` holds none of them then. */
+  long?: { vocabulary: Vocabulary | undefined; merges: ByteStrings | undefined } | undefined;
 }
 
 export const rootOf = (json: JsonFile | undefined): Field =>

@@ -25,13 +25,13 @@ interface Plan {
 }
 
 /**
- * @param tokens token by id
+ * @param tokenOf token by id
  * @param isText whether a token's text stands for itself (added tokens)
  * @param wordEnd the mark that ends words in the vocabulary (`end_of_word_suffix`), or ""
  */
 export function makeDecodeRules(
   field: Field,
-  tokens: readonly (string | undefined)[],
+  tokenOf: (id: number) => string | undefined,
   isText: (id: number) => boolean,
   wordEnd: string,
 ): DecodeRules {
@@ -48,7 +48,7 @@ export function makeDecodeRules(
   const make =
     (first: boolean) =>
     (id: number): Uint8Array => {
-      const token = tokens[id];
+      const token = tokenOf(id);
       if (token === undefined) return NOTHING;
       return tokenToBytes(plan, token, isText(id), first);
     };

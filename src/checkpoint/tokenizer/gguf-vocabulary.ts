@@ -3,6 +3,7 @@
  * Knows nothing of how the file is written.
  */
 import { ParameterError } from "../../base/errors.ts";
+import type { ByteStrings } from "./byte-strings.ts";
 import { knownPreTokenizers } from "./known-patterns.ts";
 import { PipelineTokenizer } from "./pipeline.ts";
 import { TokenType } from "./sentencepiece.ts";
@@ -27,7 +28,7 @@ export function toGgufVocabulary(tokenizer: Tokenizer): Map<string, GgufVocabula
     set("pre", preTokenizerName(origin.patterns, origin.wholeFirst));
     set("tokens", tokens);
     set("token_type", types);
-    set("merges", origin.merges.map(mergeText));
+    set("merges", listOf(origin.merges));
   } else if (origin.kind === "sentencepiece") {
     set("model", "llama");
     set("tokens", tokens);
@@ -73,14 +74,15 @@ function preTokenizerName(patterns: readonly string[] | undefined, wholeFirst: b
   throw new ParameterError("tokenizer", "GGUF has no name for how this tokenizer cuts texts into words");
 }
 
-const mergeText = (merge: unknown): string => (Array.isArray(merge) ? merge.join(" ") : String(merge));
+const listOf = (strings: ByteStrings): string[] =>
+  Array.from({ length: strings.length }, (_, i) => strings.at(i) ?? "");
 
 /** The sooner a merge makes a token, the higher its score. */
-function mergeScores(tokenizer: Tokenizer, merges: readonly unknown[]): Float32Array {
+function mergeScores(tokenizer: Tokenizer, merges: ByteStrings): Float32Array {
   const scores = new Float32Array(tokenizer.vocabSize);
   const seen = new Set<number>();
   for (let rank = 0; rank < merges.length; rank++) {
-    const id = tokenizer.id(mergeText(merges[rank]).replace(" ", ""));
+    const id = tokenizer.id((merges.at(rank) ?? "").replace(" ", ""));
     if (id === undefined || seen.has(id)) continue;
     seen.add(id);
     scores[id] = -1 - seen.size;

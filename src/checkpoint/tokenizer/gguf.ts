@@ -6,6 +6,7 @@ import { CheckpointError } from "../../base/errors.ts";
 import { GgufArray } from "../gguf-values.ts";
 import { Bpe } from "./bpe.ts";
 import { fromByteAlphabet } from "./byte-alphabet.ts";
+import { ByteStrings } from "./byte-strings.ts";
 import { precompiledNormalizer } from "./charsmap.ts";
 import { ChatTemplate } from "./chat-template.ts";
 import type { DecodeRules } from "./decoder.ts";
@@ -166,7 +167,7 @@ function byteBpeTokenizer(keys: Metadata): PipelineTokenizer {
   const { tokens, types } = common;
   const known = readPreTokenizer(keys);
   const vocabulary = Vocabulary.fromList(tokens);
-  const merges = keys.strings("merges");
+  const merges = ByteStrings.from(keys.strings("merges"));
   return new PipelineTokenizer({
     vocabulary,
     added: writtenTokens(tokens, types),
@@ -176,7 +177,7 @@ function byteBpeTokenizer(keys: Metadata): PipelineTokenizer {
     model: new Bpe({
       file: keys.file,
       vocabulary,
-      pairs: { merges, field: `${KEY}merges` },
+      pairs: { merges },
       byteLevel: true,
       byteFallback: false,
       wholeFirst: known.wholeFirst ?? false,

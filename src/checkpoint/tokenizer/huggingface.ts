@@ -4,6 +4,7 @@
  */
 import type { AddedToken } from "./added-tokens.ts";
 import { Bpe, type PieceModel } from "./bpe.ts";
+import { ByteStrings } from "./byte-strings.ts";
 import { chatTemplate, generationEos, type HuggingFaceFiles, rootOf, specialNames } from "./configuration.ts";
 import { makeDecodeRules } from "./decode-rules.ts";
 import type { Field } from "./fields.ts";
@@ -19,7 +20,7 @@ export function tokenizerFromHuggingFace(files: HuggingFaceFiles): PipelineToken
   const root = rootOf(files.tokenizer);
   const config = rootOf(files.config);
   const cutting = makePreTokenizer(root.get("pre_tokenizer"));
-  const read = readModel(root, cutting);
+  const read = readModel(root, cutting, files.long);
   const { vocabulary } = read;
   const added = readAddedTokens(root, config, vocabulary);
   const addedIds = new Set(added.map((token) => token.id));
@@ -42,7 +43,12 @@ export function tokenizerFromHuggingFace(files: HuggingFaceFiles): PipelineToken
     cut: cutting.cut,
     model: read.model,
     ...surroundings(root, config, vocabulary, bos, eosByName),
-    decode: makeDecodeRules(root.get("decoder"), vocabulary.tokens, (id) => addedIds.has(id), read.wordEnd),
+    decode: makeDecodeRules(
+      root.get("decoder"),
+      (id) => vocabulary.token(id),
+      (id) => addedIds.has(id),
+      read.wordEnd,
+    ),
     bos,
     eos: [...eos],
     chatTemplate: chatTemplate(files, names.byName),
@@ -57,16 +63,16 @@ interface ReadModel {
   origin: TokenizerOrigin;
 }
 
-function readModel(root: Field, cutting: PreTokenizing): ReadModel {
+function readModel(root: Field, cutting: PreTokenizing, long: HuggingFaceFiles["long"]): ReadModel {
   const field = root.get("model");
   const type = field.get("type").optionalString() ?? guessType(field);
   switch (type) {
     case "BPE":
-      return readBpe(root, field, cutting);
+      return readBpe(root, field, cutting, long);
     case "Unigram":
       return readUnigram(field);
     case "WordPiece": {
-      const vocabulary = Vocabulary.fromObject(field.get("vocab").object(), field.file, "model.vocab");
+      const vocabulary = long?.vocabulary ?? readVocabulary(field.get("vocab"));
       const model = new WordPiece({
         vocabulary,
         prefix: field.get("continuing_subword_prefix").optionalString() ?? "##",
@@ -80,15 +86,35 @@ function readModel(root: Field, cutting: PreTokenizing): ReadModel {
   }
 }
 
+const readVocabulary = (field: Field): Vocabulary =>
+  Vocabulary.fromObject(field.object(), field.file, field.path);
+
+/** Merges are written "a b" or ["a", "b"]. */
+function readMerges(field: Field): ByteStrings {
+  return ByteStrings.from(
+    field.list().map((merge, i) => {
+      const text = Array.isArray(merge) && merge.length === 2 ? `${merge[0]} ${merge[1]}` : merge;
+      return typeof text === "string" && text.includes(" ")
+        ? text
+        : field.fail(`merge ${i} must be two tokens`);
+    }),
+  );
+}
+
 /** Old files do not name the model. */
 function guessType(field: Field): string {
   if (!field.get("merges").absent) return "BPE";
   return Array.isArray(field.get("vocab").value) ? "Unigram" : "WordPiece";
 }
 
-function readBpe(root: Field, field: Field, cutting: PreTokenizing): ReadModel {
-  const vocabulary = Vocabulary.fromObject(field.get("vocab").object(), field.file, "model.vocab");
-  const merges = field.get("merges").list();
+function readBpe(
+  root: Field,
+  field: Field,
+  cutting: PreTokenizing,
+  long: HuggingFaceFiles["long"],
+): ReadModel {
+  const vocabulary = long?.vocabulary ?? readVocabulary(field.get("vocab"));
+  const merges = long?.merges ?? readMerges(field.get("merges"));
   const wholeFirst = field.get("ignore_merges").boolean(false);
   const byteFallback = field.get("byte_fallback").boolean(false);
   const wordEnd = field.get("end_of_word_suffix").optionalString() ?? "";
@@ -97,7 +123,7 @@ function readBpe(root: Field, field: Field, cutting: PreTokenizing): ReadModel {
   const model = new Bpe({
     file: field.file,
     vocabulary,
-    pairs: { merges, field: "model.merges" },
+    pairs: { merges },
     byteLevel: cutting.byteLevel,
     byteFallback,
     wholeFirst,
@@ -183,7 +209,7 @@ function readAddedTokens(root: Field, config: Field, vocabulary: Vocabulary): Ad
       singleWord: field.get("single_word").boolean(false),
       normalized: field.get("normalized").boolean(!special),
     });
-    if (vocabulary.tokens[id] !== content) vocabulary.add(content, id);
+    if (vocabulary.token(id) !== content) vocabulary.add(content, id);
   };
   const list = root.get("added_tokens");
   if (!list.absent) for (const token of list.items()) add(token, token.get("id").integer());

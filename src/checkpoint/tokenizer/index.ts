@@ -7,16 +7,21 @@ import { join } from "node:path";
 import { CheckpointError } from "../../base/errors.ts";
 import { fileProblem } from "../file.ts";
 import { decodeText, parseJsonObject } from "../text.ts";
-import { type ConfigurationFiles, type JsonFile, rootOf } from "./configuration.ts";
+import { type ConfigurationFiles, type HuggingFaceFiles, type JsonFile, rootOf } from "./configuration.ts";
 import { tokenizerFromHuggingFace } from "./huggingface.ts";
 import { tokenizerFromSentencePiece } from "./sentencepiece-model.ts";
 import type { Tokenizer } from "./tokenizer.ts";
-import { bertTokenizerJson, bpeTokenizerJson, mergeLines, readLowercase } from "./vocabulary-files.ts";
+import { Vocabulary } from "./vocabulary.ts";
+import { bertTokenizerJson, bpeTokenizerJson, readLowercase } from "./vocabulary-files.ts";
+import { mergeLines, readVocabularyFile, takeLongParts } from "./vocabulary-json.ts";
 
 export { ChatTemplate, type RenderOptions } from "./chat-template.ts";
 export { tokenizerFromGguf } from "./gguf.ts";
 export { toGgufVocabulary } from "./gguf-vocabulary.ts";
 export type { DecodeOptions, Detokenizer, EncodeOptions, Tokenizer } from "./tokenizer.ts";
+
+/** Larger files are refused by the JSON reader. */
+const LARGEST = 64 * 1024 * 1024;
 
 /** Undefined when the folder holds no tokenizer. */
 export function openTokenizer(folder: string): Tokenizer | undefined {
@@ -27,24 +32,40 @@ export function openTokenizer(folder: string): Tokenizer | undefined {
     generation: read.json("generation_config.json"),
     template: read.text("chat_template.jinja"),
   };
-  const tokenizer = read.json("tokenizer.json") ?? olderFiles(read, common.config);
-  if (tokenizer !== undefined) return tokenizerFromHuggingFace({ ...common, tokenizer });
+  const files = tokenizerJson(read) ?? olderFiles(read, common.config);
+  if (files !== undefined) return tokenizerFromHuggingFace({ ...common, ...files });
   return sentencePiece(read, common);
 }
 
+type TokenizerFiles = Pick<HuggingFaceFiles, "tokenizer" | "long">;
+
+function tokenizerJson(read: Folder): TokenizerFiles | undefined {
+  const json = read.bytes("tokenizer.json");
+  if (json === undefined) return undefined;
+  const { file } = json;
+  const long = json.content.length <= LARGEST ? takeLongParts(file, json.content) : undefined;
+  return { tokenizer: { file, content: parseJsonObject(file, long?.rest ?? json.content) }, long };
+}
+
 /** vocab.json with merges.txt, or vocab.txt. */
-function olderFiles(read: Folder, config: JsonFile | undefined): JsonFile | undefined {
+function olderFiles(read: Folder, config: JsonFile | undefined): TokenizerFiles | undefined {
   const className = rootOf(config).get("tokenizer_class").optionalString();
-  const merges = read.text("merges.txt") ?? read.text("vocab.bpe");
-  const vocab = read.json("vocab.json") ?? read.json("encoder.json");
+  const merges = read.bytes("merges.txt");
+  const vocab = read.bytes("vocab.json");
   if (vocab !== undefined && merges !== undefined) {
-    const content = rootOf(vocab).object();
-    return { file: vocab.file, content: bpeTokenizerJson(content, mergeLines(merges.content), className) };
+    decodeText(merges.file, merges.content);
+    const vocabulary =
+      readVocabularyFile(vocab.file, vocab.content) ??
+      Vocabulary.fromObject(parseJsonObject(vocab.file, vocab.content), vocab.file, "(root)");
+    const long = { vocabulary, merges: mergeLines(merges.content) };
+    return { tokenizer: { file: vocab.file, content: bpeTokenizerJson(className) }, long };
   }
   const words = read.text("vocab.txt");
   if (words === undefined) return undefined;
   const tokens = words.content.replace(/\r?\n$/, "").split(/\r?\n/);
-  return { file: words.file, content: bertTokenizerJson(tokens, readLowercase(rootOf(config))) };
+  return {
+    tokenizer: { file: words.file, content: bertTokenizerJson(tokens, readLowercase(rootOf(config))) },
+  };
 }
 
 function sentencePiece(read: Folder, common: ConfigurationFiles): Tokenizer | undefined {

@@ -5,6 +5,7 @@
 import { ParameterError } from "../../base/errors.ts";
 import { type AddedToken, AddedTokenFinder } from "./added-tokens.ts";
 import type { PieceModel } from "./bpe.ts";
+import type { ByteStrings } from "./byte-strings.ts";
 import type { ChatTemplate } from "./chat-template.ts";
 import { ByteDetokenizer, type DecodeRules } from "./decoder.ts";
 import type { Normalizer } from "./normalizer.ts";
@@ -34,14 +35,14 @@ export interface PipelineParts {
 export type TokenizerOrigin =
   | {
       kind: "byte-bpe";
-      merges: readonly unknown[];
+      merges: ByteStrings;
       patterns: readonly string[] | undefined;
       wholeFirst: boolean;
     }
   | {
       kind: "sentencepiece";
       scores: ArrayLike<number> | undefined;
-      merges: readonly unknown[];
+      merges: ByteStrings;
       spacePrefix: boolean;
     }
   | { kind: "other"; name: string };
@@ -126,7 +127,7 @@ export class PipelineTokenizer implements Tokenizer {
   }
 
   token(id: number): string | undefined {
-    return this.parts.vocabulary.tokens[id];
+    return this.parts.vocabulary.token(id);
   }
 
   /** Models may have more rows than the vocabulary has tokens, so any id is decoded, if to nothing. */

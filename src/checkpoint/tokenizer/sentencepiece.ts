@@ -4,6 +4,7 @@
  */
 import type { AddedToken } from "./added-tokens.ts";
 import { Bpe, type PieceModel } from "./bpe.ts";
+import { ByteStrings } from "./byte-strings.ts";
 import type { ChatTemplate } from "./chat-template.ts";
 import type { DecodeRules } from "./decoder.ts";
 import type { Normalizer } from "./normalizer.ts";
@@ -61,7 +62,7 @@ export function sentencePieceTokenizer(parts: SentencePieceParts): PipelineToken
     chatTemplate: parts.chatTemplate,
     origin:
       parts.algorithm === "bpe"
-        ? { kind: "sentencepiece", scores: parts.scores, merges: [], spacePrefix }
+        ? { kind: "sentencepiece", scores: parts.scores, merges: ByteStrings.from([]), spacePrefix }
         : { kind: "other", name: "Unigram" },
   });
 }

@@ -89,7 +89,7 @@ export class Unigram implements PieceModel {
     const edges = new Map<number, number>();
     this.#leaf = [-1];
     for (let id = 0; id < scores.length; id++) {
-      const text = vocabulary.tokens[id];
+      const text = vocabulary.token(id);
       if (text === undefined || text === "" || skip(id)) continue;
       let node = 0;
       for (let i = 0; i < text.length; i++) {

@@ -6,12 +6,8 @@ import type { AddedToken } from "./added-tokens.ts";
 import type { Field, JsonObject } from "./fields.ts";
 import { GPT2_PATTERN, knownPreTokenizers } from "./known-patterns.ts";
 
-/** tokenizer.json of a byte-level BPE. `className` is `tokenizer_class` of tokenizer_config.json. */
-export function bpeTokenizerJson(
-  vocab: JsonObject,
-  merges: string[],
-  className: string | undefined,
-): JsonObject {
+/** tokenizer.json of a byte-level BPE, without its vocabulary and merges. `className` is `tokenizer_class` of tokenizer_config.json. */
+export function bpeTokenizerJson(className: string | undefined): JsonObject {
   const family = (className ?? "").replace(/Tokenizer(Fast)?$/, "");
   const pre =
     family === "Qwen2" ? "qwen2" : family === "PreTrained" || family === "Llama3" ? "llama3" : "gpt2";
@@ -33,13 +29,9 @@ export function bpeTokenizerJson(
     },
     post_processor: null,
     decoder: { type: "ByteLevel" },
-    model: { type: "BPE", vocab, merges, ignore_merges: known?.wholeFirst ?? false },
+    model: { type: "BPE", vocab: {}, merges: [], ignore_merges: known?.wholeFirst ?? false },
   };
 }
-
-/** The lines of merges.txt, without the version line. */
-export const mergeLines = (text: string): string[] =>
-  text.split("\n").filter((line, i) => line.trim() !== "" && !(i === 0 && line.startsWith("#version")));
 
 /** tokenizer.json of BERT's WordPiece. `tokens` in the order of their ids. */
 export function bertTokenizerJson(tokens: readonly string[], lowercase: boolean): JsonObject {
