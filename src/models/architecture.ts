@@ -1,6 +1,8 @@
 /** What a file in this folder provides: one architecture, from names and config to a decoder. */
 import type { Fields } from "../checkpoint/config.ts";
+import type { GgufEntry } from "../checkpoint/gguf-writer.ts";
 import type { DecoderParts, Weights } from "../nn/index.ts";
+import type { ActivationName } from "../ops/index.ts";
 
 /** `[Hugging Face name, GGUF name]` without `.weight`/`.bias`; `{n}` is the layer, `*` any expert. */
 export type NamePairs = readonly (readonly [string, string])[];
@@ -23,6 +25,31 @@ export interface GgufConventions {
   readonly names?: NamePairs;
   /** Fields of config.json beyond the common ones; metadata keys are without the architecture's prefix. */
   readonly config?: (metadata: Fields) => Readonly<Record<string, ConfigValue>>;
+  /** What writing needs to know beyond names; see gguf-write.ts. */
+  readonly write?: GgufWriting;
+}
+
+export interface GgufWriting {
+  /** The activation that GGUF files of this architecture imply. Default silu. */
+  readonly activation?: ActivationName;
+  /** Whether readers take factors for the rotary frequencies from a tensor. Default false. */
+  readonly ropeFactors?: boolean;
+  /**
+   * Metadata beyond the common, by key without the architecture's prefix. Refuses a config that such files
+   * cannot express.
+   */
+  readonly metadata?: (config: Fields) => Readonly<Record<string, GgufEntry>>;
+  /** How a weight, by its Hugging Face name, is changed on its way into the file. */
+  readonly change?: (name: string, config: Fields) => WeightChange | undefined;
+}
+
+export interface WeightChange {
+  /** Row i of the file is row `order[i]` of the weight. */
+  readonly order?: Int32Array;
+  /** The file holds [columns, rows]. */
+  readonly transposed?: boolean;
+  /** The file holds the values with this added. */
+  readonly plus?: number;
 }
 
 export interface Architecture {

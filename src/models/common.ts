@@ -52,6 +52,12 @@ export const intermediate = (f: Fields, name = "intermediate_size"): number => f
 /** One number from 1 to 2^24 that the config must have. */
 export const count = (f: Fields, name: string): number => f.int(name, size);
 
+/** How many experts there are, and how many of them each token goes through. */
+export function routing(f: Fields, name: string): { experts: number; picks: number } {
+  const experts = count(f, name);
+  return { experts, picks: f.int("num_experts_per_tok", { min: 1, max: experts }) };
+}
+
 const activationNames: Readonly<Record<string, ActivationName>> = {
   silu: "silu",
   swish: "silu",

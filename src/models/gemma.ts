@@ -3,6 +3,7 @@ import type { Fields } from "../checkpoint/config.ts";
 import { type Block, type Layer, preNorm, type Rope, rmsNormLayer, type Weights } from "../nn/index.ts";
 import type { Architecture } from "./architecture.ts";
 import { activationOf, assemble, dimensions, intermediate, rotary } from "./common.ts";
+import { normsPlusOne } from "./gguf-write-rules.ts";
 import { projectedAttention, projectedMlp } from "./llama-like.ts";
 
 function config(f: Fields) {
@@ -32,7 +33,7 @@ function block(w: Weights, c: Config, layer: number, rope: Rope): Block {
 export const gemma: Architecture = {
   names: ["GemmaForCausalLM"],
   modelType: "gemma",
-  gguf: { architecture: "gemma" },
+  gguf: { architecture: "gemma", write: { activation: "gelu_tanh", change: normsPlusOne } },
   build(w, f) {
     const c = config(f);
     const rope = rotary(w, f, c.headDim);

@@ -3,6 +3,7 @@ import type { Fields } from "../checkpoint/config.ts";
 import { type Block, type Layer, type Rope, rmsNormLayer, sandwichNorm, type Weights } from "../nn/index.ts";
 import type { Architecture } from "./architecture.ts";
 import { activationOf, assemble, dimensions, intermediate, rotary } from "./common.ts";
+import { demand, f32, normsPlusOne, u32 } from "./gguf-write-rules.ts";
 import { projectedAttention, projectedMlp } from "./llama-like.ts";
 
 function config(f: Fields) {
@@ -60,6 +61,21 @@ export const gemma2: Architecture = {
         ? { query_pre_attn_scalar: m.int("embedding_length") / m.int("attention.head_count") }
         : {}),
     }),
+    write: {
+      activation: "gelu_tanh",
+      metadata(f) {
+        const { scale, scoreCap, logitCap, window, ...c } = config(f);
+        demand(f, "query_pre_attn_scalar", scale, (c.layers === 46 ? c.hidden / c.heads : c.headDim) ** -0.5);
+        if (scoreCap === 0 || logitCap === 0)
+          f.fail("attn_logit_softcapping", "GGUF files of this architecture imply caps of scores and logits");
+        return {
+          attn_logit_softcapping: f32(scoreCap),
+          final_logit_softcapping: f32(logitCap),
+          "attention.sliding_window": u32(window),
+        };
+      },
+      change: normsPlusOne,
+    },
   },
   build(w, f) {
     const c = config(f);

@@ -14,6 +14,7 @@ import {
 } from "../nn/index.ts";
 import type { Architecture } from "./architecture.ts";
 import { activationOf, assemble, dimensions, intermediate, rotary } from "./common.ts";
+import { demand, normsPlusOne, u32 } from "./gguf-write-rules.ts";
 import { projectedAttention, projectedMlp } from "./llama-like.ts";
 
 function config(f: Fields) {
@@ -80,6 +81,24 @@ export const gemma3: Architecture = {
       m.int("block_count") === 62
         ? { query_pre_attn_scalar: m.int("embedding_length") / m.int("attention.head_count") }
         : {},
+    write: {
+      activation: "gelu_tanh",
+      metadata(f) {
+        const { scale, scoreCap, logitCap, window, windowed, localTheta, ...c } = config(f);
+        demand(f, "query_pre_attn_scalar", scale, (c.layers === 62 ? c.hidden / c.heads : c.headDim) ** -0.5);
+        demand(f, "attn_logit_softcapping", scoreCap, 0);
+        demand(f, "final_logit_softcapping", logitCap, 0);
+        demand(f, "rope_local_base_freq", localTheta, 10_000);
+        demand(
+          f,
+          "layer_types",
+          windowed,
+          windowed.map((_, i) => (i + 1) % 6 !== 0),
+        );
+        return { "attention.sliding_window": u32(window) };
+      },
+      change: normsPlusOne,
+    },
   },
   build(w, f) {
     const c = config(f);

@@ -14,6 +14,7 @@ import {
 } from "../nn/index.ts";
 import type { Architecture } from "./architecture.ts";
 import { activationOf, assemble, dimensions, intermediate, rotary } from "./common.ts";
+import { bool, demand, f32, u32 } from "./gguf-write-rules.ts";
 
 function config(f: Fields) {
   const dims = dimensions(f);
@@ -91,6 +92,19 @@ export const gptNeoX: Architecture = {
       rotary_pct: m.int("rope.dimension_count") / (m.int("embedding_length") / m.int("attention.head_count")),
       use_parallel_residual: m.bool("use_parallel_residual", { default: true }),
     }),
+    write: {
+      activation: "gelu",
+      metadata(f) {
+        const { rotated, theta, parallel } = config(f);
+        demand(f, "tie_word_embeddings", f.bool("tie_word_embeddings", { default: false }), false);
+        return {
+          "rope.dimension_count": u32(rotated),
+          "rope.freq_base": f32(theta),
+          use_parallel_residual: bool(parallel),
+        };
+      },
+      change: (name, f) => (/\.query_key_value\./.test(name) ? { order: apart(config(f)) } : undefined),
+    },
   },
   build(w, f) {
     const c = config(f);

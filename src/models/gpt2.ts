@@ -12,6 +12,7 @@ import {
 } from "../nn/index.ts";
 import type { Architecture } from "./architecture.ts";
 import { activationOf, assemble, count } from "./common.ts";
+import { demand, f32, u32 } from "./gguf-write-rules.ts";
 
 function config(f: Fields) {
   const [hidden, heads] = [count(f, "n_embd"), count(f, "n_head")];
@@ -95,6 +96,23 @@ export const gpt2: Architecture = {
       n_inner: m.int("feed_forward_length"),
       layer_norm_epsilon: m.number("attention.layer_norm_epsilon"),
     }),
+    write: {
+      activation: "gelu_tanh",
+      metadata(f) {
+        const c = config(f);
+        demand(f, "scale_attn_weights", c.scale, 1 / Math.sqrt(c.headDim));
+        demand(f, "scale_attn_by_inverse_layer_idx", c.scaleByLayer, false);
+        return {
+          block_count: u32(c.layers),
+          context_length: u32(c.context),
+          embedding_length: u32(c.hidden),
+          feed_forward_length: u32(c.intermediate),
+          "attention.head_count": u32(c.heads),
+          "attention.layer_norm_epsilon": f32(c.eps),
+        };
+      },
+      change: (name) => (/\.c_(attn|proj|fc)\.weight$/.test(name) ? { transposed: true } : undefined),
+    },
   },
   build(w, f) {
     const c = config(f);

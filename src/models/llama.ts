@@ -6,6 +6,7 @@ import type { Fields } from "../checkpoint/config.ts";
 import { type Block, preNorm, type Rope, rmsNormLayer, type Weights } from "../nn/index.ts";
 import type { Architecture } from "./architecture.ts";
 import { activationOf, assemble, dimensions, intermediate, rotary, slidingWindow } from "./common.ts";
+import { neighbouringPairs, windowEntry } from "./gguf-write-rules.ts";
 import { projectedAttention, projectedMlp } from "./llama-like.ts";
 
 function config(f: Fields) {
@@ -41,16 +42,22 @@ const build: Architecture["build"] = (w, f) => {
   );
 };
 
+const gguf: Architecture["gguf"] = {
+  architecture: "llama",
+  when: (m) => m.int("expert_count", { default: 0 }) === 0,
+  write: { ropeFactors: true, metadata: windowEntry, change: neighbouringPairs },
+};
+
 export const llama: Architecture = {
   names: ["LlamaForCausalLM"],
   modelType: "llama",
-  gguf: { architecture: "llama", when: (m) => m.int("expert_count", { default: 0 }) === 0 },
+  gguf,
   build,
 };
 
 export const mistral: Architecture = {
   names: ["MistralForCausalLM"],
   modelType: "mistral",
-  gguf: { architecture: "llama", when: (m) => m.int("expert_count", { default: 0 }) === 0 },
+  gguf,
   build,
 };

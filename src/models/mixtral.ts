@@ -11,7 +11,16 @@ import {
   type Weights,
 } from "../nn/index.ts";
 import type { Architecture } from "./architecture.ts";
-import { activationOf, assemble, count, dimensions, intermediate, rotary, slidingWindow } from "./common.ts";
+import {
+  activationOf,
+  assemble,
+  dimensions,
+  intermediate,
+  rotary,
+  routing,
+  slidingWindow,
+} from "./common.ts";
+import { neighbouringPairs, windowEntry } from "./gguf-write-rules.ts";
 import { projectedAttention } from "./llama-like.ts";
 
 function config(f: Fields) {
@@ -21,8 +30,7 @@ function config(f: Fields) {
     eps: f.number("rms_norm_eps", { default: 1e-5, min: 0 }),
     fn: activationOf(f, "hidden_act", "silu"),
     window: slidingWindow(f),
-    experts: count(f, "num_local_experts"),
-    picks: count(f, "num_experts_per_tok"),
+    ...routing(f, "num_local_experts"),
   };
 }
 type Config = ReturnType<typeof config>;
@@ -63,6 +71,7 @@ export const mixtral: Architecture = {
       ["model.layers.{n}.block_sparse_moe.experts.*.w2", "blk.{n}.ffn_down_exps"],
     ],
     config: (m) => ({ num_local_experts: m.int("expert_count") }),
+    write: { ropeFactors: true, metadata: windowEntry, change: neighbouringPairs },
   },
   build(w, f) {
     const c = config(f);

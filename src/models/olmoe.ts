@@ -11,7 +11,8 @@ import {
   type Weights,
 } from "../nn/index.ts";
 import type { Architecture } from "./architecture.ts";
-import { activationOf, assemble, count, dimensions, intermediate, rotary } from "./common.ts";
+import { activationOf, assemble, dimensions, intermediate, rotary, routing } from "./common.ts";
+import { demand } from "./gguf-write-rules.ts";
 import { projectedAttention } from "./llama-like.ts";
 
 function config(f: Fields) {
@@ -22,8 +23,7 @@ function config(f: Fields) {
     intermediate: intermediate(f),
     eps: f.number("rms_norm_eps", { default: 1e-5, min: 0 }),
     fn: activationOf(f, "hidden_act", "silu"),
-    experts: count(f, "num_experts"),
-    picks: count(f, "num_experts_per_tok"),
+    ...routing(f, "num_experts"),
     normalize: f.bool("norm_topk_prob", { default: false }),
   };
 }
@@ -68,6 +68,12 @@ export const olmoe: Architecture = {
       ["model.layers.{n}.mlp.experts.*.up_proj", "blk.{n}.ffn_up_exps"],
       ["model.layers.{n}.mlp.experts.*.down_proj", "blk.{n}.ffn_down_exps"],
     ],
+    write: {
+      metadata(f) {
+        demand(f, "norm_topk_prob", config(f).normalize, false);
+        return {};
+      },
+    },
   },
   build(w, f) {
     const c = config(f);

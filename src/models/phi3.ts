@@ -13,6 +13,7 @@ import {
 } from "../nn/index.ts";
 import type { Architecture } from "./architecture.ts";
 import { activationOf, assemble, dimensions, intermediate, rotary, slidingWindow } from "./common.ts";
+import { u32 } from "./gguf-write-rules.ts";
 
 function config(f: Fields) {
   const dims = dimensions(f);
@@ -71,6 +72,14 @@ export const phi3: Architecture = {
     config: (m) => {
       const headDim = m.int("embedding_length") / m.int("attention.head_count");
       return { partial_rotary_factor: m.int("rope.dimension_count", { default: headDim }) / headDim };
+    },
+    write: {
+      ropeFactors: true,
+      metadata(f) {
+        const { rotated, window } = config(f);
+        // A window of 0 says that there is none, as in Phi 4.
+        return { "rope.dimension_count": u32(rotated), "attention.sliding_window": u32(window) };
+      },
     },
   },
   build(w, f) {

@@ -3,6 +3,7 @@ import type { Fields } from "../checkpoint/config.ts";
 import { type Block, perHead, preNorm, type Rope, rmsNormLayer, type Weights } from "../nn/index.ts";
 import type { Architecture } from "./architecture.ts";
 import { activationOf, assemble, dimensions, intermediate, rotary } from "./common.ts";
+import { demandNoWindow } from "./gguf-write-rules.ts";
 import { projectedAttention, projectedMlp } from "./llama-like.ts";
 
 function config(f: Fields) {
@@ -50,16 +51,23 @@ const build =
     );
   };
 
+const write: Architecture["gguf"]["write"] = {
+  metadata(f) {
+    demandNoWindow(f);
+    return {};
+  },
+};
+
 export const qwen2: Architecture = {
   names: ["Qwen2ForCausalLM"],
   modelType: "qwen2",
-  gguf: { architecture: "qwen2" },
+  gguf: { architecture: "qwen2", write },
   build: build(false),
 };
 
 export const qwen3: Architecture = {
   names: ["Qwen3ForCausalLM"],
   modelType: "qwen3",
-  gguf: { architecture: "qwen3" },
+  gguf: { architecture: "qwen3", write },
   build: build(true),
 };

@@ -12,7 +12,8 @@ import {
   withSharedExpert,
 } from "../nn/index.ts";
 import type { Architecture } from "./architecture.ts";
-import { activationOf, assemble, count, dimensions, intermediate, rotary } from "./common.ts";
+import { activationOf, assemble, dimensions, intermediate, rotary, routing } from "./common.ts";
+import { demand, demandNoWindow } from "./gguf-write-rules.ts";
 import { projectedAttention, projectedMlp } from "./llama-like.ts";
 
 function config(f: Fields) {
@@ -24,8 +25,7 @@ function config(f: Fields) {
     fn: activationOf(f, "hidden_act", "silu"),
     window: windowed ? f.int("sliding_window", { min: 1 }) : 0,
     firstWindowed: f.int("max_window_layers", { default: 28, min: 0 }),
-    experts: count(f, "num_experts"),
-    picks: count(f, "num_experts_per_tok"),
+    ...routing(f, "num_experts"),
     expertWidth: intermediate(f, "moe_intermediate_size"),
     sharedWidth: intermediate(f, "shared_expert_intermediate_size"),
     normalize: f.bool("norm_topk_prob", { default: false }),
@@ -78,6 +78,16 @@ export const qwen2Moe: Architecture = {
       ["model.layers.{n}.mlp.shared_expert.down_proj", "blk.{n}.ffn_down_shexp"],
       ["model.layers.{n}.mlp.shared_expert_gate", "blk.{n}.ffn_gate_inp_shexp"],
     ],
+    write: {
+      metadata(f) {
+        const { normalize, sparseStep, denseLayers } = config(f);
+        demandNoWindow(f);
+        demand(f, "norm_topk_prob", normalize, false);
+        demand(f, "decoder_sparse_step", sparseStep, 1);
+        demand(f, "mlp_only_layers", denseLayers, []);
+        return {};
+      },
+    },
   },
   build(w, f) {
     const c = config(f);

@@ -3,6 +3,7 @@ import type { Fields } from "../checkpoint/config.ts";
 import { type Block, preNorm, type Rope, rmsNormLayer, type Weights } from "../nn/index.ts";
 import type { Architecture } from "./architecture.ts";
 import { activationOf, assemble, dimensions, intermediate, rotary } from "./common.ts";
+import { demand, demandNoWindow, neighbouringPairs } from "./gguf-write-rules.ts";
 import { projectedAttention, projectedMlp } from "./llama-like.ts";
 
 function config(f: Fields) {
@@ -38,7 +39,23 @@ function block(w: Weights, c: ReturnType<typeof config>, layer: number, rope: Ro
 export const smolLm3: Architecture = {
   names: ["SmolLM3ForCausalLM"],
   modelType: "smollm3",
-  gguf: { architecture: "smollm3" },
+  gguf: {
+    architecture: "smollm3",
+    write: {
+      metadata(f) {
+        demandNoWindow(f);
+        const { useRope } = config(f);
+        demand(
+          f,
+          "no_rope_layers",
+          useRope,
+          useRope.map((_, i) => Number((i + 1) % 4 !== 0)),
+        );
+        return {};
+      },
+      change: neighbouringPairs,
+    },
+  },
   build(w, f) {
     const c = config(f);
     // As in llama.ts: GGUF arranges the rows of q and k for interleaved pairs.

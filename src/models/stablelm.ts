@@ -12,6 +12,7 @@ import {
 } from "../nn/index.ts";
 import type { Architecture } from "./architecture.ts";
 import { activationOf, assemble, dimensions, intermediate, rotary } from "./common.ts";
+import { bool, u32 } from "./gguf-write-rules.ts";
 import { projectedAttention, projectedMlp } from "./llama-like.ts";
 
 function config(f: Fields) {
@@ -57,6 +58,12 @@ export const stableLm: Architecture = {
         m.int("rope.dimension_count") / (m.int("embedding_length") / m.int("attention.head_count")),
       use_parallel_residual: m.bool("use_parallel_residual", { default: false }),
     }),
+    write: {
+      metadata(f) {
+        const { rotated, parallel } = config(f);
+        return { "rope.dimension_count": u32(rotated), use_parallel_residual: bool(parallel) };
+      },
+    },
   },
   build(w, f) {
     const c = config(f);

@@ -11,6 +11,7 @@ import {
 } from "../nn/index.ts";
 import type { Architecture } from "./architecture.ts";
 import { activationOf, assemble, dimensions, intermediate, rotary, slidingWindow } from "./common.ts";
+import { windowEntry } from "./gguf-write-rules.ts";
 import { projectedAttention } from "./llama-like.ts";
 
 function config(f: Fields) {
@@ -48,6 +49,7 @@ export const starcoder2: Architecture = {
       ["model.layers.{n}.mlp.c_proj", "blk.{n}.ffn_down"],
     ],
     config: (m) => ({ norm_epsilon: m.number("attention.layer_norm_epsilon") }),
+    write: { activation: "gelu_tanh", metadata: windowEntry },
   },
   build(w, f) {
     const c = config(f);
