@@ -151,6 +151,18 @@ function yarn(
   return { frequencies, factor: attention ?? 0.1 * Math.log(factor) + 1 };
 }
 
+/** What each of the dim / 2 frequencies is divided by: the scaling of Llama 3.1 as GGUF files store it. */
+export function ropeDivisors(
+  scaling: Extract<RopeScaling, { type: "llama3" }>,
+  dim: number,
+  theta: number,
+): Float32Array {
+  return Float32Array.from({ length: dim / 2 }, (_, i) => {
+    const f = 1 / theta ** ((2 * i) / dim);
+    return f / llama3(f, scaling);
+  });
+}
+
 function llama3(
   f: number,
   { factor, original, low, high }: Extract<RopeScaling, { type: "llama3" }>,
