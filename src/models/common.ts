@@ -58,23 +58,26 @@ export function routing(f: Fields, name: string): { experts: number; picks: numb
   return { experts, picks: f.int("num_experts_per_tok", { min: 1, max: experts }) };
 }
 
-const activationNames: Readonly<Record<string, ActivationName>> = {
-  silu: "silu",
-  swish: "silu",
-  gelu: "gelu",
-  gelu_new: "gelu_tanh",
-  gelu_fast: "gelu_tanh",
-  gelu_pytorch_tanh: "gelu_tanh",
-  quick_gelu: "quick_gelu",
-  relu: "relu",
-  relu2: "relu2",
-};
+const activationNames: ReadonlyMap<string, ActivationName> = new Map(
+  Object.entries({
+    silu: "silu",
+    swish: "silu",
+    gelu: "gelu",
+    gelu_new: "gelu_tanh",
+    gelu_fast: "gelu_tanh",
+    gelu_pytorch_tanh: "gelu_tanh",
+    quick_gelu: "quick_gelu",
+    relu: "relu",
+    relu2: "relu2",
+  } as const),
+);
 
 /** The activation named by a field, in the names that Hugging Face uses. */
 export function activationOf(f: Fields, field: string, fallback: string): ActivationName {
   const name = f.string(field, { default: fallback });
   return (
-    activationNames[name] ?? f.fail(field, `"${name}" is no activation of ${Object.keys(activationNames)}`)
+    activationNames[name] ??
+    f.fail(field, `"${name}" is no activation of ${[...activationNames.keys()].join(", ")}`)
   );
 }
 
