@@ -149,30 +149,38 @@ export class GgufArray {
     if (this.type !== "string") return this.#fail(`holds ${this.type} where strings were expected`);
     const bytes = this.#read();
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-    const { file, key: field, offset } = this.#where;
-    const values: string[] = new Array(this.length);
-    for (let i = 0, p = 0; i < values.length; i++) {
+    // A call of the decoder costs more than a short string: the texts are moved together, decoded in one call,
+    // and cut by the number of UTF-16 units that each must give.
+    const texts = new Uint8Array(bytes.length);
+    const units = new Uint32Array(this.length);
+    let size = 0;
+    for (let i = 0, p = 0; i < units.length; i++) {
       // The lengths were checked against the file when it was opened; this guards against one that changed.
       const length = p + 8 <= bytes.length ? view.getUint32(p, true) : Infinity;
-      if (length > bytes.length - p - 8) return this.#fail("the file changed while it was open", offset + p);
+      if (length > bytes.length - p - 8)
+        return this.#fail("the file changed while it was open", this.#where.offset + p);
       p += 8;
-      values[i] =
-        shortAscii(bytes, p, length) ??
-        decodeText(file, bytes.subarray(p, p + length), { field, offset: offset + p });
-      p += length;
+      if (length > 0 && isContinuation(bytes[p] as number))
+        return this.#fail("is not valid UTF-8", this.#where.offset + p);
+      let count = 0;
+      for (const end = p + length; p < end; p++) {
+        const c = bytes[p] as number;
+        texts[size++] = c;
+        if (!isContinuation(c)) count += c >= 0xf0 ? 2 : 1;
+      }
+      units[i] = count;
+    }
+    const { file, key: field, offset } = this.#where;
+    const all = decodeText(file, texts.subarray(0, size), { field, offset });
+    const values: string[] = new Array(this.length);
+    for (let i = 0, at = 0; i < values.length; i++) {
+      const end = at + (units[i] as number);
+      values[i] = all.slice(at, end);
+      at = end;
     }
     return values;
   }
 }
 
-/** Vocabularies are short ASCII for the most part, and a call of the decoder costs more than such a string. */
-function shortAscii(bytes: Uint8Array, p: number, length: number): string | undefined {
-  if (length > 24) return undefined;
-  let text = "";
-  for (let i = p; i < p + length; i++) {
-    const c = bytes[i] as number;
-    if (c > 127) return undefined;
-    text += String.fromCharCode(c);
-  }
-  return text;
-}
+/** Whether a byte of UTF-8 goes on with a character that began before it. */
+const isContinuation = (byte: number): boolean => (byte & 0xc0) === 0x80;
