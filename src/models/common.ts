@@ -76,7 +76,7 @@ const activationNames: ReadonlyMap<string, ActivationName> = new Map(
 export function activationOf(f: Fields, field: string, fallback: string): ActivationName {
   const name = f.string(field, { default: fallback });
   return (
-    activationNames[name] ??
+    activationNames.get(name) ??
     f.fail(field, `"${name}" is no activation of ${[...activationNames.keys()].join(", ")}`)
   );
 }
