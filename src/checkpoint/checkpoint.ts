@@ -4,7 +4,7 @@
  */
 import { CheckpointError } from "../base/errors.ts";
 import { type FormatName, formats, isFormat } from "../format/index.ts";
-import type { GgufValue } from "./gguf-values.ts";
+import type { GgufScalarType, GgufValue } from "./gguf-values.ts";
 
 /** Element types that files hold but that are no weight formats here: listed, and refused as weights. */
 export type OtherDtype =
@@ -58,6 +58,8 @@ export interface Checkpoint {
   release(view: Uint8Array): void;
   /** Of a GGUF file; empty for safetensors. */
   readonly metadata: ReadonlyMap<string, GgufValue>;
+  /** The stored types of the metadata of a GGUF file; of an array, that of its elements. */
+  readonly metadataTypes?: ReadonlyMap<string, GgufScalarType>;
   close(): void;
 }
 

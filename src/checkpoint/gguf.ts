@@ -21,7 +21,6 @@ import { type ByteSource, owning } from "./source.ts";
 
 export interface GgufCheckpoint extends Checkpoint {
   readonly kind: "gguf";
-  /** The stored types of the metadata; of an array, that of its elements. */
   readonly metadataTypes: ReadonlyMap<string, GgufScalarType>;
 }
 

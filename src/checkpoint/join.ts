@@ -20,6 +20,7 @@ export function joinCheckpoints(
     path,
     tensors,
     metadata: parts[0].metadata,
+    ...(parts[0].metadataTypes === undefined ? {} : { metadataTypes: parts[0].metadataTypes }),
     bytes: (name) => owner(name).bytes(name),
     raw: (name) => owner(name).raw(name),
     // A view knows by its buffer whether it is a part's map; the others ignore it.

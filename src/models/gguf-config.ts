@@ -37,6 +37,8 @@ export function configFromGguf(checkpoint: Checkpoint, { gguf }: Architecture): 
   const metadata = architectureMetadata(checkpoint, gguf.architecture);
   const config: Record<string, ConfigValue> = {};
   for (const [field, key] of plain) if (metadata.has(key)) config[field] = metadata.number(key);
+  // Phi 4's files say with a 0 that there is no window.
+  if (config.sliding_window === 0) delete config.sliding_window;
   const vocabulary = checkpoint.tensors.get("token_embd.weight")?.shape[0];
   if (vocabulary !== undefined) config.vocab_size = vocabulary;
   const scaling = ropeScaling(metadata);

@@ -1,0 +1,52 @@
+/** The metadata that carries a tokenizer, as long as the embedding it belongs to. */
+import { CheckpointError } from "../base/errors.ts";
+import type { GgufEntry } from "../checkpoint/gguf-writer.ts";
+import type { toGgufVocabulary } from "../checkpoint/tokenizer/index.ts";
+
+type Vocabulary = ReturnType<typeof toGgufVocabulary>;
+type Value = Vocabulary extends Map<string, infer V> ? V : never;
+
+const TOKENS = "tokenizer.ggml.tokens";
+/** Of tokens that stand for nothing: type "unused", and a score that no merge reaches. */
+const UNUSED = 5;
+const LOWEST_SCORE = -10_000;
+
+/**
+ * A checkpoint without a tokenizer says so. Embeddings often have more rows than there are tokens: llama.cpp
+ * wants a token for each.
+ */
+export function vocabularyEntries(
+  vocabulary: Vocabulary | undefined,
+  rows: number,
+  file: string,
+): Map<string, GgufEntry> {
+  if (vocabulary === undefined) return new Map([["tokenizer.ggml.model", { type: "string", value: "none" }]]);
+  const tokens = vocabulary.get(TOKENS) as string[];
+  if (tokens.length > rows)
+    throw new CheckpointError(file, `has ${rows} rows, but its tokenizer has ${tokens.length} tokens`, {
+      field: "token_embd",
+    });
+  const filler: Record<string, (i: number) => string | number> = {
+    [TOKENS]: (i) => `[PAD${i}]`,
+    "tokenizer.ggml.token_type": () => UNUSED,
+    "tokenizer.ggml.scores": () => LOWEST_SCORE,
+  };
+  return new Map(
+    [...vocabulary].map(([key, value]): [string, GgufEntry] => {
+      const { type, value: own } = entryOf(value);
+      const fill = filler[key];
+      if (fill === undefined || !Array.isArray(own)) return [key, { type, value: own }];
+      const missing = Array.from({ length: rows - tokens.length }, (_, i) => fill(tokens.length + i));
+      return [key, { type, value: [...own, ...missing] }];
+    }),
+  );
+}
+
+function entryOf(value: Value): GgufEntry {
+  if (typeof value === "string") return { type: "string", value };
+  if (typeof value === "boolean") return { type: "bool", value };
+  if (typeof value === "number") return { type: "u32", value };
+  if (value instanceof Int32Array) return { type: "i32", value: [...value] };
+  if (value instanceof Float32Array) return { type: "f32", value: [...value] };
+  return { type: "string", value };
+}
