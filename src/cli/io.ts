@@ -19,7 +19,12 @@ export class OutputClosed extends Error {}
 /** Writes, and waits while the reader is slower than we are. */
 export async function print(output: Output, text: string): Promise<void> {
   if (output.destroyed || output.writableEnded) throw new OutputClosed();
-  if (!output.write(text)) await once(output, "drain");
+  if (output.write(text)) return;
+  try {
+    await once(output, "drain");
+  } catch (error) {
+    throw (error as NodeJS.ErrnoException).code === "EPIPE" ? new OutputClosed() : error;
+  }
 }
 
 export const printJson = (output: Output, value: unknown): Promise<void> =>

@@ -1,7 +1,7 @@
 /** The sampling options of the library as flags. Knows their names; what they may be is known by decode/. */
 import { type Command, InvalidArgumentError } from "commander";
 import { ParameterError } from "../base/errors.ts";
-import { type SamplingOptions, samplingFrom } from "../decode/sampling.ts";
+import type { SamplingOptions } from "../decode/sampling.ts";
 import type { GenerateOptions } from "../tasks/types.ts";
 import { UsageError } from "./command.ts";
 import { collect, integer, number } from "./flags.ts";
@@ -62,7 +62,10 @@ const flagOf = (option: string): string => `--${option.replace(/[A-Z]/g, (c) => 
  * The flags as options of a generation, checked before anything is opened. When no seed is given one is drawn
  * here, so that it can be told and the text repeated.
  */
-export function generateOptions(flags: SamplingFlags): GenerateOptions & { readonly seed: number } {
+export async function generateOptions(
+  flags: SamplingFlags,
+): Promise<GenerateOptions & { readonly seed: number }> {
+  const { samplingFrom } = await import("../decode/sampling.ts");
   const { temperature, topK, topP, minP, typicalP, logitBias, seed } = flags;
   const { repetitionPenalty, repetitionWindow, presencePenalty, frequencyPenalty } = flags;
   const given = {

@@ -35,7 +35,7 @@ export const chat: AddCommand = (program, context) => {
 };
 
 async function run(flags: Flags, context: CommandContext): Promise<void> {
-  const options = generateOptions(flags);
+  const options = await generateOptions(flags);
   // Each answer has its own seed; the flag, where given, sets the first.
   await withModel(context, flags, async (model) => {
     const conversation = model.chats

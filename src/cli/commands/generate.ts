@@ -53,7 +53,7 @@ async function run(flags: Flags, context: CommandContext): Promise<void> {
     );
   if (flags.logprobs !== undefined && !flags.json) throw new UsageError("--logprobs needs --json");
   const options: GenerateOptions & { seed: number } = {
-    ...generateOptions(flags),
+    ...(await generateOptions(flags)),
     ...(flags.logprobs === undefined ? {} : { logprobs: flags.logprobs }),
     signal: io.signal,
   };

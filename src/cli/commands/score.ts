@@ -2,7 +2,6 @@
 import { readFile } from "node:fs/promises";
 import { Option } from "commander";
 import { ParameterError } from "../../base/errors.ts";
-import { fileProblem } from "../../checkpoint/file.ts";
 import type { LanguageModel } from "../../tasks/types.ts";
 import { type AddCommand, type CommandContext, examples, UsageError } from "../command.ts";
 import { ids, integer, jsonFlag, type ModelFlags, modelFlags } from "../flags.ts";
@@ -84,6 +83,8 @@ async function readText(path: string, { io }: CommandContext): Promise<string> {
   try {
     return await readFile(path, { encoding: "utf8", signal: io.signal });
   } catch (error) {
+    io.signal.throwIfAborted();
+    const { fileProblem } = await import("../../checkpoint/file.ts");
     throw new ParameterError("--file", `${path}: ${fileProblem(error)}`);
   }
 }
