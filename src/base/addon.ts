@@ -2,6 +2,7 @@
  * Finds and loads the native add-on, once. Knows its file and the shape of its exports; what the functions are
  * for is known by their callers. Without the add-on everything still works, slower.
  */
+import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
 
@@ -22,11 +23,15 @@ export function addon(): Addon | undefined {
 }
 
 function load(): Addon | undefined {
+  // Two folders up from src/base and from dist/base alike.
+  const path = fileURLToPath(new URL("../../build/fovea.node", import.meta.url));
+  if (!existsSync(path)) return undefined;
   try {
-    // Two folders up from src/base and from dist/base alike.
-    const path = fileURLToPath(new URL("../../build/fovea.node", import.meta.url));
     return createRequire(import.meta.url)(path) as Addon;
-  } catch {
+  } catch (error) {
+    process.emitWarning(
+      `the native add-on cannot be loaded, so Fovea runs slower: ${(error as Error).message}; build it anew with "npm run build"`,
+    );
     return undefined;
   }
 }
