@@ -1,6 +1,15 @@
 /** Builds dist/: the library and command line with tsc, the page with Vite. `--if-stale`: only when needed. */
 import { execFileSync } from "node:child_process";
-import { chmodSync, cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { stampOf } from "./stamp.mjs";
@@ -40,6 +49,12 @@ for (const file of ["device/wasm/kernels.wasm", "device/wasm/kernels.wasm.json"]
   cpSync(source, join(dist, file));
 }
 chmodSync(join(dist, "cli/main.js"), 0o755);
+// So that `npx fovea` finds the command in this folder too, as it does where Fovea is a dependency.
+const link = join(root, "node_modules/.bin/fovea");
+if (process.platform !== "win32") {
+  rmSync(link, { force: true });
+  symlinkSync("../../dist/cli/main.js", link);
+}
 if (existsSync(join(root, "src/web/vite.config.ts"))) {
   console.log("fovea: building the page");
   run("vite/bin/vite.js", "build", "--config", "src/web/vite.config.ts", "--logLevel", "warn");
