@@ -79,7 +79,8 @@ const listOf = (strings: ByteStrings): string[] =>
 
 /** The sooner a merge makes a token, the higher its score. */
 function mergeScores(tokenizer: Tokenizer, merges: ByteStrings): Float32Array {
-  const scores = new Float32Array(tokenizer.vocabSize);
+  // llama.cpp joins whatever makes a token; one that no merge makes must come last.
+  const scores = new Float32Array(tokenizer.vocabSize).fill(-2 - merges.length);
   const seen = new Set<number>();
   for (let rank = 0; rank < merges.length; rank++) {
     const id = tokenizer.id((merges.at(rank) ?? "").replace(" ", ""));

@@ -22,13 +22,17 @@ export function tokenizerFromHuggingFace(files: HuggingFaceFiles): PipelineToken
   const cutting = makePreTokenizer(root.get("pre_tokenizer"));
   const read = readModel(root, cutting, files.long);
   const { vocabulary } = read;
+  const names = specialNames(config, rootOf(files.specialTokens));
   const added = readAddedTokens(root, config, vocabulary);
   const addedIds = new Set(added.map((token) => token.id));
-  const names = specialNames(config, rootOf(files.specialTokens));
   const special = new Set<number>();
-  for (const name of names.all) {
-    const id = vocabulary.id(name);
-    if (id !== undefined) special.add(id);
+  for (const content of names.all) {
+    const id = vocabulary.id(content);
+    if (id === undefined) continue;
+    special.add(id);
+    // A token with a part to play is found in texts even where the list of added tokens lacks it.
+    if (!addedIds.has(id)) added.push({ ...PLAIN_TOKEN, id, content });
+    addedIds.add(id);
   }
   const bos = names.bos === undefined ? undefined : vocabulary.id(names.bos);
   const eosByName = names.eos === undefined ? undefined : vocabulary.id(names.eos);
@@ -55,6 +59,8 @@ export function tokenizerFromHuggingFace(files: HuggingFaceFiles): PipelineToken
     origin: read.origin,
   } satisfies PipelineParts);
 }
+
+const PLAIN_TOKEN = { special: true, lstrip: false, rstrip: false, singleWord: false, normalized: false };
 
 interface ReadModel {
   vocabulary: Vocabulary;

@@ -32,12 +32,12 @@ export function openTokenizer(folder: string): Tokenizer | undefined {
     generation: read.json("generation_config.json"),
     template: read.text("chat_template.jinja"),
   };
-  const files = tokenizerJson(read) ?? olderFiles(read, common.config);
+  const files = tokenizerJson(read) ?? olderFiles(read, common);
   if (files !== undefined) return tokenizerFromHuggingFace({ ...common, ...files });
   return sentencePiece(read, common);
 }
 
-type TokenizerFiles = Pick<HuggingFaceFiles, "tokenizer" | "long">;
+type TokenizerFiles = Pick<HuggingFaceFiles, "tokenizer" | "long" | "specialTokens">;
 
 function tokenizerJson(read: Folder): TokenizerFiles | undefined {
   const json = read.bytes("tokenizer.json");
@@ -48,7 +48,7 @@ function tokenizerJson(read: Folder): TokenizerFiles | undefined {
 }
 
 /** vocab.json with merges.txt, or vocab.txt. */
-function olderFiles(read: Folder, config: JsonFile | undefined): TokenizerFiles | undefined {
+function olderFiles(read: Folder, { config, specialTokens }: ConfigurationFiles): TokenizerFiles | undefined {
   const className = rootOf(config).get("tokenizer_class").optionalString();
   const merges = read.bytes("merges.txt");
   const vocab = read.bytes("vocab.json");
@@ -57,15 +57,22 @@ function olderFiles(read: Folder, config: JsonFile | undefined): TokenizerFiles 
     const vocabulary =
       readVocabularyFile(vocab.file, vocab.content) ??
       Vocabulary.fromObject(parseJsonObject(vocab.file, vocab.content), vocab.file, "(root)");
-    const long = { vocabulary, merges: mergeLines(merges.content) };
-    return { tokenizer: { file: vocab.file, content: bpeTokenizerJson(className) }, long };
+    const long = { vocabulary, merges: mergeLines(merges.file, merges.content) };
+    const tokenizer = { file: vocab.file, content: bpeTokenizerJson(className) };
+    return { tokenizer, long, specialTokens: specialTokens ?? customTokens(vocab.file, className) };
   }
   const words = read.text("vocab.txt");
   if (words === undefined) return undefined;
   const tokens = words.content.replace(/\r?\n$/, "").split(/\r?\n/);
-  return {
-    tokenizer: { file: words.file, content: bertTokenizerJson(tokens, readLowercase(rootOf(config))) },
-  };
+  const content = bertTokenizerJson(tokens, readLowercase(rootOf(config)));
+  return { tokenizer: { file: words.file, content }, specialTokens };
+}
+
+/** What a class calls its special tokens where no file says so. */
+function customTokens(file: string, className: string | undefined): JsonFile {
+  const end = "<|endoftext|>";
+  const isQwen = /^Qwen2/.test(className ?? "");
+  return { file, content: isQwen ? { eos_token: end } : { bos_token: end, eos_token: end } };
 }
 
 function sentencePiece(read: Folder, common: ConfigurationFiles): Tokenizer | undefined {

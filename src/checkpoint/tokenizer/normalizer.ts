@@ -55,8 +55,7 @@ export function makeNormalizer(field: Field, depth = 0): Normalizer | undefined 
       return nmt;
     case "Precompiled": {
       const map = field.get("precompiled_charsmap");
-      const blob = Buffer.from(map.string(), "base64");
-      return precompiledNormalizer(blob, map.file, map.path);
+      return precompiledNormalizer(fromBase64(map), map.file, map.path);
     }
     case "BertNormalizer":
       return bertNormalizer(field);
@@ -102,4 +101,12 @@ function bertNormalizer(field: Field): Normalizer {
     if (accents) text = text.normalize("NFD").replace(/\p{Mn}/gu, "");
     return lowercase ? text.toLowerCase() : text;
   };
+}
+
+function fromBase64(field: Field): Uint8Array {
+  try {
+    return Uint8Array.from(atob(field.string()), (character) => character.charCodeAt(0));
+  } catch (cause) {
+    return field.fail("must be written in base64", cause);
+  }
 }

@@ -95,7 +95,9 @@ export class Pattern {
     try {
       return withTimeLimit(work, TIME_LIMIT_MS);
     } catch (cause) {
-      throw new CheckpointError(this.#file, `the pattern took longer than ${TIME_LIMIT_MS} ms on a text`, {
+      const late = (cause as { code?: unknown }).code === "ERR_SCRIPT_EXECUTION_TIMEOUT";
+      const problem = late ? `took longer than ${TIME_LIMIT_MS} ms on a text` : `failed: ${String(cause)}`;
+      throw new CheckpointError(this.#file, `the pattern ${problem}`, {
         field: this.#field,
         cause,
       });

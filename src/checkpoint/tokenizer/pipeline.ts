@@ -140,7 +140,7 @@ export class PipelineTokenizer implements Tokenizer {
     if (finders === undefined) {
       const { added, normalizer } = this.parts;
       const sought = added.filter((token) => parseSpecial || !token.special);
-      // A token that is sought in normalized text is normalized itself, but for a mark before its first word.
+      // A token that is sought in normalized text is normalized like it.
       const inNormalized = (token: AddedToken): boolean => token.normalized && normalizer !== undefined;
       finders = {
         raw: new AddedTokenFinder(

@@ -31,17 +31,20 @@ export function tokenizerFromSentencePiece(
   let trainer = new Map<number, number>();
   let normalizer = new Map<number, number>();
   let charsmap: Uint8Array = new Uint8Array(0);
-  for (const { number, value } of new Message(file, bytes)) {
-    if (number === 1 && value instanceof Uint8Array) {
-      const piece = readPiece(file, value);
+  const message = new Message(file, bytes);
+  while (message.next()) {
+    const part = message.bytes;
+    if (part === undefined) continue;
+    if (message.number === 1) {
+      const piece = readPiece(file, part);
       tokens.push(piece.text);
       scores.push(piece.score);
       types.push(piece.type);
-    } else if (number === 2 && value instanceof Uint8Array) trainer = readNumbers(file, value);
-    else if (number === 3 && value instanceof Uint8Array) {
-      normalizer = readNumbers(file, value);
-      for (const field of new Message(file, value))
-        if (field.number === 2 && field.value instanceof Uint8Array) charsmap = field.value;
+    } else if (message.number === 2) trainer = readNumbers(file, part);
+    else if (message.number === 3) {
+      normalizer = readNumbers(file, part);
+      const inner = new Message(file, part);
+      while (inner.next()) if (inner.number === 2 && inner.bytes !== undefined) charsmap = inner.bytes;
     }
   }
   if (tokens.length === 0) throw new CheckpointError(file, "holds no pieces", { field: "pieces" });
@@ -90,69 +93,79 @@ export function tokenizerFromSentencePiece(
 
 function readPiece(file: string, bytes: Uint8Array): { text: string; score: number; type: number } {
   const piece = { text: "", score: 0, type: TokenType.normal as number };
-  for (const { number, value } of new Message(file, bytes)) {
-    if (number === 1 && value instanceof Uint8Array) piece.text = utf8.decode(value);
-    if (number === 2 && typeof value === "number") piece.score = value;
-    if (number === 3 && typeof value === "number") piece.type = value;
+  const message = new Message(file, bytes);
+  while (message.next()) {
+    if (message.bytes !== undefined) {
+      if (message.number === 1) piece.text = utf8.decode(message.bytes);
+    } else if (message.number === 2) piece.score = message.value;
+    else if (message.number === 3) piece.type = message.value;
   }
   return piece;
 }
 
 function readNumbers(file: string, bytes: Uint8Array): Map<number, number> {
   const numbers = new Map<number, number>();
-  for (const { number, value } of new Message(file, bytes))
-    if (typeof value === "number") numbers.set(number, value);
+  const message = new Message(file, bytes);
+  while (message.next()) if (message.bytes === undefined) numbers.set(message.number, message.value);
   return numbers;
 }
 
-/** The fields of a message, in order: numbers (of 32-bit fields: as floats) or bytes. */
-class Message implements Iterable<{ number: number; value: number | Uint8Array }> {
+/** Steps through the fields of a message. */
+class Message {
+  /** Of the field that `next` came to. */
+  number = 0;
+  /** A number (of 32 bits: a float) where the field holds one. */
+  value = 0;
+  /** Its bytes where it holds bytes. */
+  bytes: Uint8Array | undefined;
   readonly #file: string;
-  readonly #bytes: Uint8Array;
+  readonly #all: Uint8Array;
+  readonly #view: DataView;
   #at = 0;
 
   constructor(file: string, bytes: Uint8Array) {
     this.#file = file;
-    this.#bytes = bytes;
+    this.#all = bytes;
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   }
 
-  *[Symbol.iterator](): Generator<{ number: number; value: number | Uint8Array }> {
-    const bytes = this.#bytes;
-    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    while (this.#at < bytes.length) {
-      const key = this.#varint();
-      const number = Math.floor(key / 8);
-      const wire = key % 8;
-      if (wire === 0) yield { number, value: this.#varint() };
-      else if (wire === 1) this.#take(8);
-      else if (wire === 2) yield { number, value: this.#take(this.#varint()) };
-      else if (wire === 5) {
-        const at = this.#at;
-        this.#take(4);
-        yield { number, value: view.getFloat32(at, true) };
-      } else
-        throw new CheckpointError(this.#file, `the wire type ${wire} is not known`, { offset: this.#at });
-    }
+  /** False at the end. */
+  next(): boolean {
+    if (this.#at >= this.#all.length) return false;
+    const key = this.#varint();
+    this.number = Math.floor(key / 8);
+    this.bytes = undefined;
+    const wire = key % 8;
+    if (wire === 0) this.value = this.#varint();
+    else if (wire === 1) this.#take(8);
+    else if (wire === 2) this.bytes = this.#take(this.#varint());
+    else if (wire === 5) {
+      const at = this.#at;
+      this.#take(4);
+      this.value = this.#view.getFloat32(at, true);
+    } else this.#fail(`the wire type ${wire} is not known`);
+    return true;
   }
 
   #varint(): number {
     let value = 0;
-    for (let shift = 0; shift < 70; shift += 7) {
-      const byte = this.#bytes[this.#at++];
+    for (let scale = 1; scale < 2 ** 70; scale *= 128) {
+      const byte = this.#all[this.#at++];
       if (byte === undefined) break;
-      value += (byte & 0x7f) * 2 ** shift;
+      value += (byte & 0x7f) * scale;
       if (byte < 0x80) return value;
     }
-    throw new CheckpointError(this.#file, "a number is cut short", { offset: this.#at });
+    return this.#fail("a number is cut short");
   }
 
   #take(length: number): Uint8Array {
     const from = this.#at;
-    if (length > this.#bytes.length - from)
-      throw new CheckpointError(this.#file, `${length} bytes are announced, fewer are left`, {
-        offset: from,
-      });
+    if (length > this.#all.length - from) this.#fail(`${length} bytes are announced, fewer are left`);
     this.#at = from + length;
-    return this.#bytes.subarray(from, this.#at);
+    return this.#all.subarray(from, this.#at);
+  }
+
+  #fail(problem: string): never {
+    throw new CheckpointError(this.#file, problem, { offset: this.#at });
   }
 }

@@ -4,6 +4,7 @@
  * it does not expect it leaves alone, for JSON.parse to read or to refuse.
  */
 import { isUtf8 } from "node:buffer";
+import { CheckpointError } from "../../base/errors.ts";
 import { ByteStrings } from "./byte-strings.ts";
 import { idOrder, Vocabulary } from "./vocabulary.ts";
 
@@ -56,7 +57,7 @@ export function readVocabularyFile(file: string, bytes: Uint8Array): Vocabulary 
 }
 
 /** The lines of merges.txt, without the version line. */
-export function mergeLines(bytes: Uint8Array): ByteStrings {
+export function mergeLines(file: string, bytes: Uint8Array): ByteStrings {
   const starts: number[] = [];
   const ends: number[] = [];
   for (let start = 0; start < bytes.length; ) {
@@ -65,6 +66,11 @@ export function mergeLines(bytes: Uint8Array): ByteStrings {
     const end = bytes[next - 1] === 0x0d ? next - 1 : next;
     const version = start === 0 && bytes[0] === 0x23 && bytes[1] === 0x76; // "#v"
     if (end > start && !version) {
+      if (!bytes.subarray(start, end).includes(0x20))
+        throw new CheckpointError(file, "a merge must be two tokens", {
+          field: `line ${starts.length + 1}`,
+          offset: start,
+        });
       starts.push(start);
       ends.push(end);
     }
