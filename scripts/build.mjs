@@ -49,12 +49,6 @@ for (const file of ["device/wasm/kernels.wasm", "device/wasm/kernels.wasm.json"]
   cpSync(source, join(dist, file));
 }
 chmodSync(join(dist, "cli/main.js"), 0o755);
-// So that `npx fovea` finds the command in this folder too, as it does where Fovea is a dependency.
-const link = join(root, "node_modules/.bin/fovea");
-if (process.platform !== "win32") {
-  rmSync(link, { force: true });
-  symlinkSync("../../dist/cli/main.js", link);
-}
 if (existsSync(join(root, "src/web/vite.config.ts"))) {
   console.log("fovea: building the page");
   run("vite/bin/vite.js", "build", "--config", "src/web/vite.config.ts", "--logLevel", "warn");
