@@ -1,0 +1,110 @@
+/** The devices under test, and how a test gives one of them work. */
+import { afterAll, beforeAll } from "vitest";
+import { ReferenceDevice } from "../../src/device/reference.ts";
+import type { FormatName } from "../../src/format/index.ts";
+import {
+  type Device,
+  type DeviceBuffer,
+  type DType,
+  Stream,
+  Tensor,
+  tensorBytes,
+} from "../../src/ops/index.ts";
+
+export interface Subject {
+  readonly name: string;
+  open(threads: number): Promise<Device>;
+}
+
+/** Every device of this machine; another is one more line. */
+export const subjects: readonly Subject[] = [{ name: "reference", open: async () => new ReferenceDevice() }];
+
+/** Opens a subject's device for the tests of a `describe`, and closes it after them. */
+export function useDevice({ open }: Subject, threads = 2): { readonly device: Device } {
+  let device: Device | undefined;
+  beforeAll(async () => {
+    device = await open(threads);
+  });
+  afterAll(() => device?.close());
+  return {
+    get device() {
+      if (!device) throw new Error("the device is open only while tests run");
+      return device;
+    },
+  };
+}
+
+/** The layouts in which a device takes the weights of a format. */
+export const layoutsOf = (
+  device: Device,
+  format: FormatName,
+  shape: readonly number[],
+): ("rows" | "panels")[] => (device.panelBytes(format, shape) === undefined ? ["rows"] : ["rows", "panels"]);
+
+/** One step on a device, with persistent buffers that end with it. */
+export class Job {
+  readonly stream: Stream;
+  private readonly device: Device;
+  private readonly buffers: DeviceBuffer[] = [];
+
+  constructor(device: Device) {
+    this.device = device;
+    this.stream = new Stream(device);
+  }
+
+  f32(data: Float32Array, ...shape: number[]): Tensor {
+    return this.stream.constant(data, shape);
+  }
+
+  i32(data: readonly number[], ...shape: number[]): Tensor {
+    return this.stream.constant(Int32Array.from(data), shape);
+  }
+
+  /** A weight over the host's bytes, packed when panels are asked for. */
+  weight(format: FormatName, shape: readonly number[], bytes: Uint8Array, layout = "rows"): Tensor {
+    const rows = new Tensor(format, shape, this.keep(this.device.adopt(bytes)));
+    if (layout === "rows") return rows;
+    const buffer = this.keep(this.device.allocate(this.device.panelBytes(format, shape)!));
+    const panels = new Tensor(format, shape, buffer, { layout: "panels" });
+    this.stream.push({ kind: "pack", x: rows, y: panels });
+    return panels;
+  }
+
+  /** Persistent, zeroed memory. */
+  buffer(dtype: DType, shape: readonly number[]): Tensor {
+    return new Tensor(dtype, shape, this.keep(this.device.allocate(tensorBytes(dtype, shape))));
+  }
+
+  async bytes(...outputs: Tensor[]): Promise<readonly Uint8Array[]> {
+    try {
+      return await this.stream.flush(outputs);
+    } finally {
+      for (const buffer of this.buffers) this.device.free(buffer);
+      this.buffers.length = 0;
+    }
+  }
+
+  /** Runs the step; the numbers of f32 tensors. */
+  async run(...outputs: Tensor[]): Promise<Float32Array[]> {
+    return (await this.bytes(...outputs)).map((bytes) => new Float32Array(bytes.slice().buffer));
+  }
+
+  private keep(buffer: DeviceBuffer): DeviceBuffer {
+    this.buffers.push(buffer);
+    return buffer;
+  }
+}
+
+const oracle = new ReferenceDevice();
+
+/** What a step gives on a device, and on the reference. */
+export async function both(
+  device: Device,
+  build: (job: Job) => Tensor[],
+): Promise<{ actual: Float32Array[]; wanted: Float32Array[] }> {
+  const run = (on: Device): Promise<Float32Array[]> => {
+    const job = new Job(on);
+    return job.run(...build(job));
+  };
+  return { actual: await run(device), wanted: await run(oracle) };
+}

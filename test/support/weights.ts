@@ -1,0 +1,38 @@
+/** Random weights in any format: the bytes, the values they decode to, and the size of what is added up. */
+import { type FormatName, formatBytes, formats } from "../../src/format/index.ts";
+import type { Random } from "./random.ts";
+
+export interface Weight {
+  readonly bytes: Uint8Array;
+  readonly values: Float32Array;
+  /**
+   * |scale · quant| + |offset| for formats that have both, else |value|: a kernel may add the two parts up
+   * apart, so its rounding errors are relative to these.
+   */
+  readonly sizes: Float32Array;
+}
+
+/** Bytes of a block before the quants, in the formats whose values have an offset of their own. */
+const headers: Partial<Record<FormatName, number>> = { q4_1: 4, q5_1: 4, q4_K: 16, q5_K: 16 };
+
+export function weightOf(format: FormatName, values: Float32Array): Weight {
+  const { block, blockBytes, pack, unpack } = formats[format];
+  const bytes = new Uint8Array(formatBytes(format, values.length));
+  pack(values, bytes);
+  const decoded = new Float32Array(values.length);
+  unpack(bytes, decoded);
+  const offsets = new Float32Array(values.length);
+  const header = headers[format];
+  if (header !== undefined) {
+    // With all quants at 0, what is left is the offset.
+    const bare = bytes.map((byte, i) => (i % blockBytes < header ? byte : 0));
+    unpack(bare, offsets);
+  }
+  const sizes = decoded.map((v, i) => Math.abs(v - offsets[i]!) + Math.abs(offsets[i]!));
+  return { bytes, values: decoded, sizes: block === 1 ? decoded.map(Math.abs) : sizes };
+}
+
+export function randomWeight(random: Random, format: FormatName, shape: readonly number[]): Weight {
+  const count = shape.reduce((product, d) => product * d, 1);
+  return weightOf(format, random.normals(count, 0.5));
+}
