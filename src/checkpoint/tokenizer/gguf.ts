@@ -15,7 +15,7 @@ import { tokenizerFromHuggingFace } from "./huggingface.ts";
 import { type KnownPreTokenizer, knownPreTokenizers } from "./known-patterns.ts";
 import { Pattern } from "./pattern.ts";
 import { PipelineTokenizer } from "./pipeline.ts";
-import { cutAt, type PreTokenizer } from "./pre-tokenizer.ts";
+import { cutAt, inOrder } from "./pre-tokenizer.ts";
 import { sentencePieceTokenizer, specialIds, TokenType, writtenTokens } from "./sentencepiece.ts";
 import { Vocabulary } from "./vocabulary.ts";
 import { bertTokenizerJson } from "./vocabulary-files.ts";
@@ -173,7 +173,11 @@ function byteBpeTokenizer(keys: Metadata): PipelineTokenizer {
     added: writtenTokens(tokens, types),
     special: specialIds(types),
     normalizer: undefined,
-    cut: cutInOrder(known.patterns, keys),
+    cut: inOrder(
+      known.patterns.map((pattern) =>
+        cutAt(Pattern.fromOniguruma(pattern, keys.file, `${KEY}pre`), "Isolated", false),
+      ),
+    ),
     model: new Bpe({
       file: keys.file,
       vocabulary,
@@ -200,17 +204,6 @@ function readPreTokenizer(keys: Metadata): KnownPreTokenizer {
   const name = field.optionalString() ?? "default";
   const known = knownPreTokenizers.get(name);
   return known ?? field.fail(`the pre-tokenizer "${name}" is not known`);
-}
-
-function cutInOrder(patterns: readonly string[], keys: Metadata): PreTokenizer {
-  const cuts = patterns.map((pattern) =>
-    cutAt(Pattern.fromOniguruma(pattern, keys.file, `${KEY}pre`), "Isolated", false),
-  );
-  return (text, first) => {
-    let pieces = [text];
-    for (const cut of cuts) pieces = pieces.flatMap((piece) => cut(piece, first));
-    return pieces;
-  };
 }
 
 function byteDecodeRules(tokens: readonly string[], types: ArrayLike<number>): DecodeRules {

@@ -8,6 +8,8 @@ import { knownPatterns } from "./known-patterns.ts";
 
 const MAX_SOURCE = 32768;
 const TIME_LIMIT_MS = 2000;
+/** Ten times what a busy machine needs. */
+const TIME_LIMIT_MS_PER_CHARACTER = 0.01;
 
 /** The package translates patterns when it makes a pre-tokenizer; its declared types do not resolve here. */
 const { SplitPreTokenizer } = library as unknown as {
@@ -66,7 +68,7 @@ export class Pattern {
 
   /** The text cut into stretches that the pattern matches and stretches between; none is empty. */
   stretches(text: string): Stretch[] {
-    return this.#run(() => {
+    return this.#run(text.length, () => {
       const matches = text.match(this.#regex) ?? [];
       let covered = 0;
       for (const match of matches) covered += match.length;
@@ -87,38 +89,38 @@ export class Pattern {
   }
 
   replace(text: string, by: string): string {
-    return this.#run(() => text.replace(this.#regex, () => by));
+    return this.#run(text.length, () => text.replace(this.#regex, () => by));
   }
 
-  #run<T>(work: () => T): T {
-    if (this.#trusted) return work();
-    try {
-      return withTimeLimit(work, TIME_LIMIT_MS);
-    } catch (cause) {
-      const late = (cause as { code?: unknown }).code === "ERR_SCRIPT_EXECUTION_TIMEOUT";
-      const problem = late ? `took longer than ${TIME_LIMIT_MS} ms on a text` : `failed: ${String(cause)}`;
-      throw new CheckpointError(this.#file, `the pattern ${problem}`, {
-        field: this.#field,
-        cause,
-      });
-    }
+  #run<T>(length: number, work: () => T): T {
+    return this.#trusted ? work() : withTimeLimit(this.#file, this.#field, length, work);
   }
 }
 
 type Runner = { runInThisContext(options: { timeout: number }): unknown };
 const slot = Symbol.for("fovea.pattern.work");
 let runner: Runner | undefined;
+let limited = false;
 
-/** Stops even a regular expression in the middle of a match, where the platform can (Node). */
-function withTimeLimit<T>(work: () => T, milliseconds: number): T {
-  const vm = globalThis.process?.getBuiltinModule?.("node:vm");
+/**
+ * Stops work on a text of some length that takes far too long, even in the middle of a match, where the
+ * platform can (Node). A limit costs a tenth of a millisecond, so steps on the same text share one.
+ */
+export function withTimeLimit<T>(file: string, field: string, length: number, work: () => T): T {
+  const vm = limited ? undefined : globalThis.process?.getBuiltinModule?.("node:vm");
   if (vm === undefined) return work();
   runner ??= new vm.Script(`globalThis[Symbol.for("fovea.pattern.work")]()`);
   const host = globalThis as { [slot]?: () => T };
   host[slot] = work;
+  limited = true;
+  const timeout = Math.ceil(TIME_LIMIT_MS + length * TIME_LIMIT_MS_PER_CHARACTER);
   try {
-    return runner.runInThisContext({ timeout: milliseconds }) as T;
+    return runner.runInThisContext({ timeout }) as T;
+  } catch (cause) {
+    if ((cause as { code?: unknown }).code !== "ERR_SCRIPT_EXECUTION_TIMEOUT") throw cause;
+    throw new CheckpointError(file, `the pattern took longer than ${timeout} ms on a text`, { field, cause });
   } finally {
     delete host[slot];
+    limited = false;
   }
 }

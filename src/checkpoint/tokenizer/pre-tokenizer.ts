@@ -4,9 +4,9 @@
  */
 import { toByteAlphabet } from "./byte-alphabet.ts";
 import type { Field } from "./fields.ts";
-import { GPT2_PATTERN } from "./known-patterns.ts";
+import { GPT2_PATTERN, knownPatterns } from "./known-patterns.ts";
 import { readPattern } from "./normalizer.ts";
-import { Pattern, type Stretch } from "./pattern.ts";
+import { Pattern, type Stretch, withTimeLimit } from "./pattern.ts";
 
 /** `first` says that the text begins where the user's text begins. */
 export type PreTokenizer = (text: string, first: boolean) => string[];
@@ -44,21 +44,35 @@ export function makePreTokenizer(field: Field): PreTokenizing {
   const steps = flatten(field, 0);
   const byteLevel = steps.at(-1)?.get("type").string() === "ByteLevel";
   const cuts = steps.map((step, i) => makeStep(step, byteLevel && i === steps.length - 1));
+  const cut = inOrder(cuts);
   const patterns = steps.flatMap((step) => asPatterns(step) ?? [undefined]);
   return {
     byteLevel,
     patterns: patterns.every((pattern) => pattern !== undefined) ? patterns : undefined,
-    cut: (text, first) => {
-      let pieces = [text];
-      for (const cut of cuts) {
-        const next: string[] = [];
-        for (let i = 0; i < pieces.length; i++)
-          for (const piece of cut(pieces[i] as string, first && i === 0)) if (piece !== "") next.push(piece);
-        pieces = next;
-      }
-      return pieces;
-    },
+    cut: steps.every(isKnown)
+      ? cut
+      : (text, first) => withTimeLimit(field.file, field.path, text.length, () => cut(text, first)),
   };
+}
+
+/** One cut after the other, each on the pieces that the one before left. */
+export function inOrder(cuts: readonly PreTokenizer[]): PreTokenizer {
+  return (text, first) => {
+    let pieces = [text];
+    for (const cut of cuts) {
+      const next: string[] = [];
+      for (let i = 0; i < pieces.length; i++)
+        for (const piece of cut(pieces[i] as string, first && i === 0)) if (piece !== "") next.push(piece);
+      pieces = next;
+    }
+    return pieces;
+  };
+}
+
+function isKnown(step: Field): boolean {
+  const pattern = step.get("pattern");
+  const regex = pattern.absent ? undefined : pattern.get("Regex").value;
+  return typeof regex !== "string" || knownPatterns.has(regex);
 }
 
 function flatten(field: Field, depth: number): Field[] {
@@ -76,7 +90,8 @@ function asPatterns(step: Field): string[] | undefined {
   if (type === "ByteLevel" && !step.get("add_prefix_space").boolean(true))
     return step.get("use_regex").boolean(true) ? [GPT2_PATTERN] : [];
   if (type === "Digits" && step.get("individual_digits").boolean(false)) return ["\\p{N}"];
-  if (type !== "Split" || step.get("behavior").value !== "Isolated") return undefined;
+  if (type !== "Split" || step.get("behavior").value !== "Isolated" || step.get("invert").value === true)
+    return undefined;
   const regex = step.get("pattern").get("Regex");
   return typeof regex.value === "string" ? [regex.value] : undefined;
 }

@@ -32,6 +32,7 @@ export interface Tokenizer {
   id(token: string): number | undefined;
   /** The token as the vocabulary writes it. */
   token(id: number): string | undefined;
+  /** A stream that begins a text. To go on after a prompt, push the prompt's ids first: the first word's space hangs on it. */
   detokenizer(options?: DecodeOptions): Detokenizer;
 }
 
