@@ -15,21 +15,26 @@ export interface Weight {
 /** Bytes of a block before the quants, in the formats whose values have an offset of their own. */
 const headers: Partial<Record<FormatName, number>> = { q4_1: 4, q5_1: 4, q4_K: 16, q5_K: 16 };
 
-export function weightOf(format: FormatName, values: Float32Array): Weight {
-  const { block, blockBytes, pack, unpack } = formats[format];
-  const bytes = new Uint8Array(formatBytes(format, values.length));
-  pack(values, bytes);
-  const decoded = new Float32Array(values.length);
-  unpack(bytes, decoded);
-  const offsets = new Float32Array(values.length);
+/** The weight that packed bytes are. */
+export function weightFrom(format: FormatName, bytes: Uint8Array): Weight {
+  const { block, blockBytes, unpack } = formats[format];
+  const values = new Float32Array((bytes.length / blockBytes) * block);
+  unpack(bytes, values);
   const header = headers[format];
-  if (header !== undefined) {
-    // With all quants at 0, what is left is the offset.
-    const bare = bytes.map((byte, i) => (i % blockBytes < header ? byte : 0));
-    unpack(bare, offsets);
-  }
-  const sizes = decoded.map((v, i) => Math.abs(v - offsets[i]!) + Math.abs(offsets[i]!));
-  return { bytes, values: decoded, sizes: block === 1 ? decoded.map(Math.abs) : sizes };
+  if (header === undefined) return { bytes, values, sizes: values.map(Math.abs) };
+  // With all quants at 0, what is left is the offset.
+  const offsets = new Float32Array(values.length);
+  unpack(
+    bytes.map((byte, i) => (i % blockBytes < header ? byte : 0)),
+    offsets,
+  );
+  return { bytes, values, sizes: values.map((v, i) => Math.abs(v - offsets[i]!) + Math.abs(offsets[i]!)) };
+}
+
+export function weightOf(format: FormatName, values: Float32Array): Weight {
+  const bytes = new Uint8Array(formatBytes(format, values.length));
+  formats[format].pack(values, bytes);
+  return weightFrom(format, bytes);
 }
 
 export function randomWeight(random: Random, format: FormatName, shape: readonly number[]): Weight {

@@ -1,0 +1,293 @@
+/** linear and expert_linear: every format, as rows and as panels, against f64 sums with derived bounds. */
+import { describe, expect, it } from "vitest";
+import { type FormatName, formats } from "../../../src/format/index.ts";
+import { expertLinear, linear } from "../../../src/ops/index.ts";
+import { Job, layoutsOf, subjects, useDevice } from "../../support/devices.ts";
+import { difficult, expectSameBits, expectWithin, gamma, TINY, U } from "../../support/numerics.ts";
+import { Random } from "../../support/random.ts";
+import { randomWeight, type Weight, weightFrom, weightOf } from "../../support/weights.ts";
+
+const formatNames = Object.keys(formats) as FormatName[];
+/** Formats whose kernels may round activations, by groups of this many. */
+const GROUP = 32;
+const floats: readonly FormatName[] = ["f32", "f16", "bf16"];
+
+/** Where the half-precision scales of a block lie. */
+const scaleBytes: Partial<Record<FormatName, readonly [from: number, to: number]>> = {
+  q8_0: [0, 2],
+  q4_0: [0, 2],
+  q5_0: [0, 2],
+  q4_1: [0, 4],
+  q5_1: [0, 4],
+  q4_K: [0, 4],
+  q5_K: [0, 4],
+  q6_K: [208, 210],
+};
+
+interface Wanted {
+  readonly y: number;
+  readonly bound: number;
+}
+
+/**
+ * One result and its bound. A sum of k products in any order, fused or not, is off by γ_k · Σ|x||w| (Higham
+ * 2002, section 4.2); where a format adds scaled quants and offsets apart, |w| is the sum of both sizes; eight
+ * more roundings for scales, the bias and the rounding of the result. For block formats each activation may be
+ * rounded to a 127th of its group's largest: off by at most half a step, max|x| / 254, with scales rounded
+ * once. Products that underflow lose at most one TINY each.
+ */
+function dot(format: FormatName, x: Float32Array, weight: Weight, row: number, bias: number): Wanted {
+  const k = x.length;
+  let [y, sizes, rounding, largest] = [bias, Math.abs(bias), 0, 0];
+  for (let start = 0; start < k; start += GROUP) {
+    let [max, total] = [0, 0];
+    for (let j = start; j < Math.min(k, start + GROUP); j++) {
+      const at = row * k + j;
+      y += x[j]! * weight.values[at]!;
+      sizes += Math.abs(x[j]!) * weight.sizes[at]!;
+      max = Math.max(max, Math.abs(x[j]!));
+      total += Math.abs(weight.values[at]!);
+      largest = Math.max(largest, weight.sizes[at]!);
+    }
+    rounding += (max / 254) * total;
+  }
+  const allowed = floats.includes(format) ? 0 : rounding * (1 + 8 * U);
+  return { y, bound: gamma(k + 8) * sizes + allowed + (k + 8) * TINY * (1 + largest) };
+}
+
+interface Shape {
+  readonly n: number;
+  readonly m: number;
+  readonly k: number;
+}
+
+function expectLinear(
+  format: FormatName,
+  { n, m, k }: Shape,
+  { x, weight, bias }: { x: Float32Array; weight: Weight; bias: Float32Array | undefined },
+  actual: Float32Array,
+  what: string,
+): void {
+  const wanted = Array.from({ length: n * m }, (_, i) => {
+    const [row, j] = [Math.floor(i / m), i % m];
+    return dot(format, x.subarray(row * k, (row + 1) * k), weight, j, bias ? bias[j]! : 0);
+  });
+  expectWithin(
+    actual,
+    wanted.map(({ y }) => y),
+    (i) => wanted[i]!.bound,
+    what,
+  );
+}
+
+describe.each(subjects)("$name", (subject) => {
+  const on = useDevice(subject);
+
+  async function run(
+    format: FormatName,
+    { n, m, k }: Shape,
+    { x, weight, bias }: { x: Float32Array; weight: Weight; bias: Float32Array | undefined },
+    layout: string,
+  ): Promise<Float32Array> {
+    const job = new Job(on.device);
+    const y = linear(
+      job.stream,
+      job.f32(x, n, k),
+      job.weight(format, [m, k], weight.bytes, layout),
+      bias && job.f32(bias, m),
+    );
+    return (await job.run(y))[0]!;
+  }
+
+  describe.each(formatNames)("linear, %s", (format) => {
+    const { block } = formats[format];
+
+    it("is within its bound for 1 to 40 rows and odd numbers of outputs, as rows and panels", async () => {
+      const random = new Random(1);
+      for (const n of [0, 1, 2, 5, 16, 17, 40])
+        for (const m of [1, 3, 16, 37, 70]) {
+          const k =
+            block * (block > 1 ? random.int(1, block > 32 ? 2 : 9) : random.pick([1, 5, 31, 64, 257]));
+          const shape = { n, m, k };
+          const parts = {
+            x: random.normals(n * k),
+            weight: randomWeight(random, format, [m, k]),
+            bias: random.next() < 0.5 ? random.normals(m) : undefined,
+          };
+          for (const layout of layoutsOf(on.device, format, [m, k])) {
+            const what = `[${n},${k}]·[${m},${k}] in ${layout}, ${parts.bias ? "" : "no "}bias`;
+            expectLinear(format, shape, parts, await run(format, shape, parts, layout), what);
+          }
+        }
+    });
+
+    it("is within its bound for difficult activations", async () => {
+      const random = new Random(2);
+      const shape = { n: 3, m: 19, k: block === 1 ? 300 : Math.max(block, 64) * 2 };
+      const { n, m, k } = shape;
+      const weight = randomWeight(random, format, [m, k]);
+      for (const [kind, values] of Object.entries(difficult)) {
+        const parts = { x: values(random, n * k), weight, bias: undefined };
+        for (const layout of layoutsOf(on.device, format, [m, k]))
+          expectLinear(format, shape, parts, await run(format, shape, parts, layout), `${kind} in ${layout}`);
+      }
+    });
+
+    it("is within its bound for difficult weights", async () => {
+      const random = new Random(3);
+      const shape = { n: 3, m: 5, k: block === 1 ? 300 : Math.max(block, 64) * 2 };
+      const { n, m, k } = shape;
+      const kinds = Object.entries(difficult).filter(([kind]) => kind !== "many magnitudes");
+      for (const [kind, values] of kinds) {
+        // Half precision ends at 65504: block scales and f16 must reach the values.
+        const w = values(random, m * k).map((v) => Math.max(-60_000, Math.min(60_000, v)));
+        const parts = { x: random.normals(n * k), weight: weightOf(format, w), bias: random.normals(m) };
+        for (const layout of layoutsOf(on.device, format, [m, k]))
+          expectLinear(format, shape, parts, await run(format, shape, parts, layout), `${kind} in ${layout}`);
+      }
+    });
+
+    it.skipIf(block === 1)("reaches the ends of the quants and scales: any bytes are weights", async () => {
+      const random = new Random(4);
+      const shape = { n: 2, m: 9, k: block === 1 ? 64 : Math.max(block, 64) };
+      const { n, m, k } = shape;
+      for (let round = 0; round < 8; round++) {
+        const packed = randomWeight(random, format, [m, k]);
+        // Every byte that is no half-precision scale is drawn anew.
+        const [from = 0, to = Infinity] = scaleBytes[format] ?? [];
+        const extreme = round % 2 === 1;
+        const bytes = packed.bytes.map((byte, i) => {
+          const at = i % formats[format].blockBytes;
+          if (at >= from && at < to) return byte;
+          return extreme ? random.pick([0, 255, 127, 128]) : random.int(0, 255);
+        });
+        const parts = { x: random.normals(n * k), weight: weightFrom(format, bytes), bias: undefined };
+        for (const layout of layoutsOf(on.device, format, [m, k]))
+          expectLinear(
+            format,
+            shape,
+            parts,
+            await run(format, shape, parts, layout),
+            `round ${round} in ${layout}`,
+          );
+      }
+    });
+
+    it("gives no finite number where there is none, and spoils no other row", async () => {
+      const random = new Random(5);
+      const shape = { n: 20, m: 21, k: block === 1 ? 100 : Math.max(block, 64) * 2 };
+      const { n, m, k } = shape;
+      const weight = randomWeight(random, format, [m, k]);
+      const x = random.normals(n * k);
+      for (const layout of layoutsOf(on.device, format, [m, k])) {
+        const clean = await run(format, shape, { x, weight, bias: undefined }, layout);
+        for (const bad of [Number.NaN, Infinity, -Infinity]) {
+          const spoiled = x.slice();
+          spoiled[7 * k + 41] = bad;
+          const y = await run(format, shape, { x: spoiled, weight, bias: undefined }, layout);
+          expectSameBits(y.subarray(0, 7 * m), clean.subarray(0, 7 * m), `${bad}, rows before`);
+          expectSameBits(y.subarray(8 * m), clean.subarray(8 * m), `${bad}, rows after`);
+          const row = [...y.subarray(7 * m, 8 * m)];
+          expect(row.filter(Number.isFinite), `${bad} as ${layout}`).toEqual([]);
+        }
+      }
+    });
+
+    it("has no limit of its own on large and narrow matrices", async () => {
+      const random = new Random(6);
+      for (const { n, m, k } of [
+        { n: 1, m: 1030, k: Math.max(block, 32) },
+        { n: 2, m: 2, k: 32 * Math.max(block, 128) },
+      ]) {
+        const parts = {
+          x: random.normals(n * k),
+          weight: randomWeight(random, format, [m, k]),
+          bias: undefined,
+        };
+        for (const layout of layoutsOf(on.device, format, [m, k]))
+          expectLinear(
+            format,
+            { n, m, k },
+            parts,
+            await run(format, { n, m, k }, parts, layout),
+            `[${m},${k}] in ${layout}`,
+          );
+      }
+    });
+
+    it("expert_linear is within its bound, with a row for each token or for each pick", async () => {
+      const random = new Random(7);
+      const [e, m, k] = [4, 18, Math.max(block, 32) * (block > 32 ? 1 : 2)];
+      const weight = randomWeight(random, format, [e, m, k]);
+      for (const n of [0, 1, 3, 24])
+        for (const picks of [1, 2])
+          for (const each of [false, true]) {
+            const rows = each ? n * picks : n;
+            const x = random.normals(rows * k);
+            const bias = random.next() < 0.5 ? random.normals(e * m) : undefined;
+            const experts = Array.from({ length: n }, () => random.order(e).slice(0, picks)).flat();
+            for (const layout of layoutsOf(on.device, format, [e, m, k])) {
+              const job = new Job(on.device);
+              const y = expertLinear(
+                job.stream,
+                job.f32(x, rows, k),
+                job.weight(format, [e, m, k], weight.bytes, layout),
+                job.i32(experts, n, picks),
+                bias && job.f32(bias, e, m),
+              );
+              const [actual] = await job.run(y);
+              const wanted = Array.from({ length: n * picks * m }, (_, i) => {
+                const [pick, j] = [Math.floor(i / m), i % m];
+                const row = each ? pick : Math.floor(pick / picks);
+                const at = experts[pick]! * m + j;
+                return dot(format, x.subarray(row * k, (row + 1) * k), weight, at, bias ? bias[at]! : 0);
+              });
+              const what = `${n} × ${picks}, ${rows} rows, in ${layout}`;
+              expectWithin(
+                actual!,
+                wanted.map((w) => w.y),
+                (i) => wanted[i]!.bound,
+                what,
+              );
+            }
+          }
+    });
+
+    it("an expert's product has the bits of linear with that expert", async () => {
+      const random = new Random(8);
+      const [e, m, k] = [3, 18, Math.max(block, 64)];
+      const weight = randomWeight(random, format, [e, m, k]);
+      const size = weight.bytes.length / e;
+      const x = random.normals(6 * k);
+      const experts = [0, 2, 1, 1, 2, 0];
+      for (const layout of layoutsOf(on.device, format, [e, m, k])) {
+        const job = new Job(on.device);
+        const picked = expertLinear(
+          job.stream,
+          job.f32(x, 6, k),
+          job.weight(format, [e, m, k], weight.bytes, layout),
+          job.i32(experts, 6, 1),
+        );
+        const alone = Array.from({ length: e }, (_, i) =>
+          linear(
+            job.stream,
+            job.f32(x, 6, k),
+            job.weight(format, [m, k], weight.bytes.subarray(i * size, (i + 1) * size), layout),
+          ),
+        );
+        const [y, ...matrices] = await job.run(picked, ...alone);
+        const wanted = experts.flatMap((expert, i) => [...matrices[expert]!.subarray(i * m, (i + 1) * m)]);
+        expectSameBits(y!, Float32Array.from(wanted), layout);
+      }
+    });
+  });
+
+  it("no inputs give the bias", async () => {
+    const parts = {
+      x: new Float32Array(0),
+      weight: weightOf("f32", new Float32Array(0)),
+      bias: Float32Array.of(1, 2, 3),
+    };
+    expect([...(await run("f32", { n: 2, m: 3, k: 0 }, parts, "rows"))]).toEqual([1, 2, 3, 1, 2, 3]);
+  });
+});
