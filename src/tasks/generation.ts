@@ -14,6 +14,8 @@ export interface GenerationParts {
   readonly endTokens: readonly number[];
   /** The prompt's ids; called when the generation starts. */
   readonly prompt: () => readonly number[];
+  /** Whether the text goes on from the prompt's own, so that a space between the two is kept, or begins anew. */
+  readonly continues: boolean;
 }
 
 const OWN_OPTIONS = ["maxTokens", "stop", "stopTokens", "ignoreEnd", "signal"] as const;
@@ -78,6 +80,7 @@ export class TextGeneration implements Generation {
     const ends = new Set([...stops.tokens, ...(ignoreEnd ? [] : endTokens)]);
     const matcher = stops.strings.length > 0 ? new StopMatcher(stops.strings) : undefined;
     this.promptTokens = prompt.length;
+    if (this.parts.continues) for (const id of prompt) detokenizer?.push(id);
     this.times.start = this.times.prompt = this.times.first = this.times.end = performance.now();
     const onPrompt = (): void => {
       this.times.prompt = this.times.first = this.times.end = performance.now();

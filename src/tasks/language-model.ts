@@ -70,17 +70,25 @@ export class LoadedLanguageModel implements LanguageModel {
     return this.start(
       () => (typeof prompt === "string" ? this.needTokenizer("prompt").encode(prompt) : prompt),
       options,
+      true,
     );
   }
 
   chat(messages: readonly ChatMessage[], options: GenerateOptions = {}): Generation {
-    return this.start(() => {
-      const tokenizer = this.needTokenizer("messages");
-      if (!tokenizer.chatTemplate)
-        throw new ParameterError("messages", `${this.name} has no chat template; use generate with a prompt`);
-      const text = tokenizer.chatTemplate.render(messages, { addGenerationPrompt: true });
-      return tokenizer.encode(text, { addSpecial: false });
-    }, options);
+    return this.start(
+      () => {
+        const tokenizer = this.needTokenizer("messages");
+        if (!tokenizer.chatTemplate)
+          throw new ParameterError(
+            "messages",
+            `${this.name} has no chat template; use generate with a prompt`,
+          );
+        const text = tokenizer.chatTemplate.render(messages, { addGenerationPrompt: true });
+        return tokenizer.encode(text, { addSpecial: false });
+      },
+      options,
+      false,
+    );
   }
 
   async logits(ids: readonly number[], { signal }: { signal?: AbortSignal } = {}): Promise<Float32Array[]> {
@@ -134,10 +142,10 @@ export class LoadedLanguageModel implements LanguageModel {
     checkpoint.close();
   }
 
-  private start(prompt: () => readonly number[], options: GenerateOptions): Generation {
+  private start(prompt: () => readonly number[], options: GenerateOptions, continues: boolean): Generation {
     const { endTokens } = this.parts;
     const detokenizer = this.tokenizer?.detokenizer({ skipSpecial: true });
-    return new TextGeneration({ runner: this.runner, detokenizer, endTokens, prompt }, options);
+    return new TextGeneration({ runner: this.runner, detokenizer, endTokens, prompt, continues }, options);
   }
 
   private needTokenizer(parameter: string): Tokenizer {

@@ -34,6 +34,12 @@ describe.skipIf(!haveShared)("stories260K", () => {
     expect(result.text).toBe(golden.greedy_text);
   });
 
+  it("keeps the space between a prompt and its continuation", async () => {
+    const prompt = golden.greedy_text.slice(0, golden.greedy_text.indexOf(" girl"));
+    const { text } = await model.generate(prompt, { maxTokens: 40, temperature: 0 }).result();
+    expect(text.startsWith(" girl named Lily.")).toBe(true);
+  });
+
   it("has the golden logits and likelihood", async () => {
     const rows = await model.logits(golden.input_ids);
     expect(rows.map((row) => row.indexOf(Math.max(...row)))).toEqual(golden.argmax);
