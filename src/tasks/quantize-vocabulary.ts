@@ -4,7 +4,6 @@ import type { GgufEntry } from "../checkpoint/gguf-writer.ts";
 import type { toGgufVocabulary } from "../checkpoint/tokenizer/index.ts";
 
 type Vocabulary = ReturnType<typeof toGgufVocabulary>;
-type Value = Vocabulary extends Map<string, infer V> ? V : never;
 
 const TOKENS = "tokenizer.ggml.tokens";
 /** Of tokens that stand for nothing: type "unused", and a score that no merge reaches. */
@@ -21,7 +20,7 @@ export function vocabularyEntries(
   file: string,
 ): Map<string, GgufEntry> {
   if (vocabulary === undefined) return new Map([["tokenizer.ggml.model", { type: "string", value: "none" }]]);
-  const tokens = vocabulary.get(TOKENS) as string[];
+  const tokens = vocabulary.get(TOKENS)?.value as string[];
   if (tokens.length > rows)
     throw new CheckpointError(file, `has ${rows} rows, but its tokenizer has ${tokens.length} tokens`, {
       field: "token_embd",
@@ -32,21 +31,11 @@ export function vocabularyEntries(
     "tokenizer.ggml.scores": () => LOWEST_SCORE,
   };
   return new Map(
-    [...vocabulary].map(([key, value]): [string, GgufEntry] => {
-      const { type, value: own } = entryOf(value);
+    [...vocabulary].map(([key, { type, value: own }]): [string, GgufEntry] => {
       const fill = filler[key];
       if (fill === undefined || !Array.isArray(own)) return [key, { type, value: own }];
       const missing = Array.from({ length: rows - tokens.length }, (_, i) => fill(tokens.length + i));
       return [key, { type, value: [...own, ...missing] }];
     }),
   );
-}
-
-function entryOf(value: Value): GgufEntry {
-  if (typeof value === "string") return { type: "string", value };
-  if (typeof value === "boolean") return { type: "bool", value };
-  if (typeof value === "number") return { type: "u32", value };
-  if (value instanceof Int32Array) return { type: "i32", value: [...value] };
-  if (value instanceof Float32Array) return { type: "f32", value: [...value] };
-  return { type: "string", value };
 }

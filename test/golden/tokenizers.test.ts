@@ -70,6 +70,29 @@ describe.skipIf(!haveShared)("other references", () => {
     expect(bert.decode([101, 7592, 1010, 2088, 999, 102], { skipSpecial: true })).toBe("hello, world!");
   });
 
+  // Ids from the tests of transformers (T5, GPT-SW3).
+  test.each([
+    [
+      "test_sentencepiece",
+      [285, 46, 10, 170, 382],
+      [8, 21, 84, 55, 24, 19, 7, 0, 602, 347, 347, 347, 3, 12, 66, 46, 72, 80, 6, 0, 4],
+    ],
+    [
+      "test_sentencepiece_with_bytefallback",
+      [465, 287, 265, 631, 842],
+      [
+        262, 272, 1525, 286, 271, 268, 60, 916, 633, 633, 633, 259, 266, 301, 287, 384, 367, 263, 198, 172,
+        260,
+      ],
+    ],
+  ])("%s.model", (name, first, second) => {
+    const tokenizer = openTokenizer(
+      folderOf({ "tokenizer.model": `sentencepiece-fixtures/${name}.model` }, {}),
+    );
+    expect(tokenizer?.encode("This is a test", plain)).toEqual(first);
+    expect(tokenizer?.encode("I was born in 92000, and this is falsé.", plain)).toEqual(second);
+  });
+
   test("whisper's words are GPT-2's bytes", () => {
     const whisper = open("whisper (vocab.json)");
     for (const text of texts) expect(whisper.decode(whisper.encode(text, plain))).toBe(text);
@@ -126,7 +149,8 @@ describe.skipIf(!haveShared)("decoding", () => {
 describe.skipIf(!haveShared)("the GGUF form of a tokenizer", () => {
   test.each(names.filter((name) => !/^(bert|t5)/.test(name)))("%s: encodes the same", (name) => {
     const original = open(name);
-    const again = tokenizerFromGguf("written.gguf", toGgufVocabulary(original));
+    const entries = [...toGgufVocabulary(original)].map(([key, { value }]) => [key, value] as const);
+    const again = tokenizerFromGguf("written.gguf", new Map(entries));
     for (const text of [...texts, ...randomTexts(20)]) {
       // GGUF does not say that a text is normalized first.
       const given = name.startsWith("qwen2") ? text.normalize("NFC") : text;

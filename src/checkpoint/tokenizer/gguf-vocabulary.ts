@@ -3,58 +3,55 @@
  * Knows nothing of how the file is written.
  */
 import { ParameterError } from "../../base/errors.ts";
+import type { GgufEntry } from "../gguf-writer.ts";
 import type { ByteStrings } from "./byte-strings.ts";
 import { knownPreTokenizers } from "./known-patterns.ts";
 import { PipelineTokenizer } from "./pipeline.ts";
 import { TokenType } from "./sentencepiece.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
-/** Values as a GGUF writer takes them: Int32Array and Float32Array are arrays of i32 and f32, numbers are u32. */
-export type GgufVocabularyValue = string | number | boolean | string[] | Int32Array | Float32Array;
-
 /** Refuses a tokenizer that llama.cpp has no vocabulary type for. */
-export function toGgufVocabulary(tokenizer: Tokenizer): Map<string, GgufVocabularyValue> {
+export function toGgufVocabulary(tokenizer: Tokenizer): Map<string, GgufEntry> {
   if (!(tokenizer instanceof PipelineTokenizer))
     throw new ParameterError("tokenizer", "only a tokenizer opened from a checkpoint can be written");
   const { origin, prefix, suffix } = tokenizer.parts;
-  const entries = new Map<string, GgufVocabularyValue>();
-  const set = (key: string, value: GgufVocabularyValue | undefined): void => {
-    if (value !== undefined) entries.set(`tokenizer.ggml.${key}`, value);
+  const entries = new Map<string, GgufEntry>();
+  const set = (key: string, type: GgufEntry["type"], value: GgufEntry["value"] | undefined): void => {
+    if (value !== undefined) entries.set(`tokenizer.${key}`, { type, value });
   };
   const tokens = Array.from({ length: tokenizer.vocabSize }, (_, id) => tokenizer.token(id) ?? `[PAD${id}]`);
   const types = tokenTypes(tokenizer, origin.kind === "sentencepiece");
   if (origin.kind === "byte-bpe") {
-    set("model", "gpt2");
-    set("pre", preTokenizerName(origin.patterns, origin.wholeFirst));
-    set("tokens", tokens);
-    set("token_type", types);
-    set("merges", listOf(origin.merges));
+    set("ggml.model", "string", "gpt2");
+    set("ggml.pre", "string", preTokenizerName(origin.patterns, origin.wholeFirst));
+    set("ggml.tokens", "string", tokens);
+    set("ggml.token_type", "i32", types);
+    set("ggml.merges", "string", listOf(origin.merges));
   } else if (origin.kind === "sentencepiece") {
-    set("model", "llama");
-    set("tokens", tokens);
-    set("scores", Float32Array.from(origin.scores ?? mergeScores(tokenizer, origin.merges)));
-    set("token_type", types);
-    set("add_space_prefix", origin.spacePrefix);
+    set("ggml.model", "string", "llama");
+    set("ggml.tokens", "string", tokens);
+    set("ggml.scores", "f32", Array.from(origin.scores ?? mergeScores(tokenizer, origin.merges)));
+    set("ggml.token_type", "i32", types);
+    set("ggml.add_space_prefix", "bool", origin.spacePrefix);
     const unknown = tokenizer.id("<unk>");
-    set("unknown_token_id", unknown);
+    set("ggml.unknown_token_id", "u32", unknown);
   } else
     throw new ParameterError("tokenizer", `a GGUF file cannot hold a tokenizer of the kind "${origin.name}"`);
   const bos = tokenizer.bos ?? prefix[0];
   const eos = tokenizer.eos?.[0] ?? suffix[0];
-  set("bos_token_id", bos);
-  set("eos_token_id", eos);
-  set("add_bos_token", prefix.length > 0);
-  set("add_eos_token", suffix.length > 0);
+  set("ggml.bos_token_id", "u32", bos);
+  set("ggml.eos_token_id", "u32", eos);
+  set("ggml.add_bos_token", "bool", prefix.length > 0);
+  set("ggml.add_eos_token", "bool", suffix.length > 0);
   if (prefix.length > 1 || suffix.length > 1 || (prefix[0] ?? bos) !== bos || (suffix[0] ?? eos) !== eos)
     throw new ParameterError("tokenizer", "a GGUF file can add only BOS before a text and EOS after it");
-  if (tokenizer.chatTemplate !== undefined)
-    entries.set("tokenizer.chat_template", tokenizer.chatTemplate.source);
+  set("chat_template", "string", tokenizer.chatTemplate?.source);
   return entries;
 }
 
-function tokenTypes(tokenizer: PipelineTokenizer, bytes: boolean): Int32Array {
+function tokenTypes(tokenizer: PipelineTokenizer, bytes: boolean): number[] {
   const { added } = tokenizer.parts;
-  const types = new Int32Array(tokenizer.vocabSize).fill(TokenType.normal);
+  const types: number[] = new Array(tokenizer.vocabSize).fill(TokenType.normal);
   for (let id = 0; id < types.length; id++) {
     const token = tokenizer.token(id);
     if (token === undefined) types[id] = TokenType.unused;
