@@ -1,5 +1,8 @@
 /** The server as a function of requests, over a model whose answers are known. */
-import { describe, expect, it } from "vitest";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type AppOptions, createApp } from "../../src/serve/app.ts";
 import { loadAssets } from "../../src/serve/assets.ts";
 import { type FakeOptions, fakeModel } from "../support/fake-model.ts";
@@ -102,6 +105,35 @@ describe("routes", () => {
   it("serves no page that was not built, and says so", async () => {
     const { app } = server({}, { assets: loadAssets("/no/such/folder") });
     expect(await (await app.request("http://localhost/")).text()).toContain("the page was not built");
+  });
+});
+
+describe("the page", () => {
+  let folder: string;
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), "fovea-page-"));
+    await mkdir(join(folder, "assets"));
+    await writeFile(join(folder, "index.html"), "<!doctype html><title>Page</title>");
+    await writeFile(join(folder, "assets", "index-abc.js"), "1");
+    await writeFile(join(folder, "notes.txt"), "not served");
+  });
+  afterAll(() => rm(folder, { recursive: true }));
+
+  it("is served with its types, its policy and its caching", async () => {
+    const { app } = server({}, { assets: loadAssets(folder) });
+    const get = (path: string, headers = {}) => app.request(`http://localhost${path}`, { headers });
+    const page = await get("/");
+    expect(await page.text()).toContain("<title>Page");
+    expect(page.headers.get("content-type")).toBe("text/html; charset=utf-8");
+    expect(page.headers.get("content-security-policy")).toContain("default-src 'self'");
+    expect(page.headers.get("cache-control")).toBe("no-cache");
+    const again = await get("/", { "if-none-match": page.headers.get("etag") });
+    expect(again.status).toBe(304);
+    const script = await get("/assets/index-abc.js");
+    expect(script.headers.get("content-type")).toBe("text/javascript; charset=utf-8");
+    expect(script.headers.get("cache-control")).toContain("immutable");
+    for (const path of ["/notes.txt", "/../package.json", "/assets/%2e%2e/notes.txt", "/constructor"])
+      expect((await get(path)).status, path).toBe(404);
   });
 });
 
