@@ -27,7 +27,7 @@ const shapes = {
     ...{ context: 512, tied: true },
   },
   "llama-10m": {
-    ...{ hidden: 256, intermediate: 768, layers: 8, heads: 8, kvHeads: 4, vocabulary: 8192 },
+    ...{ hidden: 256, intermediate: 768, layers: 10, heads: 8, kvHeads: 4, vocabulary: 8192 },
     ...{ context: 2048, tied: true },
   },
   "smollm2-135m": {
