@@ -25,6 +25,9 @@
 #elif defined(FOVEA_ISA_AVX2)
 #define FOVEA_ISA avx2
 #include "avx2.h"
+#elif defined(FOVEA_ISA_NEON_DOT)
+#define FOVEA_ISA neon_dot
+#include "neon.h"
 #elif defined(FOVEA_ISA_NEON)
 #define FOVEA_ISA neon
 #include "neon.h"
@@ -45,3 +48,22 @@
 #else
 #define FOVEA_UNROLL(n) FOVEA_PRAGMA(GCC unroll n)
 #endif
+
+namespace fovea::FOVEA_ISA {
+
+template <int n> struct Int {
+  static constexpr int value = n;
+};
+
+/** For lambdas that must become part of their caller, or the vectors that they hold leave the registers. */
+#define FOVEA_FLAT __attribute__((always_inline))
+
+/** fn(Int<from>{}), fn(Int<from + 1>{}), ... up to `to` excluded, written out by the compiler. */
+template <int from, int to, class Fn> FOVEA_FLAT inline void unroll(const Fn& fn) {
+  if constexpr (from < to) {
+    fn(Int<from>{});
+    unroll<from + 1, to>(fn);
+  }
+}
+
+}  // namespace fovea::FOVEA_ISA

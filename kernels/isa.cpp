@@ -1,0 +1,36 @@
+// The kernels of one instruction set: this file is compiled once for each, with its flags and
+// FOVEA_ISA_AVX512, _AVX2, _NEON, _WASM or _SCALAR defined.
+#include "kernels.h"
+
+#include "linear/embed.h"
+#include "linear/linear.h"
+#include "ops/attend.h"
+#include "ops/elementwise.h"
+#include "ops/experts.h"
+#include "ops/movement.h"
+#include "ops/norm.h"
+
+#define FOVEA_TEXT(x) #x
+#define FOVEA_TEXT_OF(x) FOVEA_TEXT(x)
+#define FOVEA_JOIN(a, b) a##b
+#define FOVEA_JOIN_OF(a, b) FOVEA_JOIN(a, b)
+
+namespace fovea::FOVEA_ISA {
+static constexpr KernelTable table() {
+  KernelTable t = {FOVEA_TEXT_OF(FOVEA_ISA), {}, {}, panel_bytes};
+#define FOVEA_RUN(name, tensors, numbers) t.run[int(Kind::name)] = name;
+  FOVEA_OPS(FOVEA_RUN)
+#undef FOVEA_RUN
+  t.scratch[int(Kind::attend)] = attend_scratch;
+  t.scratch[int(Kind::expert_linear)] = expert_linear_scratch;
+  t.scratch[int(Kind::linear)] = linear_scratch;
+  t.scratch[int(Kind::route)] = route_scratch;
+  return t;
+}
+
+}  // namespace fovea::FOVEA_ISA
+
+extern "C" {
+extern const fovea::KernelTable FOVEA_JOIN_OF(fovea_kernels_, FOVEA_ISA);
+constexpr fovea::KernelTable FOVEA_JOIN_OF(fovea_kernels_, FOVEA_ISA) = fovea::FOVEA_ISA::table();
+}

@@ -1,0 +1,86 @@
+// Activations as the kernels read them: tiles of `width` tokens, k slowest, so that one step of k finds the
+// values of all tokens of a tile side by side. For integer formats rounded to 8 bits in groups of 32.
+//
+//   float     x [k][width]
+//   integer   q [k / 4][width] quads, scale [k / 32][width], start [k / run][width], sum [k / 32][width]
+#pragma once
+#include "formats.h"
+
+namespace fovea::FOVEA_ISA {
+
+/** Where the parts of all tiles of a chunk begin; a tile that begins at token t begins at t * (size for one). */
+template <class Fmt> struct Activations {
+  static constexpr bool integer = Fmt::integer;
+  int64_t k;
+  V::Act* q;
+  float *x, *scale, *sum;
+  int32_t* start;
+
+  static int64_t line(int64_t bytes) { return (bytes + 63) / 64 * 64; }
+
+  /** Bytes for `tokens` tokens. */
+  static int64_t bytes(int64_t tokens, int64_t k) {
+    if constexpr (Fmt::integer) {
+      int64_t groups = tokens * (k / group);
+      return line(tokens * k * int64_t(sizeof(V::Act))) + (1 + Fmt::has_min) * line(groups * 4) +
+             line(groups * (group / Fmt::run) * 4);
+    } else return line(tokens * k * 4);
+  }
+
+  Activations(uint8_t* scratch, int64_t tokens, int64_t length) : k(length) {
+    if constexpr (Fmt::integer) {
+      int64_t groups = tokens * (k / group);
+      q = reinterpret_cast<V::Act*>(scratch);
+      scratch += line(tokens * k * int64_t(sizeof(V::Act)));
+      scale = reinterpret_cast<float*>(scratch);
+      scratch += line(groups * 4);
+      start = reinterpret_cast<int32_t*>(scratch);
+      scratch += line(groups * (group / Fmt::run) * 4);
+      sum = reinterpret_cast<float*>(scratch);
+    } else x = reinterpret_cast<float*>(scratch);
+  }
+
+  /**
+   * Rounds group g of a row to 8 bits: scale max|x| / 127, to nearest even. `tile` is the first token of the
+   * tile, `m` the token's place in it. A NaN or an infinity makes the scale NaN, and with it the whole row of
+   * the product.
+   */
+  void quantize(const float* row, int64_t g, int64_t tile, int width, int m) const {
+    constexpr int vectors = group / V::lanes;
+    V::F value[vectors], top = V::zero(), bad = V::zero();
+    for (int i = 0; i < vectors; i++) {
+      value[i] = V::load(row + g * group + i * V::lanes);
+      top = V::max(top, V::abs(value[i]));
+      bad = V::fma(value[i], V::zero(), bad);
+    }
+    // Moved up when so small that 127 / max would overflow.
+    float most = V::reduce_max(top), up = most < 0x1p-100f ? 0x1p100f : 1.0f;
+    float inverse = most > 0 ? 127.0f / (most * up) : 0.0f;
+    V::Act codes[group];
+    for (int i = 0; i < vectors; i++)
+      V::store_act(codes + i * V::lanes, V::to_int(V::mul(V::mul(value[i], V::set1(up)), V::set1(inverse))));
+    V::Act* to = q + tile * k + (g * group * width + 4 * m);
+    for (int t = 0; t < group / 4; t++) __builtin_memcpy(to + 4 * width * t, codes + 4 * t, 4 * sizeof(V::Act));
+
+    constexpr int runs = group / Fmt::run;
+    float d = most / 127.0f + V::reduce_add(bad);
+    int total = 0;
+    for (int r = 0; r < runs; r++) {
+      int part = 0;
+      for (int i = 0; i < Fmt::run; i++) part += codes[r * Fmt::run + i];
+      start[tile * (k / Fmt::run) + (g * runs + r) * width + m] = -dot_zero<Fmt> * part;
+      total += part;
+    }
+    int64_t at = tile * (k / group) + g * width + m;
+    scale[at] = d;
+    if constexpr (Fmt::has_min) sum[at] = d * float(total);
+  }
+
+  /** Values [k0, k1) of a row to their places. */
+  void spread(const float* row, int64_t k0, int64_t k1, int64_t tile, int width, int m) const {
+    float* to = x + tile * k + m;
+    for (int64_t i = k0; i < k1; i++) to[i * width] = row[i];
+  }
+};
+
+}  // namespace fovea::FOVEA_ISA

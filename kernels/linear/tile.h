@@ -1,0 +1,146 @@
+// The innermost products: one panel (or part of its rows) times a tile of tokens, over a range of k, with all
+// sums in registers. Whatever the width of the tile, each sum is formed in the same order:
+//
+//   integer   y = fma(dot of a run, weight scale * activation scale, y), run after run; with a minimum
+//             y = fma(min, activation sum, y) after each group
+//   float     s = fma(w, x, s) over 256 k from s = 0, then y = y + s
+#pragma once
+#include "activations.h"
+
+namespace fovea::FOVEA_ISA {
+
+/** k that a float sum runs over before it joins the total: bounds the error of long sums. */
+constexpr int64_t float_block = 256;
+
+/** Bytes between what is read and what is asked from memory. */
+constexpr int prefetch_ahead = 2048;
+
+/** Where a tile's results go: `count` rows of y, `columns` of the panel's 16. */
+struct Target {
+  float* y;
+  int64_t ld;
+  const int32_t* row;
+  int count;
+  int columns;
+  /** Of the panel, or null. */
+  const float* bias;
+  /** Whether the range of k is the first and the last of the sum. */
+  bool first, last;
+
+  float* at(int m, int v) const { return y + row[m] * ld + v * V::lanes; }
+  V::F load(int m, int v) const {
+    int n = columns - v * V::lanes;
+    if (first || m >= count || n <= 0) return V::zero();
+    return n >= V::lanes ? V::load(at(m, v)) : V::load_tail(at(m, v), n);
+  }
+  void store(int m, int v, V::F f) const {
+    int n = columns - v * V::lanes;
+    if (m >= count || n <= 0) return;
+    if (n >= V::lanes) {
+      if (last && bias) f = V::add(f, V::load(bias + v * V::lanes));
+      V::store(at(m, v), f);
+    } else {
+      if (last && bias) f = V::add(f, V::load_tail(bias + v * V::lanes, n));
+      V::store_tail(at(m, v), f, n);
+    }
+  }
+};
+
+/** Groups [g0, g1) of parts [v0, v0 + parts) of a panel, times the tile of `width` tokens from `tile` on. */
+template <class Fmt, int width, int parts>
+inline void integer_tile(const uint8_t* panel, int v0, int64_t g0, int64_t g1, const Activations<Fmt>& x,
+                         int64_t tile, const Target& target) {
+  using Codes = typename Fmt::Codes;
+  constexpr int runs = group / Fmt::run, quads = 8 / runs;
+  V::F y[width][parts];
+  unroll<0, width>([&](auto m) FOVEA_FLAT {
+    unroll<0, parts>([&](auto v) FOVEA_FLAT { y[m.value][v.value] = target.load(m.value, v0 + v.value); });
+  });
+  const V::Act* q = x.q + tile * x.k + g0 * group * width;
+  const float* scale = x.scale + tile * (x.k / group) + g0 * width;
+  const float* sum = Fmt::has_min ? x.sum + tile * (x.k / group) + g0 * width : nullptr;
+  const int32_t* start = x.start + tile * (x.k / Fmt::run) + g0 * runs * width;
+  for (int64_t g = g0; g < g1; g++) {
+    Fmt w(panel, g);
+    // About as many lines ahead as the memory has under way.
+    for (int line = 0; line < Codes::bytes / 64 + 1; line++) V::prefetch(w.codes + prefetch_ahead + 64 * line);
+    unroll<0, runs>([&](auto r) FOVEA_FLAT {
+      V::Acc dots[width][parts];
+      unroll<0, width>([&](auto m) FOVEA_FLAT {
+        unroll<0, parts>([&](auto v) FOVEA_FLAT { dots[m.value][v.value] = V::acc(start[r.value * width + m.value]); });
+      });
+      unroll<r.value * quads, (r.value + 1) * quads>([&](auto t) FOVEA_FLAT {
+        V::B code[parts];
+        unroll<0, parts>([&](auto v) FOVEA_FLAT {
+          code[v.value] = Codes::template code<t.value>(w.codes, v0 + v.value);
+        });
+        unroll<0, width>([&](auto m) FOVEA_FLAT {
+          V::X four = V::quad(q + 4 * (t.value * width + m.value));
+          unroll<0, parts>([&](auto v) FOVEA_FLAT {
+            dots[m.value][v.value] = Codes::dot(dots[m.value][v.value], code[v.value], four);
+          });
+        });
+      });
+      unroll<0, parts>([&](auto v) FOVEA_FLAT {
+        V::F s = w.scale(r.value, v0 + v.value);
+        unroll<0, width>([&](auto m) FOVEA_FLAT {
+          V::F& to = y[m.value][v.value];
+          to = V::fma(V::to_float(V::sum(dots[m.value][v.value])), V::mul(s, V::set1(scale[m.value])), to);
+        });
+      });
+    });
+    if constexpr (Fmt::has_min)
+      unroll<0, parts>([&](auto v) FOVEA_FLAT {
+        V::F least = w.min(v0 + v.value);
+        unroll<0, width>([&](auto m) FOVEA_FLAT {
+          V::F& to = y[m.value][v.value];
+          to = V::fma(least, V::set1(sum[m.value]), to);
+        });
+      });
+    q += group * width;
+    scale += width;
+    sum += Fmt::has_min ? width : 0;
+    start += runs * width;
+  }
+  unroll<0, width>([&](auto m) FOVEA_FLAT {
+    unroll<0, parts>([&](auto v) FOVEA_FLAT { target.store(m.value, v0 + v.value, y[m.value][v.value]); });
+  });
+}
+
+/** Parts [v0, v0 + parts) of a panel from the k at which `panel` and x begin, `count` of them, times a tile. */
+template <class Fmt, int width, int parts>
+inline void float_tile(const uint8_t* panel, int v0, int64_t count, const float* x, const Target& target) {
+  V::F y[width][parts];
+  unroll<0, width>([&](auto m) FOVEA_FLAT {
+    unroll<0, parts>([&](auto v) FOVEA_FLAT { y[m.value][v.value] = target.load(m.value, v0 + v.value); });
+  });
+  for (int64_t k = 0; k < count;) {
+    V::F s[width][parts];
+    unroll<0, width>([&](auto m) FOVEA_FLAT {
+      unroll<0, parts>([&](auto v) FOVEA_FLAT { s[m.value][v.value] = V::zero(); });
+    });
+    int64_t end = k + float_block < count ? k + float_block : count;
+    for (; k < end; k++, x += width) {
+      const uint8_t* ahead = panel + k * panel_rows * Fmt::width + prefetch_ahead;
+      if (Fmt::width == 4 || k % 2 == 0) V::prefetch(ahead);
+      V::F w[parts];
+      unroll<0, parts>([&](auto v) FOVEA_FLAT { w[v.value] = Fmt::weights(panel, k, v0 + v.value); });
+      unroll<0, width>([&](auto m) FOVEA_FLAT {
+        V::F one = V::set1(x[m.value]);
+        unroll<0, parts>([&](auto v) FOVEA_FLAT {
+          s[m.value][v.value] = V::fma(w[v.value], one, s[m.value][v.value]);
+        });
+      });
+    }
+    unroll<0, width>([&](auto m) FOVEA_FLAT {
+      unroll<0, parts>([&](auto v) FOVEA_FLAT {
+        y[m.value][v.value] = V::add(y[m.value][v.value], s[m.value][v.value]);
+      });
+    });
+  }
+  unroll<0, width>([&](auto m) FOVEA_FLAT {
+    unroll<0, parts>([&](auto v) FOVEA_FLAT { target.store(m.value, v0 + v.value, y[m.value][v.value]); });
+  });
+}
+
+}  // namespace fovea::FOVEA_ISA

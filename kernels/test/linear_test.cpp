@@ -1,0 +1,408 @@
+// The matrix kernels of one or more instruction sets against plain loops in f64 over weights that are decoded
+// here, from the layout of the blocks in files. Bounds are derived, not guessed: see `bound_of`.
+#include <cmath>
+#include <condition_variable>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+#include <initializer_list>
+#include <limits>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "../kernels.h"
+
+namespace fovea {
+struct Barrier {
+  std::mutex mutex;
+  std::condition_variable changed;
+  int threads = 1, arrived = 0, phase = 0;
+  int64_t counter = 0;
+};
+void barrier_wait(Barrier& b) {
+  std::unique_lock<std::mutex> lock(b.mutex);
+  int phase = b.phase;
+  if (++b.arrived == b.threads) {
+    b.arrived = 0;
+    b.counter = 0;
+    b.phase++;
+    b.changed.notify_all();
+  } else b.changed.wait(lock, [&] { return b.phase != phase; });
+}
+}  // namespace fovea
+
+using namespace fovea;
+using Bytes = std::vector<uint8_t>;
+using Floats = std::vector<float>;
+
+extern "C" {
+#define TABLE(isa) extern const KernelTable fovea_kernels_##isa;
+TEST_TABLES
+#undef TABLE
+}
+
+static int failures = 0;
+static std::string where;
+static void fail(const std::string& what) {
+  if (++failures <= 20) std::printf("FAIL %s: %s\n", where.c_str(), what.c_str());
+}
+
+static uint64_t state = 1;
+static uint32_t random32() {
+  state = state * 6364136223846793005u + 1442695040888963407u;
+  return uint32_t(state >> 32);
+}
+static double uniform() { return random32() / 4294967296.0; }
+static double normal() { return std::sqrt(-2 * std::log(uniform() + 1e-12)) * std::cos(2 * M_PI * uniform()); }
+
+// ---- The formats, as files hold them
+
+struct Format {
+  const char* name;
+  DType dtype;
+  int block, bytes;
+};
+static const Format formats[] = {
+    {"f32", DType::f32, 1, 4},     {"f16", DType::f16, 1, 2},     {"bf16", DType::bf16, 1, 2},
+    {"q8_0", DType::q8_0, 32, 34}, {"q4_0", DType::q4_0, 32, 18}, {"q4_1", DType::q4_1, 32, 20},
+    {"q5_0", DType::q5_0, 32, 22}, {"q5_1", DType::q5_1, 32, 24}, {"q4_K", DType::q4_K, 256, 144},
+    {"q5_K", DType::q5_K, 256, 176}, {"q6_K", DType::q6_K, 256, 210},
+};
+
+static double half(const uint8_t* p) {
+  int h = p[0] | p[1] << 8, e = h >> 10 & 31, f = h & 1023;
+  double x = e == 31 ? (f ? NAN : INFINITY) : e ? std::ldexp(1024 + f, e - 25) : std::ldexp(f, -24);
+  return h & 0x8000 ? -x : x;
+}
+static void put_half(uint8_t* p, double x) {
+  int e;
+  double f = std::frexp(std::fabs(x), &e);
+  int h = x == 0 ? 0 : int(std::lrint(f * 2048)) - 1024 + ((e + 14) << 10);
+  h |= x < 0 ? 0x8000 : 0;
+  p[0] = uint8_t(h), p[1] = uint8_t(h >> 8);
+}
+
+/** A weight as scale * code + min: its parts bound the rounding of sums. */
+struct Weight {
+  double product, min;
+  double value() const { return product + min; }
+  double reach() const { return std::fabs(product) + std::fabs(min); }
+};
+
+static void decode(DType dtype, const uint8_t* b, Weight* w) {
+  auto fifth = [](const uint8_t* p, int k) { return (p[k / 8] >> (k % 8) & 1) << 4; };
+  auto nibble = [](const uint8_t* p, int k) { return k < 16 ? p[k] & 15 : p[k - 16] >> 4; };
+  auto six = [](const uint8_t* s, int g, double& scale, double& min) {
+    scale = g < 4 ? s[g] & 63 : (s[g + 4] & 15) | (s[g - 4] >> 6) << 4;
+    min = g < 4 ? s[g + 4] & 63 : s[g + 4] >> 4 | (s[g] >> 6) << 4;
+  };
+  double d = half(b), m = half(b + 2);
+  float f;
+  uint32_t bits;
+  switch (dtype) {
+    case DType::f32: std::memcpy(&f, b, 4), w[0] = {f, 0}; break;
+    case DType::f16: w[0] = {d, 0}; break;
+    case DType::bf16: bits = uint32_t(b[0] | b[1] << 8) << 16, std::memcpy(&f, &bits, 4), w[0] = {f, 0}; break;
+    case DType::q8_0: for (int k = 0; k < 32; k++) w[k] = {d * int8_t(b[2 + k]), 0}; break;
+    case DType::q4_0: for (int k = 0; k < 32; k++) w[k] = {d * (nibble(b + 2, k) - 8), 0}; break;
+    case DType::q4_1: for (int k = 0; k < 32; k++) w[k] = {d * nibble(b + 4, k), m}; break;
+    case DType::q5_0: for (int k = 0; k < 32; k++) w[k] = {d * ((nibble(b + 6, k) | fifth(b + 2, k)) - 16), 0}; break;
+    case DType::q5_1: for (int k = 0; k < 32; k++) w[k] = {d * (nibble(b + 8, k) | fifth(b + 4, k)), m}; break;
+    case DType::q4_K:
+    case DType::q5_K:
+      for (int k = 0; k < 256; k++) {
+        int g = k / 32, high = dtype == DType::q5_K ? (b[16 + k % 32] >> g & 1) << 4 : 0;
+        const uint8_t* q = b + (dtype == DType::q5_K ? 48 : 16) + 32 * (g / 2);
+        double scale, min;
+        six(b + 4, g, scale, min);
+        w[k] = {d * scale * ((g % 2 ? q[k % 32] >> 4 : q[k % 32] & 15) | high), -m * min};
+      }
+      break;
+    case DType::q6_K:
+      for (int k = 0; k < 256; k++) {
+        int h = k / 128, j = k % 128 / 32, l = k % 32;
+        int low = b[64 * h + 32 * (j & 1) + l] >> (4 * (j >> 1)) & 15, high = b[128 + 32 * h + l] >> (2 * j) & 3;
+        w[k] = {half(b + 208) * int8_t(b[192 + k / 16]) * ((low | high << 4) - 32), 0};
+      }
+      break;
+    case DType::i32: break;
+  }
+}
+
+/** Random bytes are legal codes; the scales are set to plain numbers. */
+static Bytes random_weights(const Format& f, int64_t elements) {
+  Bytes w(size_t(elements / f.block * f.bytes));
+  for (auto& b : w) b = uint8_t(random32());
+  for (size_t at = 0; at < w.size(); at += size_t(f.bytes)) {
+    uint8_t* p = &w[at];
+    float x = float(normal());
+    double scale = (random32() & 1 ? 1 : -1) * (0.001 + 0.01 * uniform());
+    if (f.dtype == DType::f32) std::memcpy(p, &x, 4);
+    else if (f.dtype == DType::f16) put_half(p, x);
+    else if (f.dtype == DType::bf16) std::memcpy(p, reinterpret_cast<uint8_t*>(&x) + 2, 2);
+    else if (f.dtype == DType::q6_K) put_half(p + 208, scale / 50);
+    else {
+      bool super = f.block == 256, min = f.dtype == DType::q4_1 || f.dtype == DType::q5_1 || super;
+      put_half(p, super ? std::fabs(scale) / 30 : scale);
+      if (min) put_half(p + 2, super ? 0.001 * uniform() : 0.1 * normal());
+    }
+  }
+  return w;
+}
+
+// ---- Ops by hand
+
+struct Operand {
+  const void* data;
+  DType dtype;
+  Layout layout;
+  std::vector<int64_t> shape;
+};
+
+static Bytes aligned(int64_t bytes) { return Bytes(size_t(bytes) + 64); }
+static uint8_t* at64(Bytes& b) { return reinterpret_cast<uint8_t*>((reinterpret_cast<uintptr_t>(b.data()) + 63) & ~uintptr_t(63)); }
+
+static void run(const KernelTable& table, Kind kind, const std::vector<Operand>& operands, int threads) {
+  std::vector<double> words = {double(int(kind)), 0};
+  std::vector<uint8_t*> buffers;
+  for (const Operand& o : operands) {
+    words.push_back(o.data ? double(buffers.size()) : -1);
+    words.push_back(0), words.push_back(double(int(o.dtype))), words.push_back(double(int(o.layout)));
+    for (size_t i = 0; i < 4; i++) words.push_back(i < o.shape.size() ? double(o.shape[i]) : 1);
+    buffers.push_back(static_cast<uint8_t*>(const_cast<void*>(o.data)));
+  }
+  Op op = {words.data(), buffers.data(), int(operands.size())};
+  int64_t need = table.scratch[int(kind)] ? table.scratch[int(kind)](op, threads) : 0;
+  Bytes scratch = aligned(need);
+  std::memset(scratch.data(), 0xff, scratch.size());
+  // The exact size, so that the sanitizer sees what lies outside.
+  Bytes exact(scratch.begin(), scratch.begin() + need);
+  uint8_t* place = (reinterpret_cast<uintptr_t>(exact.data()) & 15) == 0 ? exact.data() : at64(scratch);
+  Barrier barrier;
+  barrier.threads = threads;
+  std::vector<std::thread> others;
+  auto body = [&](int i) { table.run[int(kind)](op, Work{i, threads, place, &barrier, &barrier.counter}); };
+  for (int i = 1; i < threads; i++) others.emplace_back(body, i);
+  body(0);
+  for (auto& t : others) t.join();
+}
+
+struct Matrix {
+  const Format* format;
+  int64_t e, m, k;
+  Bytes rows;
+  Bytes panels;
+  std::vector<Weight> values;
+
+  Operand operand(const KernelTable&, bool packed, bool stack) const {
+    std::vector<int64_t> shape = {m, k};
+    if (stack) shape.insert(shape.begin(), e);
+    return {packed ? panels.data() : rows.data(), format->dtype, packed ? Layout::panels : Layout::rows, shape};
+  }
+};
+
+static Matrix make(const KernelTable& table, const Format& f, int64_t e, int64_t m, int64_t k, int threads) {
+  Matrix w = {&f, e, m, k, random_weights(f, e * m * k), {}, std::vector<Weight>(size_t(e * m * k))};
+  for (int64_t i = 0; i < e * m * k / f.block; i++) decode(f.dtype, &w.rows[size_t(i * f.bytes)], &w.values[size_t(i * f.block)]);
+  int64_t bytes = e * table.panel_bytes(f.dtype, m, k);
+  if (m % 16 == 0 && k >= 512 && double(bytes) > 1.03 * double(w.rows.size())) fail("panels too large");
+  w.panels = Bytes(size_t(bytes), 0xaa);
+  bool stack = e > 1;
+  run(table, Kind::pack, {w.operand(table, false, stack), w.operand(table, true, stack)}, threads);
+  return w;
+}
+
+static Floats linear(const KernelTable& table, const Matrix& w, const Floats& x, const float* bias, int threads, bool packed = true) {
+  int64_t n = w.k ? int64_t(x.size()) / w.k : 0;
+  constexpr size_t guard = 16;
+  Floats y(size_t(n * w.m) + 2 * guard, 12345.0f);
+  run(table, Kind::linear, {{x.data(), DType::f32, Layout::rows, {n, w.k}}, w.operand(table, packed, false),
+                            {bias, DType::f32, Layout::rows, {w.m}}, {y.data() + guard, DType::f32, Layout::rows, {n, w.m}}}, threads);
+  for (size_t i = 0; i < guard; i++) if (y[i] != 12345.0f || y[y.size() - 1 - i] != 12345.0f) fail("wrote outside y");
+  return Floats(y.begin() + guard, y.end() - guard);
+}
+
+static bool same(const Floats& a, const Floats& b) { return a.size() == b.size() && std::memcmp(a.data(), b.data(), 4 * a.size()) == 0; }
+
+/**
+ * The error that rounding may leave. Sums in f32: every step rounds once or twice (u = 2^-24), over as many
+ * steps as a term passes; for integer formats also half a step of the 8-bit activations, max|x| / 254 for each
+ * weight of a group, unless the activations are integers with a maximum of 127, which are their own codes.
+ */
+static double bound_of(const Matrix& w, int64_t j, const float* x, bool exact) {
+  const double u = std::ldexp(1.0, -24);
+  bool integer = w.format->block > 1;
+  double rounding = 0, reach = 0;
+  for (int64_t g = 0; g < w.k; g += 32) {
+    double most = 0;
+    for (int64_t k = g; k < w.k && k < g + 32; k++) most = std::fmax(most, std::fabs(x[k]));
+    for (int64_t k = g; k < w.k && k < g + 32; k++) {
+      const Weight& v = w.values[size_t(j * w.k + k)];
+      if (integer && !exact) rounding += std::fabs(v.value()) * most / 254 * 1.00001;
+      reach += v.reach() * (integer && !exact ? std::fabs(x[k]) + most / 254 : std::fabs(x[k]));
+    }
+  }
+  double steps = integer ? 3.0 * double(w.k) / 16 + 6 : std::fmin(double(w.k), 256) * 2 + double(w.k) / 256 + 4;
+  return rounding + steps * u * reach + 1e-37;
+}
+
+static void compare(const Matrix& w, const Floats& x, const float* bias, const Floats& y, bool exact) {
+  for (int64_t i = 0; i * w.k < int64_t(x.size()); i++)
+    for (int64_t j = 0; j < w.m; j++) {
+      double want = bias ? bias[j] : 0;
+      for (int64_t k = 0; k < w.k; k++) want += w.values[size_t(j * w.k + k)].value() * x[size_t(i * w.k + k)];
+      double error = std::fabs(y[size_t(i * w.m + j)] - want), bound = bound_of(w, j, &x[size_t(i * w.k)], exact) + 1e-7 * std::fabs(want);
+      if (!(error <= bound)) return fail("row " + std::to_string(i) + " column " + std::to_string(j) + ": error " +
+                                         std::to_string(error) + " beyond " + std::to_string(bound));
+    }
+}
+
+static Floats activations(int64_t n, int64_t k, bool exact) {
+  Floats x(size_t(n * k));
+  for (size_t i = 0; i < x.size(); i++)
+    x[i] = exact ? (i % 32 == 5 ? (random32() & 1 ? 127.0f : -127.0f) : float(int(random32() % 255) - 127))
+                 : float(normal() * (random32() % 50 == 0 ? 20 : 1));
+  return x;
+}
+
+static void check_linear(const KernelTable& table, const Format& f, int64_t m, int64_t k, int64_t n, bool deep) {
+  where = std::string(table.isa) + " " + f.name + " [" + std::to_string(n) + ", " + std::to_string(k) + "] x " + std::to_string(m);
+  Matrix w = make(table, f, 1, m, k, 2);
+  Floats bias(static_cast<size_t>(m));
+  for (float& b : bias) b = float(normal());
+  for (bool exact : {true, false}) {
+    Floats x = activations(n, k, exact);
+    const float* b = exact ? nullptr : bias.data();
+    Floats y = linear(table, w, x, b, 1);
+    if (deep) compare(w, x, b, y, exact);
+    if (!same(y, linear(table, w, x, b, 2))) fail("two threads give other bits");
+    if (!same(y, linear(table, w, x, b, 3))) fail("three threads give other bits");
+    if (n * m * k < 4000000 && !same(y, linear(table, w, x, b, 2, false))) fail("rows give other bits than panels");
+    for (int64_t i = 0; i < n; i += n > 32 ? 37 : 1) {
+      Floats one(x.begin() + i * k, x.begin() + (i + 1) * k);
+      if (!same(Floats(y.begin() + i * m, y.begin() + (i + 1) * m), linear(table, w, one, b, 2))) { fail("row " + std::to_string(i) + " alone gives other bits"); break; }
+    }
+  }
+}
+
+/** Every single weight, through products with 127 times the unit vectors; then through embed. */
+static void check_weights(const KernelTable& table, const Format& f) {
+  const int64_t m = 37, k = 512;
+  where = std::string(table.isa) + " " + f.name + " weights";
+  Matrix w = make(table, f, 1, m, k, 3);
+  Floats x(size_t(k * k));
+  for (int64_t i = 0; i < k; i++) x[size_t(i * k + i)] = 127;
+  Floats y = linear(table, w, x, nullptr, 2);
+  for (int64_t i = 0; i < k; i++)
+    for (int64_t j = 0; j < m; j++) {
+      const Weight& v = w.values[size_t(j * k + i)];
+      if (!(std::fabs(y[size_t(i * m + j)] - 127 * v.value()) <= 127 * 4 * std::ldexp(1.0, -24) * v.reach()))
+        return fail("weight " + std::to_string(j) + ", " + std::to_string(i));
+    }
+  std::vector<int32_t> ids = {0, 36, 15, 16, 17, 5, -1, 37, 1 << 30};
+  for (bool packed : {true, false}) {
+    Floats rows(ids.size() * size_t(k));
+    run(table, Kind::embed, {w.operand(table, packed, false), {ids.data(), DType::i32, Layout::rows, {int64_t(ids.size())}},
+                             {rows.data(), DType::f32, Layout::rows, {int64_t(ids.size()), k}}}, 2);
+    for (size_t i = 0; i < ids.size(); i++)
+      for (int64_t c = 0; c < k; c++) {
+        int64_t id = ids[i] < 0 || ids[i] >= m ? 0 : ids[i];
+        if (rows[i * size_t(k) + size_t(c)] != float(w.values[size_t(id * k + c)].value())) return fail("embed " + std::to_string(i) + ", " + std::to_string(c));
+      }
+  }
+}
+
+static void check_special(const KernelTable& table, const Format& f) {
+  where = std::string(table.isa) + " " + f.name + " special values";
+  const int64_t m = 20, k = 512, n = 14;
+  Matrix w = make(table, f, 1, m, k, 1);
+  Floats clean = activations(n, k, false), x = clean;
+  x[size_t(1 * k + 3)] = NAN;
+  x[size_t(4 * k + 500)] = INFINITY;
+  x[size_t(13 * k + 31)] = -INFINITY;
+  Floats y = linear(table, w, x, nullptr, 2), before = linear(table, w, clean, nullptr, 2);
+  for (int64_t i = 0; i < n; i++)
+    for (int64_t j = 0; j < m; j++) {
+      float got = y[size_t(i * m + j)], v = f.block == 1 ? float(w.values[size_t(j * k + (i == 4 ? 500 : 31))].value()) : 0;
+      bool right = i == 1 ? std::isnan(got)
+                   : i == 4 || i == 13 ? (f.block > 1 ? std::isnan(got) : v == 0 ? std::isnan(got) : std::isinf(got) && (got > 0) == ((v > 0) == (i == 4)))
+                                       : std::memcmp(&got, &before[size_t(i * m + j)], 4) == 0;
+      if (!right) return fail("row " + std::to_string(i) + ": " + std::to_string(got));
+    }
+  // Very small, very large and no activations.
+  for (float size : {1e-44f, 1e-38f, 1e-30f, 1e30f, 0.0f}) {
+    Floats s(static_cast<size_t>(k));
+    for (int64_t i = 0; i < k; i++) s[size_t(i)] = float(normal()) * size;
+    Floats z = linear(table, w, s, nullptr, 1);
+    for (int64_t j = 0; j < m; j++) {
+      double want = 0, reach = 0;
+      for (int64_t c = 0; c < k; c++) want += w.values[size_t(j * k + c)].value() * s[size_t(c)], reach += w.values[size_t(j * k + c)].reach();
+      if (!(std::fabs(z[size_t(j)] - want) <= bound_of(w, j, s.data(), false) + 2e-45 * (128 * reach + double(k)))) return fail("activations of size " + std::to_string(size));
+    }
+  }
+}
+
+static void check_experts(const KernelTable& table, const Format& f, int64_t n, int64_t picks, bool shared_rows) {
+  const int64_t e = 5, m = 35, k = 256;
+  where = std::string(table.isa) + " " + f.name + " experts " + std::to_string(n) + " x " + std::to_string(picks);
+  Matrix w = make(table, f, e, m, k, 2);
+  Floats x = activations(shared_rows ? n : n * picks, k, false), bias(size_t(e * m));
+  for (float& b : bias) b = float(normal());
+  std::vector<int32_t> experts(size_t(n * picks));
+  for (auto& i : experts) i = int32_t(random32() % (e - 1));
+  Floats all[3];
+  for (int threads = 1; threads <= 3; threads++) {
+    Floats& y = all[threads - 1];
+    y.assign(size_t(n * picks * m), 0);
+    run(table, Kind::expert_linear, {{x.data(), DType::f32, Layout::rows, {int64_t(x.size()) / k, k}}, w.operand(table, true, true),
+        {experts.data(), DType::i32, Layout::rows, {n, picks}}, {bias.data(), DType::f32, Layout::rows, {e, m}},
+        {y.data(), DType::f32, Layout::rows, {n * picks, m}}}, threads);
+  }
+  if (!same(all[0], all[1]) || !same(all[0], all[2])) fail("threads give other bits");
+  for (int64_t i = 0; i < n * picks; i += 1 + n / 8) {
+    int64_t expert = experts[size_t(i)], row = shared_rows ? i / picks : i;
+    int64_t bytes = table.panel_bytes(f.dtype, m, k);
+    Matrix one = {&f, 1, m, k, {}, Bytes(w.panels.begin() + expert * bytes, w.panels.begin() + (expert + 1) * bytes),
+                  std::vector<Weight>(w.values.begin() + expert * m * k, w.values.begin() + (expert + 1) * m * k)};
+    Floats xi(x.begin() + row * k, x.begin() + (row + 1) * k), yi(all[0].begin() + i * m, all[0].begin() + (i + 1) * m);
+    if (!same(yi, linear(table, one, xi, &bias[size_t(expert * m)], 1))) { fail("differs from linear"); break; }
+    compare(one, xi, &bias[size_t(expert * m)], yi, false);
+  }
+}
+
+int main(int count, char** arguments) {
+  struct Entry { const char* name; const KernelTable* table; };
+#define TABLE(isa) {#isa, &fovea_kernels_##isa},
+  const Entry tables[] = {TEST_TABLES};
+#undef TABLE
+  bool quick = count > 1 && std::string(arguments[1]) == "quick";
+  for (const Entry& entry : tables) {
+    const KernelTable& table = *entry.table;
+    int before = failures;
+#if defined(__x86_64__)
+    if ((std::string(entry.name) == "avx512" && !__builtin_cpu_supports("avx512vnni")) || (std::string(entry.name) == "avx2" && !__builtin_cpu_supports("avx2"))) {
+      std::printf("%s: this machine has no such instructions, skipped\n", entry.name);
+      continue;
+    }
+#endif
+    for (const Format& f : formats) {
+      check_weights(table, f);
+      check_special(table, f);
+      for (int64_t m : {1, 16, 35}) for (int64_t k : {1, 2, 31, 33, 32, 96, 256, 1280}) {
+        if (k % f.block) continue;
+        for (int64_t n : {1, 2, 3, 5, 7, 12, 13, 31}) if (!quick || n * k < 2000) check_linear(table, f, m, k, n, true);
+      }
+      check_linear(table, f, 150, 256, 1, true);
+      if (!quick) check_linear(table, f, 530, 2304, 6, true), check_linear(table, f, 48, 1280, 1100, false);
+      for (bool shared_rows : {true, false}) check_experts(table, f, 1, 2, shared_rows), check_experts(table, f, 40, 3, shared_rows);
+      if (!quick) check_experts(table, f, 600, 2, true);
+      if (table.panel_bytes(f.dtype, 16, f.block == 1 ? 0 : f.block + 1) != 0) fail("panels for broken blocks");
+    }
+    if (table.panel_bytes(DType::i32, 16, 32) != 0) fail("panels of i32");
+    std::printf("%s: %s\n", entry.name, failures == before ? "all formats agree" : "FAILED");
+  }
+  return failures != 0;
+}
