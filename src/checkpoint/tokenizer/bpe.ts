@@ -39,7 +39,7 @@ export type PairRule = { merges: ByteStrings } | { scores: ArrayLike<number> };
 
 const MAX_CACHED_LENGTH = 64;
 const MAX_CACHED_PIECES = 16384;
-const MAX_KNOWN_PAIRS = 2 ** 19;
+const KNOWN_PAIRS = 2 ** 16;
 const SPACE_MARK = "\u2581";
 const utf8 = new TextEncoder();
 
@@ -47,8 +47,9 @@ export class Bpe implements PieceModel {
   readonly #options: BpeOptions;
   readonly #merger = new Merger();
   readonly #cache = new Map<string, readonly number[]>();
-  /** What `#search` found before, by `left * MERGED + right`. */
-  readonly #known = new Map<number, number>();
+  /** What `#search` found before: pairs, as `left * MERGED + right`, and results, by a hash of the pair. */
+  readonly #knownPairs = new Float64Array(KNOWN_PAIRS).fill(-1);
+  readonly #known = new Float64Array(KNOWN_PAIRS);
   #rank: ((left: string, right: string, merged: number) => number) | undefined;
   #byteIds: Int32Array | undefined;
   #wordsAreApart: boolean | undefined;
@@ -177,12 +178,12 @@ export class Bpe implements PieceModel {
   }
 
   readonly #find: FindPair = (left, right) => {
-    const key = left * MERGED + right;
-    const known = this.#known.get(key);
-    if (known !== undefined) return known;
+    const pair = left * MERGED + right;
+    const slot = ((Math.imul(left, 0x9e3779b1) ^ Math.imul(right, 0x85ebca6b)) >>> 8) & (KNOWN_PAIRS - 1);
+    if (this.#knownPairs[slot] === pair) return this.#known[slot] as number;
     const found = this.#search(left, right);
-    if (this.#known.size >= MAX_KNOWN_PAIRS) this.#known.clear();
-    this.#known.set(key, found);
+    this.#knownPairs[slot] = pair;
+    this.#known[slot] = found;
     return found;
   };
 

@@ -54,6 +54,7 @@ export class PipelineTokenizer implements Tokenizer {
   declare readonly chatTemplate?: ChatTemplate;
   readonly parts: PipelineParts;
   readonly #special: ReadonlySet<number>;
+  readonly #decode: DecodeRules;
   /** Finders of tokens in raw and in normalized text, by `parseSpecial`. */
   readonly #finders = new Map<boolean, { raw: AddedTokenFinder; normalized: AddedTokenFinder }>();
 
@@ -66,6 +67,7 @@ export class PipelineTokenizer implements Tokenizer {
     const special = new Set(parts.special);
     for (const token of parts.added) if (token.special) special.add(token.id);
     this.#special = special;
+    this.#decode = { ...parts.decode, bytes: remembered(parts.decode.bytes) };
   }
 
   encode(text: string, options: EncodeOptions = {}): number[] {
@@ -107,7 +109,7 @@ export class PipelineTokenizer implements Tokenizer {
 
   detokenizer(options: DecodeOptions = {}): Detokenizer {
     const skip = options.skipSpecial ?? false;
-    return new ByteDetokenizer(this.parts.decode, (id) => {
+    return new ByteDetokenizer(this.#decode, (id) => {
       this.#check(id);
       return skip && this.#special.has(id);
     });
@@ -115,7 +117,7 @@ export class PipelineTokenizer implements Tokenizer {
 
   tokenBytes(id: number): Uint8Array {
     this.#check(id);
-    return this.parts.decode.bytes(id);
+    return this.#decode.bytes(id);
   }
 
   isSpecial(id: number): boolean {
@@ -159,3 +161,16 @@ export class PipelineTokenizer implements Tokenizer {
 
 /** `String.prototype.toWellFormed`, typed. */
 const toWellFormed = (text: string): string => text.replace(/\p{Surrogate}/gu, "\ufffd");
+
+/** Grammars and streams ask for the bytes of the same tokens again and again. */
+function remembered(bytes: (id: number) => Uint8Array): (id: number) => Uint8Array {
+  const known = new Map<number, Uint8Array>();
+  return (id) => {
+    let found = known.get(id);
+    if (found === undefined) {
+      found = bytes(id);
+      if (found.length > 0) known.set(id, found);
+    }
+    return found;
+  };
+}

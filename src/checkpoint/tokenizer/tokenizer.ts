@@ -26,7 +26,7 @@ export interface Tokenizer {
   encode(text: string, options?: EncodeOptions): number[];
   /** Bytes that are not UTF-8 become U+FFFD, as in WHATWG's decoder. */
   decode(ids: readonly number[], options?: DecodeOptions): string;
-  /** The bytes that a token stands for inside a text (byte alphabet, byte fallback and space mark resolved). */
+  /** The bytes that a token stands for inside a text (byte alphabet, byte fallback and space mark resolved). Not to be changed. */
   tokenBytes(id: number): Uint8Array;
   isSpecial(id: number): boolean;
   id(token: string): number | undefined;
