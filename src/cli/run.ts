@@ -13,12 +13,13 @@ import { chat } from "./commands/chat.ts";
 import { generate } from "./commands/generate.ts";
 import { inspect } from "./commands/inspect.ts";
 import { pull } from "./commands/pull.ts";
+import { quantize } from "./commands/quantize.ts";
 import { score } from "./commands/score.ts";
 import { serve } from "./commands/serve.ts";
 import { type Io, OutputClosed, print } from "./io.ts";
 import { services as realServices, type Services } from "./services.ts";
 
-const commands: readonly AddCommand[] = [generate, chat, serve, score, bench, inspect, pull];
+const commands: readonly AddCommand[] = [generate, chat, serve, score, bench, inspect, quantize, pull];
 
 export const version = (): string => {
   const file = new URL("../../package.json", import.meta.url);

@@ -6,6 +6,7 @@ import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import type { CheckpointFiles } from "../checkpoint/locate.ts";
 import type { PullOptions } from "../checkpoint/pull.ts";
 import type { Tokenizer } from "../checkpoint/tokenizer/index.ts";
+import type { QuantizeOptions, QuantizeReport } from "../tasks/quantize.ts";
 import type { LanguageModel, OpenOptions } from "../tasks/types.ts";
 
 export interface Inspected {
@@ -22,6 +23,7 @@ export interface Services {
   openRandom(shapeAndFormat: string, options: OpenOptions): Promise<LanguageModel>;
   pull(id: string, options: PullOptions): Promise<CheckpointFiles>;
   inspect(pathOrId: string): Promise<Inspected>;
+  quantize(pathOrId: string, options: QuantizeOptions): Promise<QuantizeReport>;
 }
 
 export const services: Services = {
@@ -61,5 +63,9 @@ export const services: Services = {
         (checkpoint.kind === "gguf" ? tokenizerFromGguf(checkpoint.path, checkpoint.metadata) : undefined) ??
         openTokenizer(files.folder),
     };
+  },
+  async quantize(pathOrId, options) {
+    const { quantize } = await import("../tasks/quantize.ts");
+    return quantize(pathOrId, options);
   },
 };

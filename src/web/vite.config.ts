@@ -1,7 +1,9 @@
-/** Builds the page into dist/web. `npx vite src/web` serves it while it is worked on, beside a `fovea serve`. */
+/** Builds the page into dist/web. `npx vite -c src/web/vite.config.ts` serves it beside a `fovea serve`. */
+import { fileURLToPath } from "node:url";
 import { defineConfig } from "vite";
 
 export default defineConfig({
+  root: fileURLToPath(new URL(".", import.meta.url)),
   build: { outDir: "../../dist/web", emptyOutDir: true, target: "es2022" },
   server: { proxy: { "/v1": "http://127.0.0.1:8080" } },
 });

@@ -49,6 +49,7 @@ export async function runCli(argv: readonly string[], options: RunOptions = {}):
       openRandom: missing("random model"),
       pull: missing("hub"),
       inspect: missing("checkpoint"),
+      quantize: missing("converter"),
       ...options.services,
     },
   );

@@ -3,8 +3,12 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { formatChoices } from "../../../src/cli/commands/quantize.ts";
+import { services } from "../../../src/cli/services.ts";
+import { formats } from "../../../src/format/index.ts";
 import { type FakeOptions, fakeModel } from "../../support/fake-model.ts";
 import { opening, type RunOptions, runCli } from "../../support/run-cli.ts";
+import { haveShared, shared } from "../../support/shared.ts";
 
 let folder: string;
 beforeAll(async () => {
@@ -333,5 +337,80 @@ describe("pull", () => {
       model: "org/name@v1",
       folder: "/cache/snap",
     });
+  });
+});
+
+describe("quantize", () => {
+  const report = {
+    out: "b.gguf",
+    architecture: "llama",
+    bytesBefore: 4000,
+    bytesAfter: 1100,
+    tensors: [
+      {
+        name: "blk.0.attn_q.weight",
+        shape: [64, 32],
+        ...({ from: "f32", to: "q4_0" } as const),
+        bytes: 1152,
+        relativeError: 0.0712,
+        largestError: 0.01,
+      },
+      {
+        name: "output_norm.weight",
+        shape: [64],
+        ...({ from: "f32", to: "f32" } as const),
+        bytes: 256,
+        relativeError: 0,
+        largestError: 0,
+      },
+    ],
+  };
+
+  it("prints what each tensor lost", async () => {
+    const asked: unknown[] = [];
+    const services: RunOptions["services"] = {
+      async quantize(model, { format, out, onTensor }) {
+        asked.push(model, format, out);
+        for (const [i, tensor] of report.tensors.entries()) onTensor?.(tensor, i + 1, 2);
+        return report;
+      },
+    };
+    const argv = ["quantize", "--model", "a", "--format", "q4_0", "--out", "b.gguf"];
+    const { code, out } = await runCli(argv, { services });
+    expect(code).toBe(0);
+    expect(asked).toEqual(["a", "q4_0", "b.gguf"]);
+    expect(out).toMatch(/blk\.0\.attn_q\.weight +64 × 32 +f32 +q4_0 +1\.15 kB +7\.12e-2 +1\.00e-2\n/);
+    expect(out).toMatch(/output_norm\.weight .* exact +exact\n/);
+    expect(out).toContain("b.gguf: 4.00 kB became 1.10 kB");
+    expect(JSON.parse((await runCli([...argv, "--json"], { services })).out)).toMatchObject({
+      bytes_before: 4000,
+      bytes_after: 1100,
+      tensors: [{ relative_rms_error: 0.0712, max_error: 0.01 }, { relative_rms_error: 0 }],
+    });
+  });
+
+  it("offers every format that there is", () => {
+    expect([...formatChoices].sort()).toEqual(Object.keys(formats).sort());
+  });
+});
+
+describe.skipIf(!haveShared)("inspect", () => {
+  const real = (argv: string[]) => runCli(["inspect", ...argv], { services });
+
+  it("tells what a safetensors checkpoint and a GGUF file hold", async () => {
+    const folder = await real([shared("models/stories260K/hf"), "--json"]);
+    expect(JSON.parse(folder.out)).toMatchObject({
+      kind: "safetensors",
+      parameters: 260_032,
+      bytes: 1_040_128,
+      config: { model_type: "llama" },
+      formats: { f32: { tensors: 47 } },
+      tokenizer: { vocab_size: 512, bos: 1, eos: [2] },
+      chat_template: null,
+    });
+    const gguf = await real([shared("models/gguf-test/llama-2-tiny-random.gguf")]);
+    expect(gguf.out).toMatch(/llama\.context_length +4096/);
+    expect(gguf.out).toMatch(/token_embd\.weight +f16 +32000 × 8 +512 kB/);
+    expect(gguf.out).toMatch(/tokenizer +32000 tokens, bos 1, eos 2/);
   });
 });

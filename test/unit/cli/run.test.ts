@@ -4,7 +4,7 @@ import { CheckpointError } from "../../../src/base/errors.ts";
 import { fakeModel } from "../../support/fake-model.ts";
 import { opening, runCli } from "../../support/run-cli.ts";
 
-const commands = ["generate", "chat", "serve", "score", "bench", "inspect", "pull"];
+const commands = ["generate", "chat", "serve", "score", "bench", "inspect", "quantize", "pull"];
 
 describe("help", () => {
   it.each(commands)("of %s has examples and exits with 0", async (name) => {
@@ -40,6 +40,8 @@ describe("exit code 2, with the flag named, when called wrongly", () => {
     [["score", "--ids", "1,2", "--logits"], /--logits needs --json/],
     [["serve", "--port", "70000"], /--port.*65535/],
     [["bench", "--random", "a:b", "--model", "c"], /cannot be used with/],
+    [["quantize", "--model", "a", "--out", "b.gguf"], /required option '--format <format>'/],
+    [["quantize", "--model", "a", "--out", "b.gguf", "--format", "q3"], /--format.*Allowed choices are f32/],
     [["inspect"], /missing required argument 'model'/],
     [["pull", "org/name@v1", "--revision", "v2"], /--revision/],
   ];
