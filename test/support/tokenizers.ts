@@ -1,5 +1,5 @@
 /** Vocabularies of published models, opened in the ways that their files allow. */
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openGguf } from "../../src/checkpoint/gguf.ts";
@@ -14,10 +14,15 @@ const opened = (tokenizer: Tokenizer | undefined): Tokenizer => {
   return tokenizer;
 };
 
+const folders: string[] = [];
+process.on("exit", () => {
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
+});
+
 /** A folder with copies of fixtures, by the names they shall have, and a tokenizer_config.json. */
 export function folderOf(files: Record<string, string>, config: object): string {
   const folder = mkdtempSync(join(tmpdir(), "fovea-tokenizer-"));
-  mkdirSync(folder, { recursive: true });
+  folders.push(folder);
   for (const [name, path] of Object.entries(files))
     copyFileSync(join(vocabularies, path), join(folder, name));
   writeFileSync(join(folder, "tokenizer_config.json"), JSON.stringify(config));
