@@ -133,21 +133,26 @@ template <class Fmt> inline int64_t product_scratch(const Product& p, int thread
 
 template <class Fmt> inline void multiply(const Product& p, const Work& shared) {
   Work work = shared;
-  if (p.n * p.m * p.k < small_product) {
+  const bool alone = p.n * p.m * p.k < small_product;
+  if (alone) {
     if (work.thread != 0) return;
     work.threads = 1;
   }
+  auto meet = [&] {
+    if (alone) *work.counter = 0;
+    else work.barrier();
+  };
   int64_t tile_bytes = Tiles::bytes(p.n, p.e), tokens = Tiles::capacity(p.n);
   uint8_t* mine = work.scratch + Activations<Fmt>::bytes(tokens, p.k) +
                   work.thread * (tile_bytes + Multiplier<Fmt>::own_bytes(p));
   Tiles tiles(p, mine);
   Multiplier<Fmt> multiplier = {p, tiles, Activations<Fmt>(work.scratch, tokens, p.k), mine + tile_bytes};
   for (int64_t from = 0; from < p.n;) {
-    if (from > 0) work.barrier();
+    if (from > 0) meet();
     Chunk c = tiles.next(from);
     if (Fmt::integer || c.wide) {
       multiplier.prepare(c, work);
-      work.barrier();
+      meet();
     }
     multiplier.chunk(c, work);
   }

@@ -80,7 +80,7 @@ static double half(const uint8_t* p) {
 static void put_half(uint8_t* p, double x) {
   int e;
   double f = std::frexp(std::fabs(x), &e);
-  int h = x == 0 ? 0 : int(std::lrint(f * 2048)) - 1024 + ((e + 14) << 10);
+  int h = x == 0 || e < -13 ? 0 : int(std::lrint(f * 2048)) - 1024 + ((e + 14) << 10);
   h |= x < 0 ? 0x8000 : 0;
   p[0] = uint8_t(h), p[1] = uint8_t(h >> 8);
 }
