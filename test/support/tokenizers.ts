@@ -2,6 +2,7 @@
 import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { afterAll } from "vitest";
 import { openGguf } from "../../src/checkpoint/gguf.ts";
 import { BytesSource } from "../../src/checkpoint/source.ts";
 import { openTokenizer, type Tokenizer, tokenizerFromGguf } from "../../src/checkpoint/tokenizer/index.ts";
@@ -15,7 +16,7 @@ const opened = (tokenizer: Tokenizer | undefined): Tokenizer => {
 };
 
 const folders: string[] = [];
-process.on("exit", () => {
+afterAll(() => {
   for (const folder of folders) rmSync(folder, { recursive: true, force: true });
 });
 
