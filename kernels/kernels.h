@@ -22,10 +22,7 @@ struct Work {
   int64_t* counter;
 
   /** Returns when all threads have come; what each wrote before is seen by all. */
-  void barrier() const {
-    if (threads > 1) barrier_wait(*meeting);
-    else *counter = 0;
-  }
+  FOVEA_INLINE void barrier() const { barrier_wait(*meeting); }
   /**
    * 0, 1, 2, ... as the threads ask, since the op's start or the last barrier: for parts of uneven cost.
    * Whoever takes a part, its result must be the same.

@@ -11,6 +11,48 @@ export interface Addon {
   mapFile(path: string, offset: number, length: number): ArrayBuffer;
   /** Tells the system that the pages of this part of a mapped buffer are not needed for now. */
   dropPages(buffer: ArrayBuffer, byteOffset: number, length: number): void;
+
+  /** Threads and memory; `isa` is the name of an instruction set, or empty for the best. */
+  createEngine(threads: number, isa: string): AddonEngine;
+  /** Ends the threads and frees all memory; what was submitted and has not run never will. */
+  closeEngine(engine: AddonEngine): void;
+  engineIsa(engine: AddonEngine): string;
+  /** Buffers are numbers from 1. */
+  allocate(engine: AddonEngine, bytes: number): number;
+  adopt(engine: AddonEngine, bytes: Uint8Array): number;
+  free(engine: AddonEngine, buffer: number): void;
+  write(engine: AddonEngine, buffer: number, offset: number, bytes: Uint8Array): void;
+  /**
+   * Runs encoded ops; all but `outputs` and `nanoseconds`, which are filled, is copied before it returns.
+   * `uploadPlaces` holds an arena offset for each upload; `outputPlaces` a buffer (0: the arena) and an offset
+   * for each output.
+   */
+  run(
+    engine: AddonEngine,
+    words: Float64Array,
+    arenaBytes: number,
+    uploadPlaces: Float64Array,
+    uploads: readonly Uint8Array[],
+    outputPlaces: Float64Array,
+    outputs: readonly Uint8Array[],
+    nanoseconds: Float64Array | undefined,
+  ): Promise<void>;
+  /** Bytes of allocated buffers, and of the arena. */
+  memory(engine: AddonEngine): readonly [number, number];
+  /** Bytes of an [m, k] matrix in panels, 0 when the format is used as rows. */
+  panelBytes(engine: AddonEngine, dtypeCode: number, m: number, k: number): number;
+
+  /** Physical cores that this process may use. */
+  availableCores(): number;
+  /** Names of the instruction sets that this machine supports, best first, with spaces between. */
+  isas(): string;
+  /** The kinds of op in the order of their opcodes: "activation 2 1,add 3 0,...". */
+  ops(): string;
+}
+
+/** An engine, as the add-on hands it out. */
+export interface AddonEngine {
+  readonly __engine: unique symbol;
 }
 
 let loaded: { addon: Addon | undefined } | undefined;

@@ -10,6 +10,7 @@ import { DeviceError } from "../base/errors.ts";
 import {
   type DType,
   definitionOf,
+  definitions,
   fieldOf,
   isArena,
   type Op,
@@ -33,9 +34,25 @@ const dtypes: readonly DType[] = [
   "q6_K",
   "i32",
 ];
-const dtypeCodes: Readonly<Record<string, number>> = Object.fromEntries(dtypes.map((name, i) => [name, i]));
+export const dtypeCodes: Readonly<Record<string, number>> = Object.fromEntries(
+  dtypes.map((name, i) => [name, i]),
+);
 
 const TENSOR_WORDS = 8;
+
+/**
+ * The names of a library's kinds of op in the order of their opcodes, from its list "activation 2 1,add 3 0,...":
+ * each name with its numbers of tensors and of numbers. A library of other definitions than ours is refused.
+ */
+export function opNamesOf(library: string, list: string): readonly string[] {
+  const entries = list.split(",").filter(Boolean);
+  for (const { kind, reads, writes, numbers, words } of Object.values(definitions)) {
+    const wanted = `${kind} ${reads.length + writes.length} ${numbers.length + Object.keys(words).length}`;
+    if (!entries.includes(wanted))
+      throw new DeviceError(library, `the library has no op "${wanted}"; build it again with npm run build`);
+  }
+  return entries.map((entry) => entry.split(" ")[0]!);
+}
 
 /** Writes plans with the opcodes that the device's library gave; the memory is reused from plan to plan. */
 export class Encoder {

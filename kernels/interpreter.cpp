@@ -1,0 +1,76 @@
+#include "interpreter.h"
+
+namespace fovea {
+
+const int tensors_of[kinds] = {
+#define FOVEA_TENSORS(name, tensors, numbers) tensors,
+    FOVEA_OPS(FOVEA_TENSORS)
+#undef FOVEA_TENSORS
+};
+
+#define FOVEA_NAME(name, tensors, numbers) #name " " #tensors " " #numbers ","
+const char* const op_list = FOVEA_OPS(FOVEA_NAME);
+#undef FOVEA_NAME
+
+void barrier_wait(Barrier& b) {
+  uint32_t phase = __atomic_load_n(&b.phase, __ATOMIC_RELAXED);
+  if (__atomic_add_fetch(&b.arrived, 1u, __ATOMIC_ACQ_REL) != uint32_t(b.threads)) {
+    wait_for_change(&b.phase, phase, &b.sleepers, b.patience);
+    return;
+  }
+  b.stopped = __atomic_load_n(&b.stop, __ATOMIC_ACQUIRE) != 0;
+  b.arrived = 0;
+  b.counter = 0;
+  change(&b.phase, phase + 1, &b.sleepers);
+}
+
+/** Calls visit(op, kind, index) for each op until it returns false. */
+template <class Fn> static bool each_op(const Program& program, Fn visit) {
+  int64_t index = 0;
+  for (int64_t at = 0, next; at < program.count; at = next, index++) {
+    int kind = int(program.words[at]);
+    next = at + int64_t(program.words[at + 1]);
+    if (!visit(Op{program.words + at, program.buffers, tensors_of[kind]}, kind, index)) return false;
+  }
+  return true;
+}
+
+int64_t unknown_buffer(const Program& program, int64_t known) {
+  int64_t unknown = -1;
+  each_op(program, [&](const Op& op, int, int64_t) {
+    for (int i = 0; i < op.tensors; i++) {
+      double id = op.words[2 + 8 * i];
+      if (id > 0 && (id >= double(known) || !program.buffers[size_t(id)])) unknown = int64_t(id);
+    }
+    return unknown < 0;
+  });
+  return unknown;
+}
+
+int64_t scratch_bytes(const KernelTable& table, const Program& program, int threads) {
+  int64_t most = 0;
+  each_op(program, [&](const Op& op, int kind, int64_t) {
+    int64_t bytes = table.scratch[kind] ? table.scratch[kind](op, threads) : 0;
+    if (bytes > most) most = bytes;
+    return true;
+  });
+  return most;
+}
+
+bool interpret(const KernelTable& table, const Program& program, Barrier& barrier, int thread) {
+  Work work = {thread, barrier.threads, program.scratch, &barrier, &barrier.counter};
+  bool timed = program.nanoseconds && thread == 0;
+  double before = timed ? now() : 0;
+  return each_op(program, [&](const Op& op, int kind, int64_t index) {
+    table.run[kind](op, work);
+    barrier_wait(barrier);
+    if (timed) {
+      double after = now();
+      program.nanoseconds[index] = after - before;
+      before = after;
+    }
+    return !barrier.stopped;
+  });
+}
+
+}  // namespace fovea

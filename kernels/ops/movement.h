@@ -1,0 +1,101 @@
+// Ops that move values: gather, copy, the write into the key-value cache; and rotary positions.
+// Their equations are in src/ops/movement.ts and src/ops/attention.ts. An index out of range, which is the
+// caller's mistake, never leads outside a tensor.
+#pragma once
+#include "../kernels.h"
+#include "../simd/simd.h"
+
+namespace fovea::FOVEA_ISA {
+
+inline void gather(const Op& op, const Work& work) {
+  Tensor x = op.tensor(0), index = op.tensor(1), y = op.tensor(2);
+  int64_t d = x.d[1], begin, end;
+  if (x.d[0] == 0) return;
+  work.share(y.d[0], 1, begin, end);
+  for (int64_t i = begin; i < end; i++) {
+    uint64_t row = uint64_t(int64_t(index.i32()[i]));
+    if (row >= uint64_t(x.d[0])) row = 0;
+    __builtin_memcpy(y.f32() + i * d, x.f32() + int64_t(row) * d, size_t(d) * 4);
+  }
+}
+
+/** Bytes of `elements` values, which fill whole blocks. */
+inline int64_t format_bytes(DType dtype, int64_t elements) {
+  switch (dtype) {
+    case DType::f32:
+    case DType::i32: return elements * 4;
+    case DType::f16:
+    case DType::bf16: return elements * 2;
+    case DType::q8_0: return elements / 32 * 34;
+    case DType::q4_0: return elements / 32 * 18;
+    case DType::q4_1: return elements / 32 * 20;
+    case DType::q5_0: return elements / 32 * 22;
+    case DType::q5_1: return elements / 32 * 24;
+    case DType::q4_K: return elements / 256 * 144;
+    case DType::q5_K: return elements / 256 * 176;
+    case DType::q6_K: return elements / 256 * 210;
+  }
+  return 0;
+}
+
+inline void copy(const Op& op, const Work& work) {
+  Tensor x = op.tensor(0), y = op.tensor(1);
+  int64_t begin, end;
+  work.share(format_bytes(y.dtype, y.elements()), 4096, begin, end);
+  __builtin_memcpy(y.data + begin, x.data + begin, size_t(end - begin));
+}
+
+inline void write_row(const Tensor& cache, int64_t row, const float* from) {
+  int64_t d = cache.d[3];
+  if (cache.dtype == DType::f32) {
+    __builtin_memcpy(cache.f32() + row * d, from, size_t(d) * 4);
+    return;
+  }
+  uint16_t* to = reinterpret_cast<uint16_t*>(cache.data) + row * d;
+  int64_t j = 0;
+  for (; j + V::lanes <= d; j += V::lanes) V::store_f16(to + j, V::load(from + j));
+  if (int rest = int(d - j); rest > 0) V::store_f16_tail(to + j, V::load_tail(from + j, rest), rest);
+}
+
+inline void cache_write(const Op& op, const Work& work) {
+  Tensor k = op.tensor(0), v = op.tensor(1), slots = op.tensor(2), keys = op.tensor(3), values = op.tensor(4);
+  int64_t heads = k.d[1], page = keys.d[2], begin, end;
+  work.share(k.d[0], 1, begin, end);
+  for (int64_t i = begin; i < end; i++) {
+    int64_t slot = slots.i32()[i];
+    if (slot < 0 || slot >= keys.d[0] * page) continue;
+    for (int64_t h = 0; h < heads; h++) {
+      int64_t row = (slot / page * heads + h) * page + slot % page;
+      write_row(keys, row, k.f32() + (i * heads + h) * k.d[2]);
+      write_row(values, row, v.f32() + (i * heads + h) * v.d[2]);
+    }
+  }
+}
+
+inline void rope(const Op& op, const Work& work) {
+  Tensor x = op.tensor(0), cos = op.tensor(1), sin = op.tensor(2), y = op.tensor(3);
+  int64_t heads = x.d[1], d = x.d[2], pairs = cos.d[1], begin, end;
+  bool interleaved = op.number(0) == 1;
+  work.share(x.d[0] * heads, 1, begin, end);
+  for (int64_t row = begin; row < end; row++) {
+    const float *from = x.f32() + row * d, *c = cos.f32() + row / heads * pairs, *s = sin.f32() + row / heads * pairs;
+    float* to = y.f32() + row * d;
+    // Plain loops: without contraction into multiply-adds each element has the same bits however the compiler
+    // vectorizes.
+    if (interleaved)
+      for (int64_t i = 0; i < pairs; i++) {
+        float a = from[2 * i], b = from[2 * i + 1];
+        to[2 * i] = a * c[i] - b * s[i];
+        to[2 * i + 1] = b * c[i] + a * s[i];
+      }
+    else
+      for (int64_t i = 0; i < pairs; i++) {
+        float a = from[i], b = from[i + pairs];
+        to[i] = a * c[i] - b * s[i];
+        to[i + pairs] = b * c[i] + a * s[i];
+      }
+    for (int64_t i = 2 * pairs; i < d; i++) to[i] = from[i];
+  }
+}
+
+}  // namespace fovea::FOVEA_ISA

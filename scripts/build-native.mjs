@@ -1,0 +1,166 @@
+/**
+ * Builds build/fovea.node, the native device and file mapping, with the machine's own C++ compiler. Needs Node
+ * and that compiler, nothing else. Without a compiler Fovea runs as WebAssembly: `--optional` says so and
+ * succeeds; otherwise a failure is a failure.
+ */
+import { spawn, spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { availableParallelism } from "node:os";
+import { dirname, join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = join(dirname(fileURLToPath(import.meta.url)), "..");
+const kernels = join(root, "kernels");
+const build = join(root, "build");
+const output = join(build, "fovea.node");
+const objects = join(build, "objects");
+
+const common = ["-std=c++17", "-O3", "-fPIC", "-fvisibility=hidden", "-ffp-contract=off", "-pthread"];
+const isaFlags = ["-fno-exceptions", "-fno-rtti", "-fno-math-errno"];
+const isas = {
+  x64: {
+    AVX512: [
+      "-mavx512f",
+      "-mavx512bw",
+      "-mavx512vl",
+      "-mavx512dq",
+      "-mavx512vnni",
+      "-mavx2",
+      "-mfma",
+      "-mf16c",
+    ],
+    AVX2: ["-mavx2", "-mfma", "-mf16c"],
+    SCALAR: [],
+  },
+  arm64: { NEON_DOT: ["-march=armv8.2-a+dotprod"], NEON: [], SCALAR: [] },
+}[process.arch] ?? { SCALAR: [] };
+
+const hashOf = (...parts) => {
+  const hash = createHash("sha256");
+  for (const part of parts) hash.update(String(part.length)).update(part);
+  return hash.digest("hex").slice(0, 24);
+};
+
+/** The file and all that it includes, in order of first mention. */
+function withIncludes(path, seen = new Map()) {
+  if (seen.has(path) || !existsSync(path)) return seen;
+  const text = readFileSync(path, "utf8");
+  seen.set(path, text);
+  for (const [, name] of text.matchAll(/^\s*#\s*include\s+"([^"]+)"/gm))
+    withIncludes(join(dirname(path), name), seen);
+  return seen;
+}
+
+/** What is compiled: source, flags, and a hash of all that the object depends on. */
+function plan(compiler) {
+  const api = createRequire(import.meta.url)("node-api-headers").include_dir;
+  const sources = ["addon", "dispatch", "engine", "interpreter", "memory", "wait"].map((name) => ({
+    name,
+    source: join(kernels, `${name}.cpp`),
+    flags: name === "addon" ? [...common, `-I${api}`] : common,
+  }));
+  for (const [isa, flags] of Object.entries(isas))
+    sources.push({
+      name: isa.toLowerCase(),
+      source: join(kernels, "isa.cpp"),
+      flags: [...common, ...isaFlags, ...flags, `-DFOVEA_ISA_${isa}`],
+    });
+  return sources.map((unit) => {
+    const texts = [...withIncludes(unit.source).values()];
+    return { ...unit, hash: hashOf(compiler, process.platform, process.arch, ...unit.flags, ...texts) };
+  });
+}
+
+function findCompiler() {
+  const candidates = process.env.CXX ? [process.env.CXX] : ["c++", "g++", "clang++"];
+  return candidates.find((name) => spawnSync(name, ["--version"], { stdio: "ignore" }).status === 0);
+}
+
+const run = (command, args) =>
+  new Promise((resolve, reject) => {
+    const child = spawn(command, args, { stdio: ["ignore", "inherit", "pipe"] });
+    let errors = "";
+    child.stderr.on("data", (data) => {
+      errors += data;
+    });
+    child.on("error", reject);
+    child.on("close", (code) =>
+      code === 0 ? resolve() : reject(new Error(`${command} ${args.join(" ")}\n${errors}`)),
+    );
+  });
+
+async function compileAll(compiler, units) {
+  mkdirSync(objects, { recursive: true });
+  const waiting = units.filter((unit) => !existsSync(unit.object));
+  const total = waiting.length;
+  const worker = async () => {
+    for (let unit = waiting.shift(); unit; unit = waiting.shift()) {
+      const temporary = `${unit.object}.${process.pid}`;
+      try {
+        await run(compiler, [...unit.flags, "-c", unit.source, "-o", temporary]);
+        renameSync(temporary, unit.object);
+      } finally {
+        rmSync(temporary, { force: true });
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(total, availableParallelism()) }, worker));
+}
+
+async function link(compiler, units) {
+  const temporary = `${output}.${process.pid}`;
+  const shared =
+    process.platform === "darwin" ? ["-bundle", "-undefined", "dynamic_lookup"] : ["-shared", "-Wl,-s"];
+  try {
+    await run(compiler, ["-pthread", ...shared, ...units.map((unit) => unit.object), "-o", temporary]);
+    // Renamed into place: a process that runs the old one keeps it.
+    renameSync(temporary, output);
+  } finally {
+    rmSync(temporary, { force: true });
+  }
+}
+
+async function main() {
+  if (process.platform === "win32") {
+    console.log("fovea: on Windows there is no native device; WebAssembly will be used.");
+    return;
+  }
+  // The stamp names the compiler that was used, so that an up-to-date build is seen without asking for it.
+  const stampPath = join(build, "fovea.node.json");
+  const stamp = existsSync(stampPath) ? JSON.parse(readFileSync(stampPath, "utf8")) : {};
+  const fresh = (units) => hashOf(...units.map((unit) => unit.hash));
+  const wanted = process.env.CXX ?? stamp.compiler;
+  if (wanted && wanted === stamp.compiler && existsSync(output) && stamp.hash === fresh(plan(wanted))) return;
+
+  const compiler = findCompiler();
+  if (!compiler) {
+    const named = process.env.CXX
+      ? `CXX=${process.env.CXX} does not run`
+      : "no C++ compiler (c++, g++, clang++)";
+    throw new Error(`${named}; install one, or name one with CXX`);
+  }
+  const units = plan(compiler).map((unit) => ({
+    ...unit,
+    object: join(objects, `${unit.name}-${unit.hash}.o`),
+  }));
+  console.log(`fovea: building ${relative(process.cwd(), output) || output} with ${compiler}`);
+  const begin = Date.now();
+  await compileAll(compiler, units);
+  await link(compiler, units);
+  writeFileSync(stampPath, `${JSON.stringify({ compiler, hash: fresh(units) })}\n`);
+  const used = new Set(units.map((unit) => unit.object));
+  for (const name of readdirSync(objects))
+    if (name.endsWith(".o") && !used.has(join(objects, name))) rmSync(join(objects, name), { force: true });
+  console.log(`fovea: built in ${((Date.now() - begin) / 1000).toFixed(1)} s`);
+}
+
+try {
+  await main();
+} catch (error) {
+  const optional = process.argv.includes("--optional");
+  console.error(`fovea: the native device was not built: ${error.message}`);
+  if (optional) console.error("fovea: WebAssembly will be used instead; it is slower.");
+  process.exitCode = optional ? 0 : 1;
+}
