@@ -36,6 +36,7 @@ export function startChild(script, options = {}) {
     call: (method, parameters = {}) =>
       new Promise((resolve, reject) => {
         const id = ++last;
+        if (!child.connected) return reject(new Error(`${script} has ended`));
         waiting.set(id, { resolve, reject });
         child.send({ id, method, parameters });
       }),
