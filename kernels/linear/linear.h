@@ -72,7 +72,7 @@ template <class Fmt> struct Multiplier {
     const bool rows = p.weight.layout == Layout::rows;
     const bool convert = converts && t1 - t0 > 1 && !rows;
     const int64_t step = rows || t1 - t0 == 1 ? p.k : k_step<Fmt>;
-    for (int64_t k0 = 0, k1; k0 == 0 || k0 < p.k; k0 = k1) {
+    for (int64_t k0 = 0, k1 = -1; k1 < p.k; k0 = k1) {
       k1 = k0 + step < p.k ? k0 + step : p.k;
       for (int64_t i = p0; i < p1; i++) {
         int64_t left = p.m - i * panel_rows;
