@@ -61,8 +61,7 @@ async function answer(context: ServeContext, request: Request, body: unknown): P
   );
   const head = { id: newId("chatcmpl"), created: unixTime(), model: context.model.name };
   const withLogprobs = parsed.options.logprobs !== undefined;
-  if (parsed.stream)
-    return eventStream(chunks(context, parsed, generations, head), work.abort, context.onError);
+  if (parsed.stream) return eventStream(chunks(context, parsed, generations, head), work, context.onError);
   const results = await allResults(work, generations);
   return Response.json({
     ...head,

@@ -48,14 +48,17 @@ interface Choice {
 export async function completions(context: ServeContext, request: Request, body: unknown): Promise<Response> {
   const parsed = parse(context, body);
   const work = startWork(context, request);
-  const choices = await start(context, parsed, work);
+  const choices = await start(context, parsed, work).catch((error: unknown) => {
+    work.abort();
+    throw error;
+  });
   const head = {
     id: newId("cmpl"),
     object: "text_completion",
     created: unixTime(),
     model: context.model.name,
   };
-  if (parsed.stream) return eventStream(chunks(context, parsed, choices, head), work.abort, context.onError);
+  if (parsed.stream) return eventStream(chunks(context, parsed, choices, head), work, context.onError);
   const results = await allResults(
     work,
     choices.flatMap(({ generation }) => generation ?? []),

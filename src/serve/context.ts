@@ -14,18 +14,30 @@ export interface ServeContext {
   readonly onError: (error: unknown) => void;
 }
 
-/** The signal of one request's work, and how to end it. */
+/** One request's work: the signal that ends it, and how it is ended. */
 export interface Work {
   readonly signal: AbortSignal;
-  readonly abort: () => void;
+  /** Ends what still runs. */
+  abort(): void;
+  /** It has come to its end: the server need not end it any more. */
+  done(): void;
 }
 
 /** Work that ends when the client goes, when the server stops, or when `abort` is called. */
-export function startWork(context: ServeContext, request: Request): Work {
+export function startWork({ shutdown }: ServeContext, request: Request): Work {
   const own = new AbortController();
+  // Not joined to the signals below: that of the server would remember every request.
+  const stop = () => own.abort();
+  const done = () => shutdown.removeEventListener("abort", stop);
+  if (shutdown.aborted) stop();
+  shutdown.addEventListener("abort", stop);
   return {
-    signal: AbortSignal.any([own.signal, request.signal, context.shutdown]),
-    abort: () => own.abort(),
+    signal: AbortSignal.any([own.signal, request.signal]),
+    abort() {
+      done();
+      stop();
+    },
+    done,
   };
 }
 
@@ -35,7 +47,9 @@ export async function allResults(
   generations: readonly Generation[],
 ): Promise<GenerationResult[]> {
   try {
-    return (await Promise.all(generations.map((g) => g.result()))).map(complete);
+    const results = await Promise.all(generations.map((g) => g.result()));
+    work.done();
+    return results.map(complete);
   } catch (error) {
     work.abort();
     throw error;

@@ -2,6 +2,7 @@
  * Several generations as one stream of events, and a stream of objects as server-sent events.
  * Knows async iteration and the wire format; must not know what the objects say.
  */
+import type { Work } from "./context.ts";
 import { ApiError, apiError, errorBody } from "./errors.ts";
 
 /** Items of all sources as they come, each with the index of its source. A source's own order is kept. */
@@ -31,31 +32,36 @@ export async function* merge<T>(
  * A response that streams the objects as `data:` lines and ends with `[DONE]`. An error before the first
  * object is thrown, so that it becomes an ordinary error response; a later one becomes the last event.
  *
- * @param abort is called when the client has gone or the stream has failed
+ * @param work is ended when the client has gone or the stream has failed
  */
 export async function eventStream(
   objects: AsyncGenerator<object>,
-  abort: () => void,
+  work: Work,
   onError: (error: unknown) => void,
 ): Promise<Response> {
   const encoder = new TextEncoder();
   const line = (data: string): Uint8Array => encoder.encode(`data: ${data}\n\n`);
-  let next: Promise<IteratorResult<object>> | undefined = Promise.resolve(await objects.next());
+  let next: IteratorResult<object> | undefined = await objects.next().catch((error: unknown) => {
+    work.abort();
+    throw error;
+  });
   const body = new ReadableStream<Uint8Array>({
     async pull(controller) {
       try {
         const { done, value } = await (next ?? objects.next());
         next = undefined;
         controller.enqueue(line(done ? "[DONE]" : JSON.stringify(value)));
-        if (done) controller.close();
+        if (!done) return;
+        controller.close();
+        work.done();
       } catch (error) {
         if (!(error instanceof ApiError)) onError(error);
         controller.enqueue(line(JSON.stringify(errorBody(apiError(error)))));
         controller.close();
-        abort();
+        work.abort();
       }
     },
-    cancel: abort,
+    cancel: () => work.abort(),
   });
   return new Response(body, {
     headers: {
