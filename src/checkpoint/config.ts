@@ -41,6 +41,11 @@ export class Fields {
     return value !== undefined && value !== null;
   }
 
+  /** Whether the file sets the field to null, for fields where that says something else than absence. */
+  isNull(name: string): boolean {
+    return this.#values.get(name) === null;
+  }
+
   names(): string[] {
     return [...this.#values.keys()].filter((name) => this.has(name));
   }

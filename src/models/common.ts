@@ -6,9 +6,11 @@ import {
   type Block,
   type DecoderParts,
   type Layer,
+  type LayerKind,
   Rope,
   type RopeOptions,
   type RopeScaling,
+  ropeParameters,
   ropeScaling,
   type Weights,
 } from "../nn/index.ts";
@@ -27,22 +29,25 @@ export interface Dimensions {
 
 const size = { min: 1, max: 1 << 24 };
 
-/** The dimensions under their usual names in config.json. */
-export function dimensions(f: Fields): Dimensions {
-  const hidden = f.int("hidden_size", size);
-  const heads = f.int("num_attention_heads", size);
-  const kvHeads = f.int("num_key_value_heads", { ...size, default: heads });
+/** The dimensions under their usual names in config.json; `defaults` are the original code's, by those names. */
+export function dimensions(f: Fields, defaults: Readonly<Record<string, number>> = {}): Dimensions {
+  const dimension = (name: string, fallback = defaults[name]): number =>
+    f.int(name, fallback === undefined ? size : { ...size, default: fallback });
+  const hidden = dimension("hidden_size");
+  const heads = dimension("num_attention_heads");
+  const kvHeads = dimension("num_key_value_heads", defaults.num_key_value_heads ?? heads);
   if (heads % kvHeads !== 0) f.fail("num_key_value_heads", `${heads} heads cannot share ${kvHeads}`);
-  if (!f.has("head_dim") && hidden % heads !== 0)
+  const headDim = dimension("head_dim", defaults.head_dim ?? hidden / heads);
+  if (!Number.isInteger(headDim))
     f.fail("num_attention_heads", `${hidden} cannot be divided among ${heads} heads`);
   return {
-    vocabulary: f.int("vocab_size", size),
+    vocabulary: dimension("vocab_size"),
     hidden,
     layers: f.int("num_hidden_layers", { min: 1, max: 4096 }),
     heads,
     kvHeads,
-    headDim: f.int("head_dim", { ...size, default: hidden / heads }),
-    context: f.int("max_position_embeddings", size),
+    headDim,
+    context: dimension("max_position_embeddings"),
   };
 }
 
@@ -81,22 +86,49 @@ export function activationOf(f: Fields, field: string, fallback: string): Activa
   );
 }
 
+/** Elements of each head that are rotated: a part of `headDim` that the config gives under the name `field`. */
+export function rotatedPart(f: Fields, headDim: number, field: string, fallback: number): number {
+  const parameters = ropeParameters(f);
+  const part = parameters?.has("partial_rotary_factor")
+    ? parameters.number("partial_rotary_factor", { min: 0, max: 1 })
+    : f.number(field, { default: fallback, min: 0, max: 1 });
+  return Math.floor(headDim * part);
+}
+
+/** The base of the rotary frequencies, which older configs have under the name `field`. */
+export function ropeTheta(f: Fields, kind: LayerKind | undefined, field: string, fallback: number): number {
+  const parameters = ropeParameters(f, kind);
+  return parameters?.has("rope_theta")
+    ? parameters.number("rope_theta", { min: 1 })
+    : f.number(field, { default: fallback, min: 1 });
+}
+
+export interface RotaryOptions {
+  readonly style?: RopeStyle;
+  /** What the original code takes when the config does not say. Default 10,000. */
+  readonly theta?: number;
+  /** Default `rope_theta`. */
+  readonly thetaField?: string;
+  /** The layers it is for, where the config has several encodings. */
+  readonly kind?: LayerKind;
+}
+
 /** Rotary positions as the config (or, for GGUF, a tensor of factors) says; `dim` elements of each head. */
 export function rotary(
   w: Weights,
   f: Fields,
   dim: number,
-  overrides: { theta?: number; style?: RopeStyle; scaling?: RopeScaling | undefined } = {},
+  { style = "half", theta = 10_000, thetaField = "rope_theta", kind }: RotaryOptions = {},
 ): Rope {
   const maxPositions = f.int("max_position_embeddings", size);
-  const parameters = f.object("rope_parameters");
+  const parameters = ropeParameters(f, kind);
   if (dim % 2 !== 0 || dim <= 0) f.fail("head_dim", `${dim} elements cannot be rotated in pairs`);
   const options: RopeOptions = {
     dim,
-    theta: (parameters?.has("rope_theta") ? parameters : f).number("rope_theta", { default: 10_000, min: 1 }),
+    theta: ropeTheta(f, kind, thetaField, theta),
     maxPositions,
-    scaling: ggufScaling(w, f, maxPositions) ?? ropeScaling(f, maxPositions),
-    ...overrides,
+    scaling: ggufScaling(w, f, maxPositions) ?? ropeScaling(f, parameters, maxPositions),
+    style,
   };
   const { scaling } = options;
   if (scaling?.type === "longrope" && ![scaling.short, scaling.long].every((list) => list.length === dim / 2))
@@ -152,6 +184,33 @@ export function assemble(
   };
 }
 
-/** Keys that a token sees (`sliding_window`), its own included; 0 when the config sets no window. */
-export const slidingWindow = (f: Fields): number =>
-  f.has("sliding_window") ? f.int("sliding_window", { min: 1 }) : 0;
+/**
+ * Keys that a token sees (`sliding_window`), its own included; 0, no window, when the config sets null, and
+ * `absent` when it does not speak of windows.
+ */
+export const slidingWindow = (f: Fields, absent = 0): number =>
+  f.isNull("sliding_window") ? 0 : f.int("sliding_window", { default: absent, min: 1 });
+
+/** The window of configs that have a switch for it (Qwen's and their descendants); 0 when it is off. */
+export const switchedWindow = (f: Fields): number =>
+  f.bool("use_sliding_window", { default: false }) ? slidingWindow(f, 4096) : 0;
+
+/**
+ * The window of each layer, 0 in those that see all keys. Newer configs say in `layer_types` which is which;
+ * for the others `windowed` does.
+ */
+export function layerWindows(
+  f: Fields,
+  layers: number,
+  window: number,
+  windowed: (layer: number) => boolean,
+): readonly number[] {
+  const kinds: readonly string[] = f.strings("layer_types", {
+    default: Array.from({ length: layers }, (_, i) => (windowed(i) ? "sliding_attention" : "full_attention")),
+  });
+  if (kinds.length !== layers) f.fail("layer_types", `has ${kinds.length} entries for ${layers} layers`);
+  const unknown = kinds.find((kind) => kind !== "sliding_attention" && kind !== "full_attention");
+  if (unknown !== undefined)
+    f.fail("layer_types", `"${unknown}" is neither sliding_attention nor full_attention`);
+  return kinds.map((kind) => (kind === "sliding_attention" ? window : 0));
+}

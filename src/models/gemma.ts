@@ -8,7 +8,7 @@ import { projectedAttention, projectedMlp } from "./llama-like.ts";
 
 function config(f: Fields) {
   return {
-    ...dimensions(f),
+    ...dimensions(f, { head_dim: 256 }),
     intermediate: intermediate(f),
     eps: f.number("rms_norm_eps", { default: 1e-6, min: 0 }),
     fn: activationOf(f, "hidden_activation", "gelu_pytorch_tanh"),

@@ -2,21 +2,25 @@
 import type { Fields } from "../checkpoint/config.ts";
 import { type Block, type Layer, type Rope, rmsNormLayer, sandwichNorm, type Weights } from "../nn/index.ts";
 import type { Architecture } from "./architecture.ts";
-import { activationOf, assemble, dimensions, intermediate, rotary } from "./common.ts";
-import { demand, f32, normsPlusOne, u32 } from "./gguf-write-rules.ts";
+import { activationOf, assemble, dimensions, intermediate, layerWindows, rotary } from "./common.ts";
+import { demand, f32, normsPlusOne, queryScalar, u32 } from "./gguf-write-rules.ts";
 import { projectedAttention, projectedMlp } from "./llama-like.ts";
 
 function config(f: Fields) {
-  const dims = dimensions(f);
+  const dims = dimensions(f, { head_dim: 256 });
+  const cap = (name: string, absent: number): number =>
+    f.isNull(name) ? 0 : f.number(name, { default: absent, min: 0 });
+  const window = f.int("sliding_window", { default: 4096, min: 1 });
   return {
     ...dims,
     intermediate: intermediate(f),
     eps: f.number("rms_norm_eps", { default: 1e-6, min: 0 }),
     fn: activationOf(f, "hidden_activation", "gelu_pytorch_tanh"),
-    scale: f.number("query_pre_attn_scalar", { default: dims.headDim, min: 1e-9 }) ** -0.5,
-    window: f.int("sliding_window", { default: 4096, min: 1 }),
-    scoreCap: f.number("attn_logit_softcapping", { default: 0, min: 0 }),
-    logitCap: f.number("final_logit_softcapping", { default: 0, min: 0 }),
+    scale: f.number("query_pre_attn_scalar", { default: 256, min: 1e-9 }) ** -0.5,
+    window,
+    windows: layerWindows(f, dims.layers, window, (layer) => layer % 2 === 0),
+    scoreCap: cap("attn_logit_softcapping", 50),
+    logitCap: cap("final_logit_softcapping", 30),
   };
 }
 type Config = ReturnType<typeof config>;
@@ -33,7 +37,7 @@ function block(w: Weights, c: Config, layer: number, rope: Rope): Block {
       layer,
       rope,
       scale: c.scale,
-      window: layer % 2 === 0 ? c.window : 0,
+      window: c.windows[layer] ?? 0,
       softcap: c.scoreCap,
     }),
     norm(w, c, `${at}.post_attention_layernorm`),
@@ -56,16 +60,19 @@ export const gemma2: Architecture = {
     config: (m) => ({
       attn_logit_softcapping: m.number("attn_logit_softcapping", { default: 50 }),
       final_logit_softcapping: m.number("final_logit_softcapping", { default: 30 }),
-      // The file does not say; the 27B model alone (46 layers) divides by hidden / heads.
-      ...(m.int("block_count") === 46
-        ? { query_pre_attn_scalar: m.int("embedding_length") / m.int("attention.head_count") }
-        : {}),
+      query_pre_attn_scalar: queryScalar(m, 46),
     }),
     write: {
       activation: "gelu_tanh",
       metadata(f) {
-        const { scale, scoreCap, logitCap, window, ...c } = config(f);
+        const { scale, scoreCap, logitCap, window, windows, ...c } = config(f);
         demand(f, "query_pre_attn_scalar", scale, (c.layers === 46 ? c.hidden / c.heads : c.headDim) ** -0.5);
+        demand(
+          f,
+          "layer_types",
+          windows,
+          windows.map((_, i) => (i % 2 === 0 ? window : 0)),
+        );
         if (scoreCap === 0 || logitCap === 0)
           f.fail("attn_logit_softcapping", "GGUF files of this architecture imply caps of scores and logits");
         return {

@@ -13,28 +13,34 @@ import {
   type Weights,
 } from "../nn/index.ts";
 import type { Architecture } from "./architecture.ts";
-import { activationOf, assemble, dimensions, intermediate, rotary } from "./common.ts";
-import { demand, normsPlusOne, u32 } from "./gguf-write-rules.ts";
+import { activationOf, assemble, dimensions, intermediate, layerWindows, rotary } from "./common.ts";
+import { demand, normsPlusOne, queryScalar, u32 } from "./gguf-write-rules.ts";
 import { projectedAttention, projectedMlp } from "./llama-like.ts";
 
+/** Published configs leave out what has the original code's default. */
+const defaults = {
+  vocab_size: 262_208,
+  hidden_size: 2304,
+  num_attention_heads: 8,
+  num_key_value_heads: 4,
+  head_dim: 256,
+  max_position_embeddings: 131_072,
+};
+
 function config(f: Fields) {
-  const dims = dimensions(f);
+  const dims = dimensions(f, defaults);
   const pattern = f.int("sliding_window_pattern", { default: 6, min: 1 });
-  const byPattern = Array.from({ length: dims.layers }, (_, i) =>
-    (i + 1) % pattern === 0 ? "full_attention" : "sliding_attention",
-  );
-  const kinds = f.strings("layer_types", { default: byPattern });
-  if (kinds.length !== dims.layers)
-    f.fail("layer_types", `has ${kinds.length} entries for ${dims.layers} layers`);
+  const window = f.int("sliding_window", { default: 4096, min: 1 });
+  if (f.bool("use_bidirectional_attention", { default: false }))
+    f.fail("use_bidirectional_attention", "attention to later tokens is for encoders, not for generation");
   return {
     ...dims,
     intermediate: intermediate(f),
     eps: f.number("rms_norm_eps", { default: 1e-6, min: 0 }),
     fn: activationOf(f, "hidden_activation", "gelu_pytorch_tanh"),
-    scale: f.number("query_pre_attn_scalar", { default: dims.headDim, min: 1e-9 }) ** -0.5,
-    window: f.int("sliding_window", { default: 4096, min: 1 }),
-    windowed: kinds.map((kind) => kind === "sliding_attention"),
-    localTheta: f.number("rope_local_base_freq", { default: 10_000, min: 1 }),
+    scale: f.number("query_pre_attn_scalar", { default: 256, min: 1e-9 }) ** -0.5,
+    window,
+    windows: layerWindows(f, dims.layers, window, (layer) => (layer + 1) % pattern !== 0),
     scoreCap: f.number("attn_logit_softcapping", { default: 0, min: 0 }),
     logitCap: f.number("final_logit_softcapping", { default: 0, min: 0 }),
   };
@@ -55,7 +61,7 @@ function block(w: Weights, c: Config, layer: number, rope: Rope): Block {
       qNorm: perHead(norm(w, c, `${at}.self_attn.q_norm`, c.headDim), c.headDim),
       kNorm: perHead(norm(w, c, `${at}.self_attn.k_norm`, c.headDim), c.headDim),
       scale: c.scale,
-      window: c.windowed[layer] ? c.window : 0,
+      window: c.windows[layer] ?? 0,
       softcap: c.scoreCap,
     }),
     norm(w, c, `${at}.post_attention_layernorm`),
@@ -76,24 +82,20 @@ export const gemma3: Architecture = {
       ["model.layers.{n}.pre_feedforward_layernorm", "blk.{n}.ffn_norm"],
       ["model.layers.{n}.post_feedforward_layernorm", "blk.{n}.post_ffw_norm"],
     ],
-    // The 27B model alone (62 layers) divides by hidden / heads; the file does not say.
-    config: (m) =>
-      m.int("block_count") === 62
-        ? { query_pre_attn_scalar: m.int("embedding_length") / m.int("attention.head_count") }
-        : {},
+    config: (m) => ({ query_pre_attn_scalar: queryScalar(m, 62) }),
     write: {
       activation: "gelu_tanh",
       metadata(f) {
-        const { scale, scoreCap, logitCap, window, windowed, localTheta, ...c } = config(f);
+        const { scale, scoreCap, logitCap, window, windows, ...c } = config(f);
         demand(f, "query_pre_attn_scalar", scale, (c.layers === 62 ? c.hidden / c.heads : c.headDim) ** -0.5);
         demand(f, "attn_logit_softcapping", scoreCap, 0);
         demand(f, "final_logit_softcapping", logitCap, 0);
-        demand(f, "rope_local_base_freq", localTheta, 10_000);
+        demand(f, "rope_local_base_freq", f.number("rope_local_base_freq", { default: 10_000 }), 10_000);
         demand(
           f,
           "layer_types",
-          windowed,
-          windowed.map((_, i) => (i + 1) % 6 !== 0),
+          windows,
+          windows.map((_, i) => ((i + 1) % 6 === 0 ? 0 : window)),
         );
         return { "attention.sliding_window": u32(window) };
       },
@@ -102,14 +104,14 @@ export const gemma3: Architecture = {
   },
   build(w, f) {
     const c = config(f);
-    const global = rotary(w, f, c.headDim);
-    const local = rotary(w, f, c.headDim, { theta: c.localTheta, scaling: undefined });
+    const global = rotary(w, f, c.headDim, { theta: 1e6 });
+    const local = rotary(w, f, c.headDim, { kind: "sliding_attention", thetaField: "rope_local_base_freq" });
     return {
       ...assemble(
         w,
         f,
         c,
-        (layer) => block(w, c, layer, c.windowed[layer] ? local : global),
+        (layer) => block(w, c, layer, c.windows[layer] ? local : global),
         norm(w, c, "model.norm"),
       ),
       embeddingScale: Math.sqrt(c.hidden),

@@ -1,7 +1,7 @@
 /** From a config.json to the metadata of a GGUF file, by the keys and meanings of llama.cpp. */
 import type { Fields } from "../checkpoint/config.ts";
 import type { GgufEntry } from "../checkpoint/gguf-writer.ts";
-import { type RopeScaling, ropeDivisors, ropeScaling } from "../nn/index.ts";
+import { type RopeScaling, ropeDivisors, ropeParameters, ropeScaling } from "../nn/index.ts";
 import type { Architecture } from "./architecture.ts";
 import { activationOf } from "./common.ts";
 import { f32, u32 } from "./gguf-write-rules.ts";
@@ -46,7 +46,7 @@ export function ggufMetadata({ gguf }: Architecture, f: Fields): Map<string, Ggu
   const entries: Record<string, GgufEntry> = {};
   for (const [field, key] of integers) if (f.has(field)) entries[key] = u32(f.int(field, { min: 0 }));
   for (const [field, key] of numbers) if (f.has(field)) entries[key] = f32(f.number(field));
-  const parameters = f.object("rope_parameters");
+  const parameters = ropeParameters(f);
   if (parameters?.has("rope_theta")) entries["rope.freq_base"] = f32(parameters.number("rope_theta"));
   const scaling = scalingOf(f);
   if (scaling) Object.assign(entries, scalingMetadata(f, scaling));
@@ -78,13 +78,15 @@ export function ropeFactorTensors(
       ["rope_factors_long.weight", Float32Array.from(scaling.long)],
       ["rope_factors_short.weight", Float32Array.from(scaling.short)],
     ]);
-  const holder = f.object("rope_parameters")?.has("rope_theta") ? f.object("rope_parameters") : f;
-  const theta = (holder ?? f).number("rope_theta", { default: 10_000 });
+  const parameters = ropeParameters(f);
+  const theta = (parameters?.has("rope_theta") ? parameters : f).number("rope_theta", { default: 10_000 });
   return new Map([["rope_freqs.weight", ropeDivisors(scaling, headDim, theta)]]);
 }
 
 const scalingOf = (f: Fields): RopeScaling | undefined =>
-  f.has("rope_scaling") ? ropeScaling(f, f.int("max_position_embeddings")) : undefined;
+  f.has("max_position_embeddings")
+    ? ropeScaling(f, ropeParameters(f), f.int("max_position_embeddings"))
+    : undefined;
 
 function scalingMetadata(f: Fields, scaling: RopeScaling): Record<string, GgufEntry> {
   const type = (value: string): Record<string, GgufEntry> => ({

@@ -28,6 +28,15 @@ export function neighbouringPairs(name: string, f: Fields): WeightChange | undef
 export const normsPlusOne = (name: string): WeightChange | undefined =>
   /norm\.weight$/.test(name) ? { plus: 1 } : undefined;
 
+/**
+ * What the 27B models of Gemma 2 and 3, known by their number of layers, divide scores by the root of: hidden /
+ * heads instead of the size of a head. GGUF files do not say.
+ */
+export function queryScalar(m: Fields, layersOf27B: number): number {
+  const share = m.int("embedding_length") / m.int("attention.head_count");
+  return m.int("block_count") === layersOf27B ? share : m.int("attention.key_length", { default: share });
+}
+
 /** The key for the sliding window; absent when the config sets none. */
 export const windowEntry = (f: Fields): Record<string, GgufEntry> =>
   f.has("sliding_window") ? { "attention.sliding_window": u32(f.int("sliding_window", { min: 1 })) } : {};

@@ -13,18 +13,28 @@ import {
   type Weights,
 } from "../nn/index.ts";
 import type { Architecture } from "./architecture.ts";
-import { activationOf, assemble, dimensions, intermediate, rotary } from "./common.ts";
+import {
+  activationOf,
+  assemble,
+  dimensions,
+  intermediate,
+  ropeTheta,
+  rotary,
+  rotatedPart,
+} from "./common.ts";
 import { bool, demand, f32, u32 } from "./gguf-write-rules.ts";
 
 function config(f: Fields) {
   const dims = dimensions(f);
   return {
     ...dims,
+    // The original code knows no grouped heads and does not look at the field.
+    kvHeads: dims.heads,
     intermediate: intermediate(f),
     eps: f.number("layer_norm_eps", { default: 1e-5, min: 0 }),
     fn: activationOf(f, "hidden_act", "gelu"),
-    rotated: Math.floor(dims.headDim * f.number("rotary_pct", { default: 0.25, min: 0, max: 1 })),
-    theta: f.number(f.has("rope_theta") ? "rope_theta" : "rotary_emb_base", { default: 10_000, min: 1 }),
+    rotated: rotatedPart(f, dims.headDim, "rotary_pct", 0.25),
+    theta: ropeTheta(f, "full_attention", "rotary_emb_base", 10_000),
     parallel: f.bool("use_parallel_residual", { default: true }),
   };
 }
@@ -89,6 +99,7 @@ export const gptNeoX: Architecture = {
       ["gpt_neox.layers.{n}.mlp.dense_4h_to_h", "blk.{n}.ffn_down"],
     ],
     config: (m) => ({
+      rotary_emb_base: m.number("rope.freq_base", { default: 10_000 }),
       rotary_pct: m.int("rope.dimension_count") / (m.int("embedding_length") / m.int("attention.head_count")),
       use_parallel_residual: m.bool("use_parallel_residual", { default: true }),
     }),
@@ -108,7 +119,7 @@ export const gptNeoX: Architecture = {
   },
   build(w, f) {
     const c = config(f);
-    const rope = rotary(w, f, c.rotated, { theta: c.theta });
+    const rope = rotary(w, f, c.rotated, { thetaField: "rotary_emb_base" });
     return assemble(
       w,
       f,

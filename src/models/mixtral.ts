@@ -76,7 +76,7 @@ export const mixtral: Architecture = {
   build(w, f) {
     const c = config(f);
     // As in llama.ts: GGUF arranges the rows of q and k for interleaved pairs.
-    const rope = rotary(w, f, c.headDim, { style: w.isGguf ? "interleaved" : "half" });
+    const rope = rotary(w, f, c.headDim, { style: w.isGguf ? "interleaved" : "half", theta: 1e6 });
     return assemble(
       w,
       f,

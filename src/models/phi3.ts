@@ -12,7 +12,15 @@ import {
   type Weights,
 } from "../nn/index.ts";
 import type { Architecture } from "./architecture.ts";
-import { activationOf, assemble, dimensions, intermediate, rotary, slidingWindow } from "./common.ts";
+import {
+  activationOf,
+  assemble,
+  dimensions,
+  intermediate,
+  rotary,
+  rotatedPart,
+  slidingWindow,
+} from "./common.ts";
 import { u32 } from "./gguf-write-rules.ts";
 
 function config(f: Fields) {
@@ -23,7 +31,7 @@ function config(f: Fields) {
     eps: f.number("rms_norm_eps", { default: 1e-5, min: 0 }),
     fn: activationOf(f, "hidden_act", "silu"),
     window: slidingWindow(f),
-    rotated: Math.floor(dims.headDim * f.number("partial_rotary_factor", { default: 1, min: 0, max: 1 })),
+    rotated: rotatedPart(f, dims.headDim, "partial_rotary_factor", 1),
   };
 }
 type Config = ReturnType<typeof config>;

@@ -2,20 +2,28 @@
 import type { Fields } from "../checkpoint/config.ts";
 import { type Block, perHead, preNorm, type Rope, rmsNormLayer, type Weights } from "../nn/index.ts";
 import type { Architecture } from "./architecture.ts";
-import { activationOf, assemble, dimensions, intermediate, rotary } from "./common.ts";
+import {
+  activationOf,
+  assemble,
+  dimensions,
+  intermediate,
+  layerWindows,
+  rotary,
+  switchedWindow,
+} from "./common.ts";
 import { demandNoWindow } from "./gguf-write-rules.ts";
 import { projectedAttention, projectedMlp } from "./llama-like.ts";
 
-function config(f: Fields) {
-  // Windows are used only when switched on, and only from layer `max_window_layers` on.
-  const windowed = f.bool("use_sliding_window", { default: false }) && f.has("sliding_window");
+function config(f: Fields, headDim?: number) {
+  const dims = dimensions(f, headDim === undefined ? {} : { head_dim: headDim });
   return {
-    ...dimensions(f),
+    ...dims,
     intermediate: intermediate(f),
     eps: f.number("rms_norm_eps", { default: 1e-6, min: 0 }),
     fn: activationOf(f, "hidden_act", "silu"),
-    window: windowed ? f.int("sliding_window", { min: 1 }) : 0,
-    firstWindowed: f.int("max_window_layers", { default: 28, min: 0 }),
+    // What wrote configs without `layer_types` gave all layers the window; flash attention alone looked at
+    // `max_window_layers`.
+    windows: layerWindows(f, dims.layers, switchedWindow(f), () => true),
   };
 }
 
@@ -30,7 +38,7 @@ function block(w: Weights, c: ReturnType<typeof config>, layer: number, rope: Ro
       rope,
       qNorm: headNorm("q_norm"),
       kNorm: headNorm("k_norm"),
-      window: layer >= c.firstWindowed ? c.window : 0,
+      window: c.windows[layer] ?? 0,
     }),
     rmsNormLayer(w, `${at}.post_attention_layernorm`, c.hidden, c.eps),
     projectedMlp(w, `${at}.mlp`, c.hidden, c.intermediate, c.fn),
@@ -38,9 +46,9 @@ function block(w: Weights, c: ReturnType<typeof config>, layer: number, rope: Ro
 }
 
 const build =
-  (qkNorm: boolean): Architecture["build"] =>
+  (qkNorm: boolean, headDim?: number): Architecture["build"] =>
   (w, f) => {
-    const c = config(f);
+    const c = config(f, headDim);
     const rope = rotary(w, f, c.headDim);
     return assemble(
       w,
@@ -69,5 +77,5 @@ export const qwen3: Architecture = {
   names: ["Qwen3ForCausalLM"],
   modelType: "qwen3",
   gguf: { architecture: "qwen3", write },
-  build: build(true),
+  build: build(true, 128),
 };

@@ -12,19 +12,28 @@ import {
   withSharedExpert,
 } from "../nn/index.ts";
 import type { Architecture } from "./architecture.ts";
-import { activationOf, assemble, dimensions, intermediate, rotary, routing } from "./common.ts";
+import {
+  activationOf,
+  assemble,
+  dimensions,
+  intermediate,
+  layerWindows,
+  rotary,
+  routing,
+  switchedWindow,
+} from "./common.ts";
 import { demand, demandNoWindow } from "./gguf-write-rules.ts";
 import { projectedAttention, projectedMlp } from "./llama-like.ts";
 
 function config(f: Fields) {
-  const windowed = f.bool("use_sliding_window", { default: false }) && f.has("sliding_window");
+  const dims = dimensions(f);
   return {
-    ...dimensions(f),
+    ...dims,
     intermediate: intermediate(f),
     eps: f.number("rms_norm_eps", { default: 1e-6, min: 0 }),
     fn: activationOf(f, "hidden_act", "silu"),
-    window: windowed ? f.int("sliding_window", { min: 1 }) : 0,
-    firstWindowed: f.int("max_window_layers", { default: 28, min: 0 }),
+    // As in qwen.ts: `max_window_layers` is not looked at.
+    windows: layerWindows(f, dims.layers, switchedWindow(f), () => true),
     ...routing(f, "num_experts"),
     expertWidth: intermediate(f, "moe_intermediate_size"),
     sharedWidth: intermediate(f, "shared_expert_intermediate_size"),
@@ -57,7 +66,7 @@ function block(w: Weights, c: Config, layer: number, rope: Rope): Block {
   const at = `model.layers.${layer}`;
   return preNorm(
     rmsNormLayer(w, `${at}.input_layernorm`, c.hidden, c.eps),
-    projectedAttention(w, c, { layer, rope, window: layer >= c.firstWindowed ? c.window : 0 }),
+    projectedAttention(w, c, { layer, rope, window: c.windows[layer] ?? 0 }),
     rmsNormLayer(w, `${at}.post_attention_layernorm`, c.hidden, c.eps),
     mlp(w, c, layer),
   );

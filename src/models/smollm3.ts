@@ -2,7 +2,15 @@
 import type { Fields } from "../checkpoint/config.ts";
 import { type Block, preNorm, type Rope, rmsNormLayer, type Weights } from "../nn/index.ts";
 import type { Architecture } from "./architecture.ts";
-import { activationOf, assemble, dimensions, intermediate, rotary } from "./common.ts";
+import {
+  activationOf,
+  assemble,
+  dimensions,
+  intermediate,
+  layerWindows,
+  rotary,
+  switchedWindow,
+} from "./common.ts";
 import { demand, demandNoWindow, neighbouringPairs } from "./gguf-write-rules.ts";
 import { projectedAttention, projectedMlp } from "./llama-like.ts";
 
@@ -10,7 +18,6 @@ function config(f: Fields) {
   const dims = dimensions(f);
   const interval = f.int("no_rope_layer_interval", { default: 4, min: 1 });
   const everyFourth = Array.from({ length: dims.layers }, (_, i) => Number((i + 1) % interval !== 0));
-  const windowed = f.bool("use_sliding_window", { default: false }) && f.has("sliding_window");
   const useRope = f.ints("no_rope_layers", { default: everyFourth });
   if (useRope.length !== dims.layers)
     f.fail("no_rope_layers", `has ${useRope.length} entries for ${dims.layers} layers`);
@@ -21,16 +28,19 @@ function config(f: Fields) {
     fn: activationOf(f, "hidden_act", "silu"),
     /** 1: this layer has rotary positions (despite the name of the field). */
     useRope,
-    window: windowed ? f.int("sliding_window", { min: 1 }) : 0,
+    windows: layerWindows(f, dims.layers, switchedWindow(f), (layer) => useRope[layer] === 0),
   };
 }
 
 function block(w: Weights, c: ReturnType<typeof config>, layer: number, rope: Rope): Block {
   const at = `model.layers.${layer}`;
-  const rotated = c.useRope[layer] !== 0;
   return preNorm(
     rmsNormLayer(w, `${at}.input_layernorm`, c.hidden, c.eps),
-    projectedAttention(w, c, { layer, rope: rotated ? rope : undefined, window: rotated ? c.window : 0 }),
+    projectedAttention(w, c, {
+      layer,
+      rope: c.useRope[layer] === 0 ? undefined : rope,
+      window: c.windows[layer] ?? 0,
+    }),
     rmsNormLayer(w, `${at}.post_attention_layernorm`, c.hidden, c.eps),
     projectedMlp(w, `${at}.mlp`, c.hidden, c.intermediate, c.fn),
   );
@@ -59,7 +69,7 @@ export const smolLm3: Architecture = {
   build(w, f) {
     const c = config(f);
     // As in llama.ts: GGUF arranges the rows of q and k for interleaved pairs.
-    const rope = rotary(w, f, c.headDim, { style: w.isGguf ? "interleaved" : "half" });
+    const rope = rotary(w, f, c.headDim, { style: w.isGguf ? "interleaved" : "half", theta: 2e6 });
     return assemble(
       w,
       f,

@@ -11,7 +11,7 @@ import {
   type Weights,
 } from "../nn/index.ts";
 import type { Architecture } from "./architecture.ts";
-import { activationOf, assemble, dimensions, intermediate, rotary } from "./common.ts";
+import { activationOf, assemble, dimensions, intermediate, rotary, rotatedPart } from "./common.ts";
 import { bool, u32 } from "./gguf-write-rules.ts";
 import { projectedAttention, projectedMlp } from "./llama-like.ts";
 
@@ -22,7 +22,7 @@ function config(f: Fields) {
     intermediate: intermediate(f),
     eps: f.number("layer_norm_eps", { default: 1e-5, min: 0 }),
     fn: activationOf(f, "hidden_act", "silu"),
-    rotated: Math.floor(dims.headDim * f.number("partial_rotary_factor", { default: 0.25, min: 0, max: 1 })),
+    rotated: rotatedPart(f, dims.headDim, "partial_rotary_factor", 0.25),
     qkNorm: f.bool("qk_layernorm", { default: false }),
     parallel: f.bool("use_parallel_residual", { default: false }),
   };

@@ -4,6 +4,14 @@ export { parallel, postNorm, preNorm, sandwichNorm } from "./blocks.ts";
 export { Decoder, type DecoderParts, type ForwardOptions } from "./decoder.ts";
 export { type Layer, layerNormLayer, linearLayer, perHead, rmsNormLayer, stackedHeadNorm } from "./layers.ts";
 export { experts, gatedMlp, plainMlp, withSharedExpert } from "./mlp.ts";
-export { Rope, type RopeOptions, type RopeScaling, ropeDivisors, ropeScaling } from "./rope.ts";
+export {
+  type LayerKind,
+  Rope,
+  type RopeOptions,
+  type RopeScaling,
+  ropeDivisors,
+  ropeParameters,
+  ropeScaling,
+} from "./rope.ts";
 export type { Block, Step } from "./step.ts";
 export { type NameMap, Weights } from "./weights.ts";

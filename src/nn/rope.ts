@@ -174,15 +174,29 @@ function llama3(
   return ((1 - smooth) * f) / factor + smooth * f;
 }
 
+/** The kinds of layers that a config.json tells apart. */
+export type LayerKind = "full_attention" | "sliding_attention";
+
 /**
- * The `rope_scaling` of a config.json (also named `rope_parameters`), undefined when there is none. An
- * unknown type is refused.
+ * What a config.json says of the encoding: `rope_scaling`, or in newer files `rope_parameters`, which may have
+ * an entry for each kind of layer. Without such entries, layers with a window are spoken of nowhere.
  */
-export function ropeScaling(config: Fields, maxPositions: number): RopeScaling | undefined {
-  const fields = config.object("rope_scaling");
+export function ropeParameters(config: Fields, kind: LayerKind = "full_attention"): Fields | undefined {
+  const newer = config.object("rope_parameters");
+  const ofKind = newer?.object(kind);
+  if (ofKind !== undefined || kind === "sliding_attention") return ofKind;
+  return newer ?? config.object("rope_scaling");
+}
+
+/** The scaling that those parameters ask for, undefined when none. An unknown type is refused. */
+export function ropeScaling(
+  config: Fields,
+  fields: Fields | undefined,
+  maxPositions: number,
+): RopeScaling | undefined {
   if (fields === undefined) return undefined;
   const types = ["default", "linear", "dynamic", "yarn", "llama3", "longrope", "su", "mrope"] as const;
-  const type = fields.oneOf(fields.has("rope_type") ? "rope_type" : "type", types);
+  const type = fields.oneOf(fields.has("rope_type") ? "rope_type" : "type", types, { default: "default" });
   const factor = (): number => fields.number("factor", { min: 1 });
   switch (type) {
     case "default":
