@@ -61,14 +61,19 @@ export function attendBatch(
   random: Random,
   sequences: readonly Sequence[],
   h: Heads,
-  { page, dtype, ...options }: Options & { page: number; dtype: "f32" | "f16" },
+  {
+    page,
+    dtype,
+    valueDtype = dtype,
+    ...options
+  }: Options & { page: number; dtype: "f32" | "f16"; valueDtype?: "f32" | "f16" },
 ): Tensor {
   const counts = sequences.map(({ length }) => Math.ceil(length / page));
   const spare = 2;
   const pages = counts.reduce((sum, count) => sum + count, spare);
   const order = random.order(pages);
   const keys = job.buffer(dtype, [pages, h.kvHeads, page, h.d]);
-  const values = job.buffer(dtype, [pages, h.kvHeads, page, h.dv]);
+  const values = job.buffer(valueDtype, [pages, h.kvHeads, page, h.dv]);
   const maxPages = Math.max(1, ...counts);
   const table: number[] = [];
   const spans: number[] = [];

@@ -1,5 +1,7 @@
 /** The devices under test, and how a test gives one of them work. */
 import { afterAll, beforeAll } from "vitest";
+import { DeviceError } from "../../src/base/errors.ts";
+import { openDevice } from "../../src/device/index.ts";
 import { ReferenceDevice } from "../../src/device/reference.ts";
 import type { FormatName } from "../../src/format/index.ts";
 import {
@@ -16,8 +18,46 @@ export interface Subject {
   open(threads: number): Promise<Device>;
 }
 
-/** Every device of this machine; another is one more line. */
-export const subjects: readonly Subject[] = [{ name: "reference", open: async () => new ReferenceDevice() }];
+/** Opens a device that may use the given instruction set only. */
+async function openFor(isa: string, name: string, threads: number): Promise<Device> {
+  const before = process.env.FOVEA_ISA;
+  process.env.FOVEA_ISA = isa;
+  try {
+    return await openDevice(name, { threads });
+  } finally {
+    if (before === undefined) delete process.env.FOVEA_ISA;
+    else process.env.FOVEA_ISA = before;
+  }
+}
+
+/** Every device, and the native one for every instruction set that its add-on may hold; another is one more line. */
+const known: readonly Subject[] = [
+  { name: "reference", open: (threads) => openDevice("reference", { threads }) },
+  { name: "wasm", open: (threads) => openDevice("wasm", { threads }) },
+  ...["avx512", "avx2", "neon", "scalar"].map((isa) => ({
+    name: `native ${isa}`,
+    open: (threads: number) => openFor(isa, "native", threads),
+  })),
+];
+
+/** Whether a device can be opened here; one that cannot is left out, with its reason told. */
+async function available({ name, open }: Subject): Promise<boolean> {
+  try {
+    await (await open(1)).close();
+    return true;
+  } catch (error) {
+    if (!(error instanceof DeviceError)) throw error;
+    console.warn(`not tested: ${name} (${error.message})`);
+    return false;
+  }
+}
+
+const present: boolean[] = [];
+// One after another: each opens under its own environment.
+for (const subject of known) present.push(await available(subject));
+
+/** The devices of this machine. */
+export const subjects: readonly Subject[] = known.filter((_, i) => present[i]);
 
 /** Opens a subject's device for the tests of a `describe`, and closes it after them. */
 export function useDevice({ open }: Subject, threads = 2): { readonly device: Device } {

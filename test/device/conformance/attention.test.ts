@@ -248,6 +248,15 @@ describe.each(subjects)("$name", (subject) => {
       }
     });
 
+    it("a NaN that is the only key of its tile is not lost", async () => {
+      const h = { heads: 1, kvHeads: 1, d: 8, dv: 8 };
+      const s = randomSequence(new Random(10), h, 257, 1);
+      s.k.fill(Number.NaN, 256 * h.d);
+      const job = new Job(on.device);
+      const y = attendBatch(job, new Random(8), [s], h, { ...plain, scale: 0.3, page: 16, dtype });
+      expect((await job.run(y))[0]!.every(Number.isNaN)).toBe(true);
+    });
+
     it("NaN in a query or a value spoils its own results alone", async () => {
       const random = new Random(7);
       const h = { heads: 2, kvHeads: 2, d: 16, dv: 16 };
@@ -276,6 +285,23 @@ describe.each(subjects)("$name", (subject) => {
         );
       }
     });
+  });
+
+  it("keys and values may have different dtypes", async () => {
+    const h = { heads: 2, kvHeads: 1, d: 24, dv: 40 };
+    const s = randomSequence(new Random(11), h, 300, 3);
+    for (const [dtype, valueDtype] of [
+      ["f32", "f16"],
+      ["f16", "f32"],
+    ] as const) {
+      const options = { ...plain, scale: 0.3, page: 64, dtype, valueDtype };
+      const job = new Job(on.device);
+      const [actual] = await job.run(attendBatch(job, new Random(8), [s], h, options));
+      const { k, v } = halved(s);
+      const kept = dtype === "f16" ? { ...s, k } : { ...s, v };
+      const { y, bound } = attention(kept, h, options);
+      expectWithin(actual!, y, (i) => bound[i]!, `${dtype} keys, ${valueDtype} values`);
+    }
   });
 
   it("a batch of no rows is nothing", async () => {

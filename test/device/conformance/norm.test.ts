@@ -21,25 +21,27 @@ const sum = (values: Float32Array, fn: (v: number) => number): number =>
 /**
  * All terms of the sum of squares are positive, so it is off by γ_{d+1} relative, and its root by half of that;
  * then come ε's rounding, the addition, the division by d, the root, the reciprocal and two products, and the
- * rounding of the reference: fewer than 10. A result may underflow.
+ * rounding of the reference: fewer than 10. Each of the two products may underflow.
  */
-const rmsBound = (d: number, y: number): number => (gamma(d + 1) / 2 + 10 * U) * Math.abs(y) + TINY;
+const rmsBound = (d: number, w: number, y: number): number =>
+  (gamma(d + 1) / 2 + 10 * U) * Math.abs(y) + TINY * (2 + Math.abs(w));
 
 /**
  * The mean is off by δ = γ_d · mean|x| + u|mean|; that moves each difference by δ, and adds δ² to the variance
- * (the sum of (x − m̂)² is that of (x − m)² and d(m − m̂)²), whose own sum is off by γ_{d+3} relative.
+ * (the sum of (x − m̂)² is that of (x − m)² and d(m − m̂)²), whose own sum is off by γ_{d+3} relative. The mean
+ * and each product may underflow.
  */
 function layerBound(row: Float32Array, eps: number): (w: number, b: number, y: number) => number {
   const d = row.length;
   const mean = sum(row, (v) => v) / d;
   const deviation = Math.sqrt(sum(row, (v) => (v - mean) ** 2) / d + eps);
-  const delta = (gamma(d) * sum(row, Math.abs)) / d + U * Math.abs(mean);
+  const delta = (gamma(d) * sum(row, Math.abs)) / d + U * Math.abs(mean) + 2 * TINY;
   const root = gamma(d + 3) / 2 + delta ** 2 / deviation ** 2 + 10 * U;
   return (w, b, y) =>
     (Math.abs(w) / deviation) * delta * (1 + root) +
     Math.abs(y - b) * root +
     2 * U * (Math.abs(b) + Math.abs(y)) +
-    TINY;
+    TINY * (2 + Math.abs(w));
 }
 
 describe.each(subjects)("$name", (subject) => {
@@ -55,7 +57,7 @@ describe.each(subjects)("$name", (subject) => {
           const { actual, wanted } = await both(on.device, (job) => [
             rmsNorm(job.stream, job.f32(x, n, d), job.f32(w, g, d), eps),
           ]);
-          const bound = (i: number): number => rmsBound(d, wanted[0]![i]!);
+          const bound = (i: number): number => rmsBound(d, w[i % (g * d)]!, wanted[0]![i]!);
           expectWithin(actual[0]!, wanted[0]!, bound, `rmsnorm of ${kind}, [${n},${d}], g ${g}, eps ${eps}`);
         }
   });
