@@ -13,7 +13,15 @@ import {
   type Weights,
 } from "../nn/index.ts";
 import type { Architecture } from "./architecture.ts";
-import { activationOf, assemble, dimensions, intermediate, layerWindows, rotary } from "./common.ts";
+import {
+  activationOf,
+  assemble,
+  dimensions,
+  intermediate,
+  layerWindows,
+  ropeTheta,
+  rotary,
+} from "./common.ts";
 import { demand, normsPlusOne, queryScalar, u32 } from "./gguf-write-rules.ts";
 import { projectedAttention, projectedMlp } from "./llama-like.ts";
 
@@ -26,6 +34,12 @@ const defaults = {
   head_dim: 256,
   max_position_embeddings: 131_072,
 };
+
+/** The rotary positions of the layers with a window. */
+const local = { kind: "sliding_attention", thetaField: "rope_local_base_freq" } as const;
+
+/** A model that also sees pictures has the text model's config in a field of its own. */
+const textConfig = (f: Fields): Fields => f.object("text_config") ?? f;
 
 function config(f: Fields) {
   const dims = dimensions(f, defaults);
@@ -72,9 +86,13 @@ function block(w: Weights, c: Config, layer: number, rope: Rope): Block {
 }
 
 export const gemma3: Architecture = {
-  names: ["Gemma3ForCausalLM"],
+  names: ["Gemma3ForCausalLM", "Gemma3ForConditionalGeneration"],
   modelType: "gemma3_text",
-  prefixes: [["model.", "language_model.model."]],
+  prefixes: [
+    ["model.", "language_model.model."],
+    ["model.", "model.language_model."],
+    ["lm_head.", "language_model.lm_head."],
+  ],
   gguf: {
     architecture: "gemma3",
     names: [
@@ -90,7 +108,7 @@ export const gemma3: Architecture = {
         demand(f, "query_pre_attn_scalar", scale, (c.layers === 62 ? c.hidden / c.heads : c.headDim) ** -0.5);
         demand(f, "attn_logit_softcapping", scoreCap, 0);
         demand(f, "final_logit_softcapping", logitCap, 0);
-        demand(f, "rope_local_base_freq", f.number("rope_local_base_freq", { default: 10_000 }), 10_000);
+        demand(f, local.thetaField, ropeTheta(f, local.kind, local.thetaField, 10_000), 10_000);
         demand(
           f,
           "layer_types",
@@ -102,16 +120,17 @@ export const gemma3: Architecture = {
       change: normsPlusOne,
     },
   },
-  build(w, f) {
+  build(w, whole) {
+    const f = textConfig(whole);
     const c = config(f);
-    const global = rotary(w, f, c.headDim, { theta: 1e6 });
-    const local = rotary(w, f, c.headDim, { kind: "sliding_attention", thetaField: "rope_local_base_freq" });
+    const far = rotary(w, f, c.headDim, { theta: 1e6 });
+    const near = rotary(w, f, c.headDim, local);
     return {
       ...assemble(
         w,
         f,
         c,
-        (layer) => block(w, c, layer, c.windows[layer] ? local : global),
+        (layer) => block(w, c, layer, c.windows[layer] ? near : far),
         norm(w, c, "model.norm"),
       ),
       embeddingScale: Math.sqrt(c.hidden),

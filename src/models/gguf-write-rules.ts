@@ -2,7 +2,7 @@
 import type { Fields } from "../checkpoint/config.ts";
 import type { GgufEntry } from "../checkpoint/gguf-writer.ts";
 import type { WeightChange } from "./architecture.ts";
-import { dimensions } from "./common.ts";
+import { dimensions, slidingWindow } from "./common.ts";
 
 export const u32 = (value: number): GgufEntry => ({ type: "u32", value });
 export const f32 = (value: number): GgufEntry => ({ type: "f32", value });
@@ -37,9 +37,11 @@ export function queryScalar(m: Fields, layersOf27B: number): number {
   return m.int("block_count") === layersOf27B ? share : m.int("attention.key_length", { default: share });
 }
 
-/** The key for the sliding window; absent when the config sets none. */
-export const windowEntry = (f: Fields): Record<string, GgufEntry> =>
-  f.has("sliding_window") ? { "attention.sliding_window": u32(f.int("sliding_window", { min: 1 })) } : {};
+/** The key for the sliding window; none when the config sets none. */
+export function windowEntry(f: Fields, absent = 0): Record<string, GgufEntry> {
+  const window = slidingWindow(f, absent);
+  return window === 0 ? {} : { "attention.sliding_window": u32(window) };
+}
 
 /** Refuses a config whose field has another value than the one that GGUF files of its kind imply. */
 export function demand(f: Fields, field: string, found: unknown, implied: unknown): void {
