@@ -37,9 +37,10 @@ template <class Fmt> inline void unpack_row(const uint8_t* panel, int r, int64_t
 
 /** A row in the blocks of its format: step by step through a small panel of which it is the first row. */
 template <class Fmt> inline void unpack_blocks(const uint8_t* src, int64_t k, float* y) {
-  alignas(64) uint8_t panel[Fmt::bytes(pack_step)];
-  for (int64_t k0 = 0; k0 < k; k0 += pack_step) {
-    int64_t n = k - k0 < pack_step ? k - k0 : pack_step;
+  constexpr int64_t step = 256;
+  alignas(64) uint8_t panel[Fmt::bytes(step)];
+  for (int64_t k0 = 0; k0 < k; k0 += step) {
+    int64_t n = k - k0 < step ? k - k0 : step;
     pack_panel<Fmt>(src + row_bytes<Fmt>(k0), 1, n, panel);
     unpack_row<Fmt>(panel, 0, n, y + k0);
   }

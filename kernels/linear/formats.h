@@ -68,6 +68,8 @@ struct Codes8 {
   static V::Acc dot(V::Acc a, V::B w, V::X x) { return V::dot_s8(a, w, x); }
 };
 
+// `bytes(k)` is the size of a panel, a multiple of 64; `gaps(k)` says whether some of it holds nothing.
+//
 // Integer formats. An object is one group of a panel: weight = scale(run of k) * (code - zero) + min. A run of
 // `run` k shares a scale. `dot_zero` is what the product of Codes takes for zero: the starting sum makes up
 // for it.
@@ -79,6 +81,7 @@ template <class C, int code_zero> struct Scaled {
   static constexpr int run = 32, zero = code_zero;
   static constexpr int block = 32;
   static constexpr int64_t bytes(int64_t k) { return (k / group + 1) / 2 * 64 + k / group * C::bytes; }
+  static constexpr bool gaps(int64_t k) { return k / group % 2 != 0; }
 
   const uint8_t *scales, *codes;
   Scaled(const uint8_t* panel, int64_t g) {
@@ -97,6 +100,7 @@ template <class C> struct Affine {
   static constexpr int run = 32, zero = 0;
   static constexpr int block = 32;
   static constexpr int64_t bytes(int64_t k) { return k / group * (64 + C::bytes); }
+  static constexpr bool gaps(int64_t) { return false; }
 
   const uint8_t *scales, *codes;
   Affine(const uint8_t* panel, int64_t g) : scales(panel + g * (64 + C::bytes)), codes(scales + 64) {}
@@ -112,6 +116,7 @@ template <class C> struct SuperAffine {
   static constexpr int block = 256;
   static constexpr int size = 64 + 128 + 128 + 8 * C::bytes;
   static constexpr int64_t bytes(int64_t k) { return k / 256 * size; }
+  static constexpr bool gaps(int64_t) { return false; }
 
   const uint8_t *super, *small, *codes;
   SuperAffine(const uint8_t* panel, int64_t g)
@@ -130,6 +135,7 @@ template <class C, int code_zero> struct SuperScaled {
   static constexpr int block = 256;
   static constexpr int size = 64 + 256 + 8 * C::bytes;
   static constexpr int64_t bytes(int64_t k) { return k / 256 * size; }
+  static constexpr bool gaps(int64_t) { return true; }
 
   const uint8_t *super, *small, *codes;
   SuperScaled(const uint8_t* panel, int64_t g)
@@ -156,6 +162,7 @@ struct F32 {
   static constexpr bool integer = false;
   static constexpr int block = 1, width = 4;
   static constexpr int64_t bytes(int64_t k) { return k * 64; }
+  static constexpr bool gaps(int64_t) { return false; }
   static V::F weights(const uint8_t* panel, int64_t k, int v) {
     return V::load(reinterpret_cast<const float*>(panel) + k * panel_rows + v * V::lanes);
   }
@@ -165,6 +172,7 @@ struct F16 {
   static constexpr bool integer = false;
   static constexpr int block = 1, width = 2;
   static constexpr int64_t bytes(int64_t k) { return (k + 1) / 2 * 64; }
+  static constexpr bool gaps(int64_t k) { return k % 2 != 0; }
   static V::F weights(const uint8_t* panel, int64_t k, int v) { return halves(panel + k * 32, v); }
 };
 
@@ -172,6 +180,7 @@ struct BF16 {
   static constexpr bool integer = false;
   static constexpr int block = 1, width = 2;
   static constexpr int64_t bytes(int64_t k) { return (k + 1) / 2 * 64; }
+  static constexpr bool gaps(int64_t k) { return k % 2 != 0; }
   static V::F weights(const uint8_t* panel, int64_t k, int v) {
     return V::load_bf16(reinterpret_cast<const uint16_t*>(panel) + k * panel_rows + v * V::lanes);
   }

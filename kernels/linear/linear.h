@@ -91,17 +91,10 @@ template <class Fmt> struct Multiplier {
         for (int j = t0; j < t1; j++) {
           const Tile& t = tiles.tile[j];
           Target target = {p.y + i * panel_rows, p.m, tiles.row + t.first, t.count, columns, bias, k0 == 0, k1 == p.k};
-          switch (t.width) {
-            case 1: multiply<1>(panel, t, k0, k1, target, convert); break;
-            case 2: multiply<2>(panel, t, k0, k1, target, convert); break;
-            case 4: multiply<4>(panel, t, k0, k1, target, convert); break;
-            default:
-              if constexpr (widest == 6) multiply<6>(panel, t, k0, k1, target, convert);
-              if constexpr (widest == 12) {
-                if (t.width == 8) multiply<8>(panel, t, k0, k1, target, convert);
-                else multiply<12>(panel, t, k0, k1, target, convert);
-              }
-          }
+          if (t.width == widest) multiply<widest>(panel, t, k0, k1, target, convert);
+          else if (t.width == middle) multiply<middle>(panel, t, k0, k1, target, convert);
+          else if (t.width == 1) multiply<1>(panel, t, k0, k1, target, convert);
+          else if constexpr (middle > 2) multiply<2>(panel, t, k0, k1, target, convert);
         }
       }
     }

@@ -138,16 +138,16 @@ template <> struct RowsOf<Q6_K> : Q6Rows {};
 
 template <class Fmt> constexpr int64_t row_bytes(int64_t k) { return k / Fmt::block * RowsOf<Fmt>::block_bytes; }
 
-/** k of a step of packing: small enough that the piece of the panel being filled stays in the first cache. */
-constexpr int64_t pack_step = 256;
-
 /** Fills a panel from the `count` rows at `rows` (row length k); the rows that are missing become zeros. */
 template <class Fmt> inline void pack_panel(const uint8_t* rows, int count, int64_t k, uint8_t* panel) {
   using Rows = RowsOf<Fmt>;
   // Also the gaps of the layout: equal matrices are to have equal panels, byte for byte.
-  if (count < panel_rows || Fmt::block == 256 || Fmt::bytes(k) % 128 != 0) __builtin_memset(panel, 0, size_t(Fmt::bytes(k)));
-  for (int64_t k0 = 0; k0 < k; k0 += pack_step) {
-    int64_t end = k0 + pack_step < k ? k0 + pack_step : k;
+  if (count < panel_rows || Fmt::gaps(k)) __builtin_memset(panel, 0, size_t(Fmt::bytes(k)));
+  // Blocks come in whole rows, as the memory likes it. Floats scatter over so many lines that a step of k must
+  // leave all of them in the first cache.
+  const int64_t step = Fmt::integer ? k : 256;
+  for (int64_t k0 = 0; k0 < k; k0 += step) {
+    int64_t end = k0 + step < k ? k0 + step : k;
     for (int r = 0; r < count; r++) {
       const uint8_t* src = rows + r * row_bytes<Fmt>(k) + row_bytes<Fmt>(k0);
       for (int64_t at = k0; at < end; at += Fmt::block, src += Rows::block_bytes) Rows::put(src, at, panel, r);

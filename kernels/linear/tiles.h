@@ -28,8 +28,12 @@ struct Tile {
   int32_t first, count, width, expert;
 };
 
+/** Between the widest tile and single rows; compilers need seconds for each width, so there are few. */
+constexpr int middle = V::lanes == 16 ? 4 : V::lanes == 8 ? 2 : 1;
+
+/** Width of the first tile of so many rows: some padding beats a second pass over the weights. */
 inline int width_for(int64_t rows) {
-  return rows >= widest ? widest : rows > 8 ? 12 : rows > 6 ? 8 : rows > 4 ? (widest == 6 ? 6 : 8) : rows > 2 ? 4 : int(rows);
+  return 3 * rows > 2 * widest ? widest : 2 * rows > middle ? middle : int(rows);
 }
 
 /** A chunk: its tiles, and the runs of tiles that share a matrix. Every thread makes its own. */
