@@ -230,16 +230,33 @@ export function ropeScaling(
 }
 
 function longrope(config: Fields, fields: Fields, maxPositions: number): RopeScaling {
-  const holder = fields.has("original_max_position_embeddings") ? fields : config;
+  const once = chosenOnce(config);
   const name = "original_max_position_embeddings";
+  const holder = fields.has(name) && !once ? fields : config;
   const original = holder.number(name, { default: maxPositions, min: 1 });
   const stretch = holder.has(name) ? maxPositions / original : fields.number("factor", { default: 1 });
   const byLength = stretch <= 1 ? 1 : Math.sqrt(1 + Math.log(stretch) / Math.log(original));
+  const [short, long] = [fields.numbers("short_factor"), fields.numbers("long_factor")];
   return {
     type: "longrope",
     original,
-    short: fields.numbers("short_factor"),
-    long: fields.numbers("long_factor"),
+    short: once && stretch > 1 ? long : short,
+    long: once && stretch <= 1 ? short : long,
     attention: fields.number("attention_factor", { default: byLength }),
   };
+}
+
+/**
+ * Transformers 4.48 and before chose between the lists once, by the stretch and for texts of all lengths, and
+ * looked for the original length beside `rope_scaling` only; not so in Phi 3. A model was made by the code
+ * that wrote its config.
+ */
+function chosenOnce(config: Fields): boolean {
+  const [major = 0, minor = 0] = config
+    .string("transformers_version", { default: "5" })
+    .split(".")
+    .map(Number);
+  return (
+    (major < 4 || (major === 4 && minor <= 48)) && config.string("model_type", { default: "" }) !== "phi3"
+  );
 }
