@@ -8,21 +8,28 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 
 const usage = `usage: npm run bench -- [options]
-  --only FORMATS     of q8_0, q4_0, f16 (any format of Fovea's); a list with commas
-  --shape SHAPES     of tinyllama-1.1b, qwen2.5-0.5b, tiny
+  --only FORMATS     default q8_0,q4_0,f16; any format of Fovea's
+  --shape SHAPES     default llama-1.1b,qwen2.5-0.5b; or any of Fovea's (fovea bench --help)
   --threads COUNTS   default 1,2
   --prefill N        tokens of the prompt, default 512
   --decode N         generated tokens, default 64
   --rounds N         measurements of each engine, default 7
   --device NAME      Fovea's device, default auto
   --quick            3 rounds, q4_0 only
+  --noisy            measure on a busy machine too, and write no results
   --label TEXT       appended to the names of the results' files`;
 
 const text = { type: "string" };
 const { values: options } = parseArgs({
   options: {
     ...{ only: text, shape: text, threads: text, prefill: text, decode: text, rounds: text },
-    ...{ device: text, label: text, quick: { type: "boolean" }, help: { type: "boolean" } },
+    ...{
+      device: text,
+      label: text,
+      quick: { type: "boolean" },
+      noisy: { type: "boolean" },
+      help: { type: "boolean" },
+    },
   },
 });
 if (options.help) {
@@ -39,9 +46,9 @@ for (const [path, remedy] of [
   }
 
 const { describeMachine, readBandwidth } = await import("./machine.mjs");
-const { measureRow, TooNoisy } = await import("./measure.mjs");
+const { lenient, measureRow, strict, TooNoisy } = await import("./measure.mjs");
 const { markdown } = await import("./report.mjs");
-const { shapes } = await import("./models.mjs");
+const { shapeNames: known } = await import("./models.mjs");
 
 const list = (value, fallback) => (value === undefined ? fallback : value.split(","));
 const count = (name, fallback) => {
@@ -49,11 +56,11 @@ const count = (name, fallback) => {
   if (!Number.isInteger(n) || n < 1) fail(`--${name} must be a whole number above 0, not ${options[name]}`);
   return n;
 };
-const shapeNames = list(options.shape, ["tinyllama-1.1b", "qwen2.5-0.5b"]);
+const shapeNames = list(options.shape, ["llama-1.1b", "qwen2.5-0.5b"]);
 const formats = list(options.only, options.quick ? ["q4_0"] : ["q8_0", "q4_0", "f16"]);
 const threadCounts = list(options.threads, cpus().length > 1 ? ["1", "2"] : ["1"]).map(Number);
 for (const name of shapeNames)
-  if (!Object.hasOwn(shapes, name)) fail(`--shape ${name} is none of ${Object.keys(shapes).join(", ")}`);
+  if (!known.includes(name)) fail(`--shape ${name} is none of ${known.join(", ")}`);
 for (const threads of threadCounts)
   if (!(threads >= 1 && threads <= cpus().length))
     fail(`--threads ${threads}: this machine has ${cpus().length}`);
@@ -78,7 +85,7 @@ for (const shape of shapeNames)
       };
       console.error(`${shape} ${format}, threads: ${threads} ...`);
       try {
-        rows.push(await measureRow(plan, bandwidth[threads]));
+        rows.push(await measureRow(plan, bandwidth[threads], options.noisy ? lenient : strict));
       } catch (error) {
         if (!(error instanceof TooNoisy)) throw error;
         refused.push({ plan, reason: error.message });
@@ -90,7 +97,8 @@ const date = new Date().toISOString().slice(0, 10);
 const results = { date: new Date().toISOString(), machine, bandwidth, rows, refused };
 const table = markdown(results);
 console.log(table);
-if (rows.length > 0) {
+if (options.noisy) console.error("measured on a machine that may have been busy: nothing is written");
+else if (rows.length > 0) {
   const cpu = machine.cpu.toLowerCase().replace(/[^a-z0-9]+/g, "-");
   const stem = `results/${[date, cpu, options.label].filter(Boolean).join("-")}`;
   mkdirSync(new URL("results/", import.meta.url), { recursive: true });
