@@ -1,5 +1,7 @@
 /** Opens a checkpoint as a language model: a folder, a .gguf file, or an id in the Hugging Face cache. */
-import { basename } from "node:path";
+import { existsSync } from "node:fs";
+import { basename, resolve } from "node:path";
+import { ParameterError } from "../base/errors.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { Fields } from "../checkpoint/config.ts";
 import { type CheckpointFiles, locate } from "../checkpoint/locate.ts";
@@ -24,7 +26,7 @@ export async function open(what: string, options: OpenOptions = {}): Promise<Lan
     (files.kind === "gguf" ? tokenizerFromGguf(checkpoint.path, checkpoint.metadata) : undefined) ??
     openTokenizer(files.folder);
   return await openModel(
-    basename(what),
+    existsSync(resolve(what)) ? basename(resolve(what)) : what,
     openCheckpoint(files),
     config,
     tokenizer,
@@ -42,6 +44,8 @@ export async function openModel(
   endTokens: readonly number[],
   { device: deviceName = "auto", threads, cacheFormat, onProgress, signal }: OpenOptions,
 ): Promise<LanguageModel> {
+  if (cacheFormat !== undefined && !["f32", "f16"].includes(cacheFormat))
+    throw new ParameterError("cacheFormat", `must be f32 or f16, not "${cacheFormat}"`);
   const device = await openDevice(deviceName, threads === undefined ? {} : { threads });
   try {
     const tokenizer = openTokenizer(checkpoint);
