@@ -55,7 +55,7 @@ function config(f: Fields) {
     scale: f.number("query_pre_attn_scalar", { default: 256, min: 1e-9 }) ** -0.5,
     window,
     windows: layerWindows(f, dims.layers, window, (layer) => (layer + 1) % pattern !== 0),
-    scoreCap: f.number("attn_logit_softcapping", { default: 0, min: 0 }),
+    // The original code reads `attn_logit_softcapping` too, but caps no scores.
     logitCap: f.number("final_logit_softcapping", { default: 0, min: 0 }),
   };
 }
@@ -76,7 +76,6 @@ function block(w: Weights, c: Config, layer: number, rope: Rope): Block {
       kNorm: perHead(norm(w, c, `${at}.self_attn.k_norm`, c.headDim), c.headDim),
       scale: c.scale,
       window: c.windows[layer] ?? 0,
-      softcap: c.scoreCap,
     }),
     norm(w, c, `${at}.post_attention_layernorm`),
     norm(w, c, `${at}.pre_feedforward_layernorm`),
@@ -104,9 +103,8 @@ export const gemma3: Architecture = {
     write: {
       activation: "gelu_tanh",
       metadata(f) {
-        const { scale, scoreCap, logitCap, window, windows, ...c } = config(f);
+        const { scale, logitCap, window, windows, ...c } = config(f);
         demand(f, "query_pre_attn_scalar", scale, (c.layers === 62 ? c.hidden / c.heads : c.headDim) ** -0.5);
-        demand(f, "attn_logit_softcapping", scoreCap, 0);
         demand(f, "final_logit_softcapping", logitCap, 0);
         demand(f, local.thetaField, ropeTheta(f, local.kind, local.thetaField, 10_000), 10_000);
         demand(
