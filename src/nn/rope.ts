@@ -232,9 +232,10 @@ export function ropeScaling(
 function longrope(config: Fields, fields: Fields, maxPositions: number): RopeScaling {
   const once = chosenOnce(config);
   const name = "original_max_position_embeddings";
-  const holder = fields.has(name) && !once ? fields : config;
+  const holder = config.has(name) || once ? config : fields;
   const original = holder.number(name, { default: maxPositions, min: 1 });
-  const stretch = holder.has(name) ? maxPositions / original : fields.number("factor", { default: 1 });
+  const ratio = maxPositions / original;
+  const stretch = config.has(name) ? ratio : fields.number("factor", { default: ratio });
   const byLength = stretch <= 1 ? 1 : Math.sqrt(1 + Math.log(stretch) / Math.log(original));
   const [short, long] = [fields.numbers("short_factor"), fields.numbers("long_factor")];
   return {
