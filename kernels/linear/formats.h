@@ -28,7 +28,10 @@ constexpr int across = panel_rows / V::lanes;
 
 /** Part `v` of the 64 bytes at p. */
 inline V::B part(const uint8_t* p, int v) { return V::bload(p + v * 4 * V::lanes); }
-inline V::F halves(const uint8_t* p, int v) { return V::load_f16(reinterpret_cast<const uint16_t*>(p) + v * V::lanes); }
+/** Part `v` of the 16 f16 at p. */
+inline V::F halves(const uint8_t* p, int v) {
+  return V::load_f16(reinterpret_cast<const uint16_t*>(p) + v * V::lanes);
+}
 
 // Codes. `code<t>(p, v)` is quad t of the rows of part v, from the codes of a group at p.
 
@@ -140,7 +143,9 @@ template <class C, int code_zero> struct SuperScaled {
   const uint8_t *super, *small, *codes;
   SuperScaled(const uint8_t* panel, int64_t g)
       : super(panel + g / 8 * size), small(super + 64 + g % 8 * 32), codes(super + 320 + g % 8 * C::bytes) {}
-  V::F scale(int r, int v) const { return V::mul(halves(super, v), V::load_s8(small + 16 * r + v * V::lanes)); }
+  V::F scale(int r, int v) const {
+    return V::mul(halves(super, v), V::load_s8(small + 16 * r + v * V::lanes));
+  }
   V::F min(int) const { return V::zero(); }
 };
 

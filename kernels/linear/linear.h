@@ -20,11 +20,11 @@ template <class Fmt> struct Multiplier {
   /** A panel of this thread's own: packed from rows, or a step of k of it as f32. */
   uint8_t* own;
 
-  static constexpr bool converts = !Fmt::integer && Fmt::bytes(2) != F32::bytes(2);
+  static constexpr bool widens = !Fmt::integer && Fmt::bytes(2) != F32::bytes(2);
 
   static int64_t own_bytes(const Product& p) {
     if (p.weight.layout == Layout::rows) return (Fmt::bytes(p.k) + 63) / 64 * 64;
-    return converts ? F32::bytes(float_block) : 0;
+    return widens ? F32::bytes(float_block) : 0;
   }
 
   const float* source(const Tile& t, int m) const {
@@ -52,14 +52,22 @@ template <class Fmt> struct Multiplier {
     }
   }
 
+  /** k in [k0, k1) of a panel of floats as f32, in memory of this thread's own. */
+  void widen(const uint8_t* panel, int64_t k0, int64_t k1) const {
+    float* to = reinterpret_cast<float*>(own);
+    for (int64_t k = k0; k < k1; k++, to += panel_rows)
+      for (int v = 0; v < across; v++) V::store(to + v * V::lanes, Fmt::weights(panel, k, v));
+  }
+
   template <int width>
-  void multiply(const uint8_t* panel, const Tile& t, int64_t k0, int64_t k1, const Target& target, bool converted) const {
+  void multiply(const uint8_t* panel, const Tile& t, int64_t k0, int64_t k1, const Target& target,
+                bool widened) const {
     constexpr int parts = width == 1 ? across : Fmt::integer || across == 1 ? 1 : 2;
     for (int v = 0; v < across && v * V::lanes < target.columns; v += parts) {
       if constexpr (Fmt::integer) integer_tile<Fmt, width, parts>(panel, v, k0 / group, k1 / group, x, t.at, target);
       else {
         const float* from = width == 1 ? source(t, 0) + k0 : x.x + t.at * p.k + k0 * width;
-        if (converted) float_tile<F32, width, parts>(own, v, k1 - k0, from, target);
+        if (widened) float_tile<F32, width, parts>(own, v, k1 - k0, from, target);
         else float_tile<Fmt, width, parts>(panel + Fmt::bytes(k0), v, k1 - k0, from, target);
       }
     }
@@ -70,7 +78,7 @@ template <class Fmt> struct Multiplier {
     const int64_t panels = panels_of(p.m), bytes = Fmt::bytes(p.k);
     const int32_t expert = tiles.tile[t0].expert;
     const bool rows = p.weight.layout == Layout::rows;
-    const bool convert = converts && t1 - t0 > 1 && !rows;
+    const bool wide = widens && t1 - t0 > 1 && !rows;
     const int64_t step = rows || t1 - t0 == 1 ? p.k : k_step<Fmt>;
     for (int64_t k0 = 0, k1 = -1; k1 < p.k; k0 = k1) {
       k1 = k0 + step < p.k ? k0 + step : p.k;
@@ -82,19 +90,17 @@ template <class Fmt> struct Multiplier {
           pack_panel<Fmt>(p.weight.data + row_bytes<Fmt>((expert * p.m + i * panel_rows) * p.k), columns, p.k, own);
           panel = own;
         }
-        if constexpr (!Fmt::integer)
-          if (convert)
-            for (int64_t k = k0; k < k1; k++)
-              for (int v = 0; v < across; v++)
-                V::store(reinterpret_cast<float*>(own) + (k - k0) * panel_rows + v * V::lanes, Fmt::weights(panel, k, v));
+        if constexpr (widens)
+          if (wide) widen(panel, k0, k1);
         const float* bias = p.bias ? p.bias + expert * p.m + i * panel_rows : nullptr;
         for (int j = t0; j < t1; j++) {
           const Tile& t = tiles.tile[j];
-          Target target = {p.y + i * panel_rows, p.m, tiles.row + t.first, t.count, columns, bias, k0 == 0, k1 == p.k};
-          if (t.width == widest) multiply<widest>(panel, t, k0, k1, target, convert);
-          else if (t.width == middle) multiply<middle>(panel, t, k0, k1, target, convert);
-          else if (t.width == 1) multiply<1>(panel, t, k0, k1, target, convert);
-          else if constexpr (middle > 2) multiply<2>(panel, t, k0, k1, target, convert);
+          Target target = {p.y + i * panel_rows, p.m, tiles.row + t.first, t.count, columns, bias,
+                           k0 == 0, k1 == p.k};
+          if (t.width == widest) multiply<widest>(panel, t, k0, k1, target, wide);
+          else if (t.width == middle) multiply<middle>(panel, t, k0, k1, target, wide);
+          else if (t.width == 1) multiply<1>(panel, t, k0, k1, target, wide);
+          else if constexpr (middle > 2) multiply<2>(panel, t, k0, k1, target, wide);
         }
       }
     }
@@ -153,7 +159,8 @@ template <class Fmt> inline void multiply(const Product& p, const Work& shared) 
 
 inline Product product_of_linear(const Op& op) {
   Tensor x = op.tensor(0), weight = op.tensor(1), bias = op.tensor(2), y = op.tensor(3);
-  return {x.f32(), x.d[0], 1, weight, 1, weight.d[0], weight.d[1], nullptr, bias.data ? bias.f32() : nullptr, y.f32()};
+  return {x.f32(), x.d[0], 1, weight, 1, weight.d[0], weight.d[1], nullptr, bias.data ? bias.f32() : nullptr,
+          y.f32()};
 }
 
 inline Product product_of_experts(const Op& op) {
@@ -170,13 +177,17 @@ inline void run_product(const Product& p, const Work& work) {
 
 inline int64_t scratch_of_product(const Product& p, int threads) {
   int64_t bytes = 0;
-  with_format(p.weight.dtype, [&](auto type) { bytes = product_scratch<typename decltype(type)::type>(p, threads); });
+  with_format(p.weight.dtype, [&](auto type) {
+    bytes = product_scratch<typename decltype(type)::type>(p, threads);
+  });
   return bytes;
 }
 
 /** The op: tensors x [n, k], weight [m, k], bias [m] or absent, y [n, m]. */
 inline void linear(const Op& op, const Work& work) { run_product(product_of_linear(op), work); }
-inline int64_t linear_scratch(const Op& op, int threads) { return scratch_of_product(product_of_linear(op), threads); }
+inline int64_t linear_scratch(const Op& op, int threads) {
+  return scratch_of_product(product_of_linear(op), threads);
+}
 
 /** The op: tensors x, weight [e, m, k], experts [n, p], bias [e, m] or absent, y [n * p, m]. */
 inline void expert_linear(const Op& op, const Work& work) { run_product(product_of_experts(op), work); }

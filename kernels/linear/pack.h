@@ -9,7 +9,7 @@ namespace fovea::FOVEA_ISA {
 inline void put32(uint8_t* p, uint32_t x) { __builtin_memcpy(p, &x, 4); }
 inline void put16(uint8_t* p, const uint8_t* from) { __builtin_memcpy(p, from, 2); }
 
-/** Halves of 16 code bytes to quads: byte i holds elements i and i + 16, as in the panel. */
+/** 16 bytes of codes: byte i holds elements i and i + 16, as the quads of a panel do. */
 inline void put_nibbles(uint8_t* codes, int r, const uint32_t four[4]) {
   for (int i = 0; i < 4; i++) put32(codes + 64 * i + 4 * r, four[i]);
 }
@@ -48,7 +48,8 @@ struct ByteRows {
   static void put(const uint8_t* src, int64_t k0, uint8_t* panel, int r) {
     Q8_0 to(panel, k0 / group);
     put16(const_cast<uint8_t*>(to.scales) + 2 * r, src);
-    for (int t = 0; t < 8; t++) __builtin_memcpy(const_cast<uint8_t*>(to.codes) + 64 * t + 4 * r, src + 2 + 4 * t, 4);
+    uint8_t* codes = const_cast<uint8_t*>(to.codes);
+    for (int t = 0; t < 8; t++) __builtin_memcpy(codes + 64 * t + 4 * r, src + 2 + 4 * t, 4);
   }
 };
 

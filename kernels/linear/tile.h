@@ -67,7 +67,9 @@ inline void integer_tile(const uint8_t* panel, int v0, int64_t g0, int64_t g1, c
     unroll<0, runs>([&](auto r) FOVEA_FLAT {
       V::Acc dots[width][parts];
       unroll<0, width>([&](auto m) FOVEA_FLAT {
-        unroll<0, parts>([&](auto v) FOVEA_FLAT { dots[m.value][v.value] = V::acc(start[r.value * width + m.value]); });
+        unroll<0, parts>([&](auto v) FOVEA_FLAT {
+          dots[m.value][v.value] = V::acc(start[r.value * width + m.value]);
+        });
       });
       unroll<r.value * quads, (r.value + 1) * quads>([&](auto t) FOVEA_FLAT {
         V::B code[parts];

@@ -9,7 +9,7 @@ namespace fovea::FOVEA_ISA {
 constexpr int widest = V::lanes == 16 ? 12 : V::lanes == 8 ? 6 : 4;
 
 /** Tokens (padding included) whose activations are prepared at a time: their slice of k fits the L2 cache. */
-constexpr int64_t chunk_tokens = 504;
+constexpr int64_t chunk_tokens = 516;
 
 /** The product `y[row] = weight[expert of row] · x[row / share] + bias`, of a single matrix when e is 1. */
 struct Product {
@@ -53,7 +53,11 @@ struct Tiles {
   /** Run i is tiles [run[i], run[i + 1]). */
   int32_t* run;
 
-  static int64_t capacity(int64_t n) { return 2 * n < chunk_tokens ? 2 * n : chunk_tokens; }
+  /** Tokens in a chunk of n rows: chunks are about equal, and few rows fit one, whatever their padding. */
+  static int64_t capacity(int64_t n) {
+    int64_t chunks = (n + chunk_tokens - 1) / chunk_tokens;
+    return n < 64 ? 2 * n : ((n + chunks - 1) / chunks + widest - 1) / widest * widest;
+  }
 
   static int64_t bytes(int64_t n, int64_t e) {
     int64_t tiles = capacity(n);

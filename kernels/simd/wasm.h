@@ -83,7 +83,8 @@ struct V {
   static F floats_of_f16(I h) {
     I rest = wasm_v128_and(h, wasm_i32x4_const_splat(0x7fff));
     F value = mul(wasm_i32x4_shl(rest, 13), wasm_f32x4_const_splat(0x1p112f));
-    I special = wasm_v128_and(wasm_i32x4_gt(rest, wasm_i32x4_const_splat(0x7bff)), wasm_i32x4_const_splat(0x7f800000));
+    M beyond = wasm_i32x4_gt(rest, wasm_i32x4_const_splat(0x7bff));
+    I special = wasm_v128_and(beyond, wasm_i32x4_const_splat(0x7f800000));
     I sign = wasm_i32x4_shl(wasm_v128_xor(h, rest), 16);
     return wasm_v128_or(wasm_v128_or(value, special), sign);
   }
