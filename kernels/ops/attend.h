@@ -278,13 +278,16 @@ inline void soften(const Attention& a, Sight sight, float* scores, float& maximu
     max = V::max(max, s);
   }
   maximum = V::reduce_max(max);
-  V::F m = V::set1(maximum), sum = V::zero();
+  // Scores that are all -inf weigh nothing.
+  V::F m = V::set1(maximum == -__builtin_inff() ? 0 : maximum), sum = V::zero();
   for (int j = from; j < sight.high; j += L) {
     V::F w = exp(V::sub(V::load(scores + j), m));
     V::store(scores + j, w);
     sum = V::add(sum, w);
   }
   total = V::reduce_add(sum);
+  // The maximum passes over NaN; the tile may not be passed over.
+  if (total != total) maximum = total;
 }
 
 /** sums += weights times values for R rows, over keys [from, to) of the tile. */

@@ -158,18 +158,21 @@ export function attention(
       const max = Math.max(...scores);
       const total = scores.reduce((sum, score) => sum + Math.exp(score - max), 0);
       const tiles = Math.ceil((position + 1) / 256);
+      const weights = scores.map((score) => Math.exp(score - max) / total);
+      const errors = scores.map(
+        (score) => 2 * error + U * (max - score) + 8 * U * (tiles + 1) + gamma(scores.length),
+      );
+      const denominator = weights.reduce((sum, p, j) => sum + p * errors[j]!, 0);
       for (let c = 0; c < h.dv; c++) {
-        let [result, size, numerator, denominator, least] = [0, 0, 0, 0, 0];
-        scores.forEach((score, j) => {
-          const p = Math.exp(score - max) / total;
+        let [result, size, numerator, least] = [0, 0, 0, 0];
+        for (let j = 0; j < scores.length; j++) {
           const v = s.v[((begin + j) * h.kvHeads + g) * h.dv + c]!;
-          const relative = 2 * error + U * (max - score) + 8 * U * (tiles + 1) + gamma(scores.length);
-          result += p * v;
-          size += p * Math.abs(v);
-          numerator += p * Math.abs(v) * relative;
-          denominator += p * relative;
+          const weighed = weights[j]! * Math.abs(v);
+          result += weights[j]! * v;
+          size += weighed;
+          numerator += weighed * errors[j]!;
           least += TINY * 2 ** 23 * Math.abs(v);
-        });
+        }
         const at = (i * h.heads + head) * h.dv + c;
         y[at] = result;
         bound[at] = (numerator + size * denominator) * (1 + 16 * denominator) + 3 * U * size + least + TINY;

@@ -257,6 +257,17 @@ describe.each(subjects)("$name", (subject) => {
       expect((await job.run(y))[0]!.every(Number.isNaN)).toBe(true);
     });
 
+    it("a tile whose scores overflow to −∞ weighs nothing", async () => {
+      const h = { heads: 1, kvHeads: 1, d: 8, dv: 8 };
+      const s = randomSequence(new Random(10), h, 257, 1);
+      s.q.fill(1e38);
+      s.k.fill(0).fill(-60_000, 256 * h.d);
+      s.v.fill(1);
+      const job = new Job(on.device);
+      const y = attendBatch(job, new Random(8), [s], h, { ...plain, scale: 1, page: 16, dtype });
+      expect([...(await job.run(y))[0]!]).toEqual([1, 1, 1, 1, 1, 1, 1, 1]);
+    });
+
     it("NaN in a query or a value spoils its own results alone", async () => {
       const random = new Random(7);
       const h = { heads: 2, kvHeads: 2, d: 16, dv: 16 };

@@ -5,6 +5,8 @@ import {
   add,
   type Device,
   type DeviceBuffer,
+  expertLinear,
+  gather,
   linear,
   Stream,
   scale,
@@ -24,6 +26,9 @@ describe.each(subjects)("$name", (subject) => {
   it("has a name and a description for people", () => {
     expect(subject.name.startsWith(on.device.name)).toBe(true);
     expect(on.device.description.length).toBeGreaterThan(10);
+    // A device that is asked for an instruction set uses that one.
+    const [, isa = ""] = subject.name.split(" ");
+    expect(on.device.description.startsWith(isa)).toBe(true);
   });
 
   it("allocates zeroed memory, and counts it until it is freed", async () => {
@@ -200,6 +205,58 @@ describe.each(subjects)("$name", (subject) => {
       for (let k = 0; k < 5; k++) y = add(s, y, x);
       expect((await s.read(y))[d - 1]).toBe(6 * i);
     }
+  });
+
+  // The caller checks indices; a mistake of his is refused or gives some result, but reads and writes nothing else.
+  it.each([-1, 8, 2 ** 31 - 1, -(2 ** 31)])("an index of %i never leads outside a tensor", async (index) => {
+    const { device } = on;
+    const cache = device.allocate(8 * 4 * 4);
+    const keys = new Tensor("f32", [2, 1, 4, 4], cache);
+    const attend = (s: Stream, pages: readonly number[], spans: readonly number[]): Tensor => {
+      const y = s.empty("f32", [2, 1, 4]);
+      s.push({
+        kind: "attend",
+        q: s.constant(new Float32Array(8).fill(1), [2, 1, 4]),
+        keys,
+        values: keys,
+        pages: s.constant(Int32Array.from(pages), [1, 2]),
+        spans: s.constant(Int32Array.from(spans), [1, 3]),
+        y,
+        scale: 1,
+        window: 0,
+        softcap: 0,
+        longest: 8,
+      });
+      return y;
+    };
+    const mistakes: readonly ((s: Stream) => Tensor)[] = [
+      (s) => gather(s, s.constant(new Float32Array(16), [8, 2]), s.constant(Int32Array.of(index))),
+      (s) =>
+        expertLinear(
+          s,
+          s.constant(new Float32Array(4), [1, 4]),
+          s.constant(new Float32Array(96), [8, 3, 4]),
+          s.constant(Int32Array.of(index, 0), [1, 2]),
+        ),
+      (s) => {
+        const k = s.constant(new Float32Array(4), [1, 1, 4]);
+        s.push({ kind: "cache_write", k, v: k, slots: s.constant(Int32Array.of(index)), keys, values: keys });
+        return keys;
+      },
+      (s) => attend(s, [0, index], [0, 2, 4]),
+      (s) => attend(s, [0, 1], [index, 2, 4]),
+      (s) => attend(s, [0, 1], [0, index, 4]),
+      (s) => attend(s, [0, 1], [0, 2, index]),
+    ];
+    for (const mistake of mistakes) {
+      const s = new Stream(device);
+      const output = mistake(s);
+      await s.flush([output]).catch((error: unknown) => expect(error).toBeInstanceOf(DeviceError));
+    }
+    // The device goes on after it.
+    const s = new Stream(device);
+    expect([...(await s.read(scale(s, s.constant(Float32Array.of(2), [1, 1]), 2)))]).toEqual([4]);
+    device.free(cache);
   });
 
   it("a closed device has run what it had, and refuses every call", async () => {
