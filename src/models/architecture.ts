@@ -32,6 +32,8 @@ export interface GgufConventions {
 export interface GgufWriting {
   /** The activation that GGUF files of this architecture imply. Default silu. */
   readonly activation?: ActivationName;
+  /** What the original code takes for fields that a config.json leaves out, where GGUF readers take another. */
+  readonly defaults?: Readonly<Record<string, number>>;
   /** Whether readers take factors for the rotary frequencies from a tensor. Default false. */
   readonly ropeFactors?: boolean;
   /**

@@ -6,9 +6,12 @@ import { activationOf, assemble, dimensions, intermediate, rotary } from "./comm
 import { normsPlusOne } from "./gguf-write-rules.ts";
 import { projectedAttention, projectedMlp } from "./llama-like.ts";
 
+/** What the original code takes when the config does not say. */
+const defaults = { head_dim: 256 };
+
 function config(f: Fields) {
   return {
-    ...dimensions(f, { head_dim: 256 }),
+    ...dimensions(f, defaults),
     intermediate: intermediate(f),
     eps: f.number("rms_norm_eps", { default: 1e-6, min: 0 }),
     fn: activationOf(f, "hidden_activation", "gelu_pytorch_tanh"),
@@ -33,7 +36,7 @@ function block(w: Weights, c: Config, layer: number, rope: Rope): Block {
 export const gemma: Architecture = {
   names: ["GemmaForCausalLM"],
   modelType: "gemma",
-  gguf: { architecture: "gemma", write: { activation: "gelu_tanh", change: normsPlusOne } },
+  gguf: { architecture: "gemma", write: { activation: "gelu_tanh", defaults, change: normsPlusOne } },
   build(w, f) {
     const c = config(f);
     const rope = rotary(w, f, c.headDim);

@@ -6,8 +6,11 @@ import { activationOf, assemble, dimensions, intermediate, layerWindows, rotary 
 import { demand, f32, normsPlusOne, queryScalar, u32 } from "./gguf-write-rules.ts";
 import { projectedAttention, projectedMlp } from "./llama-like.ts";
 
+/** What the original code takes when the config does not say. */
+const defaults = { head_dim: 256 };
+
 function config(f: Fields) {
-  const dims = dimensions(f, { head_dim: 256 });
+  const dims = dimensions(f, defaults);
   const cap = (name: string, absent: number): number =>
     f.isNull(name) ? 0 : f.number(name, { default: absent, min: 0 });
   const window = f.int("sliding_window", { default: 4096, min: 1 });
@@ -64,6 +67,7 @@ export const gemma2: Architecture = {
     }),
     write: {
       activation: "gelu_tanh",
+      defaults,
       metadata(f) {
         const { scale, scoreCap, logitCap, window, windows, ...c } = config(f);
         demand(f, "query_pre_attn_scalar", scale, (c.layers === 46 ? c.hidden / c.heads : c.headDim) ** -0.5);

@@ -102,6 +102,7 @@ export const gemma3: Architecture = {
     config: (m) => ({ query_pre_attn_scalar: queryScalar(m, 62) }),
     write: {
       activation: "gelu_tanh",
+      defaults: { ...defaults, rope_theta: 1e6 },
       metadata(f) {
         const { scale, logitCap, window, windows, ...c } = config(f);
         demand(f, "query_pre_attn_scalar", scale, (c.layers === 62 ? c.hidden / c.heads : c.headDim) ** -0.5);

@@ -44,8 +44,12 @@ const required = [
 /** Metadata under the architecture's own prefix, which is part of the keys. */
 export function ggufMetadata({ gguf }: Architecture, f: Fields): Map<string, GgufEntry> {
   const entries: Record<string, GgufEntry> = {};
-  for (const [field, key] of integers) if (f.has(field)) entries[key] = u32(f.int(field, { min: 0 }));
-  for (const [field, key] of numbers) if (f.has(field)) entries[key] = f32(f.number(field));
+  const defaults = gguf.write?.defaults ?? {};
+  for (const [field, key] of [...integers, ...numbers]) {
+    const value = f.has(field) ? f.number(field, { min: 0 }) : defaults[field];
+    if (value !== undefined)
+      entries[key] = numbers.some(([name]) => name === field) ? f32(value) : u32(value);
+  }
   const parameters = ropeParameters(f);
   if (parameters?.has("rope_theta")) entries["rope.freq_base"] = f32(parameters.number("rope_theta"));
   const scaling = scalingOf(f);

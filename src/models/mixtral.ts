@@ -71,7 +71,12 @@ export const mixtral: Architecture = {
       ["model.layers.{n}.block_sparse_moe.experts.*.w2", "blk.{n}.ffn_down_exps"],
     ],
     config: (m) => ({ num_local_experts: m.int("expert_count") }),
-    write: { ropeFactors: true, metadata: windowEntry, change: neighbouringPairs },
+    write: {
+      defaults: { rope_theta: 1e6 },
+      ropeFactors: true,
+      metadata: windowEntry,
+      change: neighbouringPairs,
+    },
   },
   build(w, f) {
     const c = config(f);

@@ -76,6 +76,6 @@ export const qwen2: Architecture = {
 export const qwen3: Architecture = {
   names: ["Qwen3ForCausalLM"],
   modelType: "qwen3",
-  gguf: { architecture: "qwen3", write },
+  gguf: { architecture: "qwen3", write: { ...write, defaults: { head_dim: 128 } } },
   build: build(true, 128),
 };

@@ -52,6 +52,7 @@ export const smolLm3: Architecture = {
   gguf: {
     architecture: "smollm3",
     write: {
+      defaults: { rope_theta: 2e6 },
       metadata(f) {
         demandNoWindow(f);
         const { useRope } = config(f);

@@ -30,8 +30,10 @@ function config(f: Fields) {
 
 function block(w: Weights, c: ReturnType<typeof config>, layer: number, rope: Rope): Block {
   const at = `model.layers.${layer}`;
+  // GGUF files do not say whether there are norms for each head; they have them or not.
+  const qkNorm = c.qkNorm || (w.isGguf && w.has(`${at}.self_attn.q_layernorm.weight`));
   const headNorm = (name: string, heads: number): Layer | undefined =>
-    c.qkNorm ? stackedHeadNorm(w, `${at}.self_attn.${name}`, heads, c.headDim, c.eps) : undefined;
+    qkNorm ? stackedHeadNorm(w, `${at}.self_attn.${name}`, heads, c.headDim, c.eps) : undefined;
   const attn = projectedAttention(w, c, {
     layer,
     rope,

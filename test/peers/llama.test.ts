@@ -9,6 +9,7 @@ import type { Child } from "../../bench/child.mjs";
 import { type LanguageModel, open } from "../../src/index.ts";
 import { quantize } from "../../src/tasks/quantize.ts";
 import { relativeError } from "../support/models.ts";
+import { writeRandomCheckpoint } from "../support/random-checkpoint.ts";
 import { haveShared, shared } from "../support/shared.ts";
 import { temporaryFolder } from "../support/temporary.ts";
 import { withVocabulary } from "../support/vocabulary.ts";
@@ -76,30 +77,37 @@ describe.skipIf(!haveShared || !havePeer)("llama.cpp", () => {
       });
   });
 
-  describe("random checkpoints of other architectures, at f32", () => {
-    const exact = 5e-6;
-    /** llama.cpp looks GELU up in a table of f16 values. */
-    const table = 2e-3;
+  /** The same logits and greedy tokens for a checkpoint without a tokenizer, written at f32. */
+  async function compare(
+    checkpoint: string,
+    name: string,
+    bound: number,
+    prompt: readonly number[],
+  ): Promise<void> {
+    const [plain, path] = [`${folder}/${name}-plain.gguf`, `${folder}/${name}.gguf`];
+    await quantize(checkpoint, { format: "f32", out: plain });
+    await withVocabulary(plain, path);
+    const fovea = await both(path, "f32");
+    expect(await logitsError(path, fovea, prompt)).toBeLessThan(bound);
+    const count = 16;
+    const expected = await llama.call<number[]>("generate", { path, ids: prompt, count });
+    const options = { temperature: 0, maxTokens: count, ignoreEnd: true };
+    expect((await fovea.generate(prompt, options).result()).tokens).toEqual(expected);
+  }
+
+  const ids = [5, 9, 200, 3, 77, 31, 8, 120, 4, 99, 100, 7, 250, 13, 64, 33];
+  const exact = 5e-6;
+  /** llama.cpp looks GELU up in a table of f16 values. */
+  const table = 2e-3;
+
+  describe("golden checkpoints of other architectures", () => {
     const bounds = {
       ...{ llama: exact, llama_bias: exact, llama_linear: exact, llama_rope3: exact, mixtral: exact },
       ...{ qwen2: exact, qwen2_moe: exact, phi3: exact, gemma: table, gpt2: table, starcoder2: table },
     };
-    const ids = [5, 9, 200, 3, 77, 31, 8, 120, 4, 99, 100, 7];
-
     for (const [name, bound] of Object.entries(bounds))
-      it(`${name}: the same logits and greedy tokens`, async () => {
-        const [plain, path] = [`${folder}/${name}-plain.gguf`, `${folder}/${name}.gguf`];
-        await quantize(shared(`golden/${name}`), { format: "f32", out: plain });
-        await withVocabulary(plain, path);
-        const fovea = await both(path, "f32");
-        expect(await logitsError(path, fovea, ids)).toBeLessThan(bound);
-        const count = 16;
-        const expected = await llama.call<number[]>("generate", { path, ids, count });
-        const { tokens } = await fovea
-          .generate(ids, { temperature: 0, maxTokens: count, ignoreEnd: true })
-          .result();
-        expect(tokens).toEqual(expected);
-      });
+      it(`${name}: the same logits and greedy tokens`, () =>
+        compare(shared(`golden/${name}`), name, bound, ids));
 
     it("mistral: the same logits inside the window, which llama.cpp does not apply", async () => {
       const [plain, path] = [`${folder}/mistral-plain.gguf`, `${folder}/mistral.gguf`];
@@ -108,5 +116,79 @@ describe.skipIf(!haveShared || !havePeer)("llama.cpp", () => {
       const fovea = await both(path, "f32");
       expect(await logitsError(path, fovea, ids.slice(0, 8))).toBeLessThan(exact);
     });
+  });
+
+  describe("random checkpoints of architectures without a golden one", () => {
+    const base = {
+      ...{ vocab_size: 257, hidden_size: 64, intermediate_size: 96, num_hidden_layers: 2 },
+      ...{ num_attention_heads: 4, num_key_value_heads: 2, max_position_embeddings: 128, rope_theta: 10_000 },
+      ...{ rms_norm_eps: 1e-6, tie_word_embeddings: false },
+    };
+    const gemma = { head_dim: 16, query_pre_attn_scalar: 16, sliding_window: 8, tie_word_embeddings: true };
+    const llama3 = { rope_type: "llama3", low_freq_factor: 1, high_freq_factor: 4 };
+    const yarn = { rope_type: "yarn", factor: 4, original_max_position_embeddings: 32 };
+    const factors = (step: number): number[] => Array.from({ length: 8 }, (_, i) => 1 + step * i);
+    const cases: readonly [name: string, config: Record<string, unknown>, bound: number][] = [
+      ["qwen3", { architectures: ["Qwen3ForCausalLM"], head_dim: 32 }, exact],
+      ["olmo2", { architectures: ["Olmo2ForCausalLM"] }, exact],
+      ["smollm3", { architectures: ["SmolLM3ForCausalLM"], num_hidden_layers: 5 }, exact],
+      ["stablelm", { architectures: ["StableLmForCausalLM"], layer_norm_eps: 1e-5 }, exact],
+      [
+        "stablelm-2-12b",
+        {
+          architectures: ["StableLmForCausalLM"],
+          ...{ layer_norm_eps: 1e-5, qk_layernorm: true, use_parallel_residual: true },
+        },
+        exact,
+      ],
+      [
+        "gpt-neox",
+        {
+          architectures: ["GPTNeoXForCausalLM"],
+          num_key_value_heads: 4,
+          hidden_act: "gelu",
+          layer_norm_eps: 1e-5,
+        },
+        table,
+      ],
+      [
+        "gemma2",
+        {
+          architectures: ["Gemma2ForCausalLM"],
+          ...gemma,
+          ...{ num_hidden_layers: 4, attn_logit_softcapping: 50, final_logit_softcapping: 30 },
+        },
+        table,
+      ],
+      ["gemma3", { architectures: ["Gemma3ForCausalLM"], ...gemma, num_hidden_layers: 7 }, table],
+      ["qwen2-yarn", { architectures: ["Qwen2ForCausalLM"], rope_scaling: yarn }, exact],
+      [
+        "llama3",
+        {
+          architectures: ["LlamaForCausalLM"],
+          rope_scaling: { ...llama3, factor: 8, original_max_position_embeddings: 32 },
+        },
+        exact,
+      ],
+      [
+        "phi3-long",
+        {
+          architectures: ["Phi3ForCausalLM"],
+          original_max_position_embeddings: 8,
+          rope_scaling: { type: "longrope", short_factor: factors(0.5), long_factor: factors(2) },
+        },
+        exact,
+      ],
+    ];
+    for (const [name, config, bound] of cases)
+      it(`${name}: the same logits and greedy tokens`, async () => {
+        const checkpoint = `${folder}/${name}`;
+        const optional = (tensor: string): boolean =>
+          tensor.endsWith(".bias")
+            ? /gpt_neox|stablelm.*(q|k|v)_proj|qwen2.*(q|k|v)_proj|norm\.bias/.test(`${name} ${tensor}`)
+            : !/(q|k)_layernorm\.weight$/.test(tensor);
+        await writeRandomCheckpoint(checkpoint, { ...base, ...config }, optional);
+        await compare(checkpoint, name, bound, ids);
+      });
   });
 });
