@@ -10,6 +10,7 @@ import { createRequire } from "node:module";
 import { availableParallelism } from "node:os";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
+import { includesOf } from "./includes.mjs";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const kernels = join(root, "kernels");
@@ -43,16 +44,6 @@ const hashOf = (...parts) => {
   return hash.digest("hex").slice(0, 24);
 };
 
-/** The file and all that it includes, in order of first mention. */
-function withIncludes(path, seen = new Map()) {
-  if (seen.has(path) || !existsSync(path)) return seen;
-  const text = readFileSync(path, "utf8");
-  seen.set(path, text);
-  for (const [, name] of text.matchAll(/^\s*#\s*include\s+"([^"]+)"/gm))
-    withIncludes(join(dirname(path), name), seen);
-  return seen;
-}
-
 /** What is compiled: source, flags, and a hash of all that the object depends on. */
 function plan(compiler) {
   const api = createRequire(import.meta.url)("node-api-headers").include_dir;
@@ -68,7 +59,7 @@ function plan(compiler) {
       flags: [...common, ...isaFlags, ...flags, `-DFOVEA_ISA_${isa}`],
     });
   return sources.map((unit) => {
-    const texts = [...withIncludes(unit.source).values()];
+    const texts = includesOf(unit.source).map((file) => readFileSync(file, "utf8"));
     return { ...unit, hash: hashOf(compiler, process.platform, process.arch, ...unit.flags, ...texts) };
   });
 }

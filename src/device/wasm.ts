@@ -1,9 +1,321 @@
-/** The same kernels as WebAssembly. */
+/**
+ * The kernels as WebAssembly: worker threads walk a plan in lockstep over a shared memory, while the caller's
+ * thread goes on. Without shared memory there is one thread, the caller's. Knows the module's exports and the
+ * encoding of plans; nothing of what the ops compute.
+ */
 import { DeviceError } from "../base/errors.ts";
-import type { Device } from "../ops/index.ts";
+import type { FormatName } from "../format/index.ts";
+import {
+  type Device,
+  type DeviceBuffer,
+  eachTensor,
+  isArena,
+  type Plan,
+  placeOf,
+  type RunResult,
+  type Tensor,
+} from "../ops/index.ts";
+import { dtypeCodes, Encoder, opNamesOf } from "./encode.ts";
+import { Heap } from "./wasm/heap.ts";
+import { type Host, type Thread, thisHost } from "./wasm/host.ts";
+import { instantiate, type Module, newMemory, unshared } from "./wasm/module.ts";
 
-export class WasmDevice {
-  static async open(_threads?: number): Promise<Device> {
-    throw new DeviceError("wasm", "not built");
+const NAME = "wasm";
+const STACK_BYTES = 1 << 20;
+/** Rounds of spinning before a thread sleeps: some 20 µs. */
+const PATIENCE = 1000;
+
+/** A thread's program: `data` and `post` come from the host. */
+const worker = `
+const { module, memory, thread, stack } = data;
+const now = () => performance.now() * 1e6;
+const { exports } = new WebAssembly.Instance(module, { env: { memory, now } });
+exports.__stack_pointer.value = stack;
+post("ready");
+for (let done = 0; ; done = (done + 1) | 0) {
+  exports.work(thread, done);
+  if (thread === 0) post("done");
+}
+`;
+
+/** A piece of the memory that grows: its content is lost when it does. */
+interface Region {
+  address: number;
+  bytes: number;
+}
+
+interface Buffer {
+  readonly address: number;
+  readonly bytes: number;
+  readonly adopted: boolean;
+}
+
+interface Running {
+  finish(): void;
+  fail(error: DeviceError): void;
+}
+
+export class WasmDevice implements Device {
+  readonly name = NAME;
+  readonly description: string;
+  private readonly module: Module;
+  private readonly heap: Heap;
+  private readonly encoder: Encoder;
+  private readonly buffers = new Map<number, Buffer>();
+  private nextId = 1;
+  private bufferBytes = 0;
+  private readonly arena: Region = { address: 0, bytes: 0 };
+  private readonly words: Region = { address: 0, bytes: 0 };
+  private readonly table: Region = { address: 0, bytes: 0 };
+  private readonly times: Region = { address: 0, bytes: 0 };
+  private readonly scratch: Region = { address: 0, bytes: 0 };
+
+  private threads: Thread[] = [];
+  /** What waits for the running plan: plans, writes and frees, in order. */
+  private queue: (() => void)[] = [];
+  private running: Running | undefined;
+  /** Why the device refuses all calls. */
+  private ended: DeviceError | undefined;
+  private wentIdle: (() => void) | undefined;
+
+  private constructor(module: Module, threads: number, shared: boolean) {
+    this.module = module;
+    this.encoder = new Encoder(opNamesOf(NAME, module.opList()));
+    this.heap = new Heap(module.memory, module.heapBase, module.mostPages);
+    const count = `${threads} ${threads === 1 ? "thread" : "threads"}`;
+    this.description = `WebAssembly SIMD-128, ${shared ? count : "on the calling thread"}`;
+  }
+
+  /** `threads`: by default one for each core; always the caller's alone where memory cannot be shared. */
+  static async open(threads?: number, given?: Host): Promise<WasmDevice> {
+    const host = given ?? (await thisHost());
+    const binary = await host.binary();
+    const compiled = await WebAssembly.compile(host.shared ? binary : unshared(binary));
+    const { memory, mostPages } = newMemory(host.shared);
+    const module = instantiate(compiled, memory, mostPages);
+    const count = host.shared ? (threads ?? host.cores) : 1;
+    module.setThreads(count, count <= host.cores ? PATIENCE : 0);
+    const device = new WasmDevice(module, count, host.shared);
+    if (host.shared) await device.start(host, compiled, memory, count);
+    return device;
+  }
+
+  private async start(
+    host: Host,
+    module: WebAssembly.Module,
+    memory: WebAssembly.Memory,
+    count: number,
+  ): Promise<void> {
+    const ready = Array.from({ length: count }, (_, thread) => {
+      const stack = this.heap.take(STACK_BYTES) + STACK_BYTES;
+      return new Promise<void>((resolve, reject) => {
+        const started = host.spawn(
+          worker,
+          { module, memory, thread, stack },
+          {
+            message: (data) => (data === "ready" ? resolve() : this.finished()),
+            error: (problem) => {
+              this.fail(problem);
+              reject(this.ended);
+            },
+          },
+        );
+        this.threads.push(started);
+      });
+    });
+    try {
+      await Promise.all(ready);
+    } catch (error) {
+      await this.close();
+      throw error;
+    }
+    for (const thread of this.threads) thread.hold(false);
+  }
+
+  private check(): void {
+    if (this.ended) throw this.ended;
+  }
+
+  allocate(bytes: number): DeviceBuffer {
+    this.check();
+    const address = this.heap.take(bytes);
+    this.module.bytes(address, bytes).fill(0);
+    return this.hold({ address, bytes, adopted: false });
+  }
+
+  /** Copied: the module sees its own memory only. */
+  adopt(bytes: Uint8Array): DeviceBuffer {
+    this.check();
+    const address = this.heap.take(bytes.length);
+    this.module.bytes(address, bytes.length).set(bytes);
+    return this.hold({ address, bytes: bytes.length, adopted: true });
+  }
+
+  private hold(buffer: Buffer): DeviceBuffer {
+    const id = this.nextId++;
+    this.buffers.set(id, buffer);
+    this.bufferBytes += buffer.bytes;
+    return { id, bytes: buffer.bytes };
+  }
+
+  private find(id: number): Buffer {
+    this.check();
+    const buffer = this.buffers.get(id);
+    if (!buffer) throw new DeviceError(NAME, `there is no buffer ${id}`);
+    return buffer;
+  }
+
+  free({ id }: DeviceBuffer): void {
+    const { address, bytes } = this.find(id);
+    this.buffers.delete(id);
+    this.bufferBytes -= bytes;
+    this.inTurn(() => this.heap.release(address));
+  }
+
+  write({ id }: DeviceBuffer, offset: number, bytes: Uint8Array): void {
+    const buffer = this.find(id);
+    if (buffer.adopted) throw new DeviceError(NAME, "an adopted buffer is read-only");
+    if (!(offset >= 0 && offset + bytes.length <= buffer.bytes))
+      throw new DeviceError(
+        NAME,
+        `${bytes.length} bytes at ${offset} do not fit a buffer of ${buffer.bytes}`,
+      );
+    const copy = this.running ? bytes.slice() : bytes;
+    this.inTurn(() => this.module.bytes(buffer.address + offset, copy.length).set(copy));
+  }
+
+  panelBytes(format: FormatName, shape: readonly number[]): number | undefined {
+    this.check();
+    const [m = 0, k = 0] = shape.slice(-2);
+    const count = shape.length === 3 ? shape[0]! : 1;
+    return count * this.module.panelBytes(dtypeCodes[format]!, m, k) || undefined;
+  }
+
+  async run(plan: Plan): Promise<RunResult> {
+    this.check();
+    // Numbers of buffers that are freed later mean what they mean now.
+    const addresses = this.addresses(plan);
+    const uploads = plan.uploads.map(({ slot, bytes }) => ({
+      place: plan.places[slot]!,
+      bytes: this.running ? bytes.slice() : bytes,
+    }));
+    return new Promise((resolve, reject) => {
+      this.inTurn(() => {
+        try {
+          this.begin(plan, addresses, uploads, resolve, reject);
+        } catch (error) {
+          reject(error);
+          this.next();
+        }
+      });
+    });
+  }
+
+  /** The address of each buffer that the plan names, by its number. */
+  private addresses(plan: Plan): Map<number, number> {
+    const addresses = new Map<number, number>();
+    const add = ({ storage }: Tensor): void => {
+      if (!isArena(storage) && !addresses.has(storage.id))
+        addresses.set(storage.id, this.find(storage.id).address);
+    };
+    for (const op of plan.ops) eachTensor(op, add);
+    plan.outputs.forEach(add);
+    return addresses;
+  }
+
+  private begin(
+    plan: Plan,
+    addresses: ReadonlyMap<number, number>,
+    uploads: readonly { readonly place: number; readonly bytes: Uint8Array }[],
+    resolve: (result: RunResult) => void,
+    reject: (error: unknown) => void,
+  ): void {
+    const { module } = this;
+    const words = this.encoder.encode(plan);
+    this.grow(this.arena, plan.arenaBytes);
+    this.grow(this.words, words.byteLength);
+    this.grow(this.table, 4 * this.nextId);
+    this.grow(this.times, plan.profile ? 8 * plan.ops.length : 0);
+    for (const { place, bytes } of uploads) module.bytes(this.arena.address + place, bytes.length).set(bytes);
+    module.doubles(this.words.address, words.length).set(words);
+    const table = module.pointers(this.table.address, this.nextId);
+    table[0] = this.arena.address;
+    for (const [id, address] of addresses) table[id] = address;
+    const times = plan.profile ? this.times.address : 0;
+    this.grow(this.scratch, module.prepare(this.words.address, words.length, this.table.address, times));
+
+    const at = (tensor: Tensor): number =>
+      placeOf(plan, tensor) +
+      (isArena(tensor.storage) ? this.arena.address : addresses.get(tensor.storage.id)!);
+    this.running = {
+      finish: () => {
+        const outputs = plan.outputs.map((tensor) => module.bytes(at(tensor), tensor.bytes).slice());
+        if (!plan.profile) return resolve({ outputs });
+        resolve({ outputs, nanoseconds: module.doubles(this.times.address, plan.ops.length).slice() });
+      },
+      fail: reject,
+    };
+    if (this.threads.length > 0) {
+      this.threads[0]!.hold(true);
+      module.submit(this.scratch.address);
+    } else {
+      module.runHere(this.scratch.address);
+      this.finished();
+    }
+  }
+
+  /** Some room is added, so that slowly growing needs move a region seldom. */
+  private grow(region: Region, bytes: number): void {
+    if (region.bytes >= bytes && region.address !== 0) return;
+    if (region.address !== 0) this.heap.release(region.address);
+    region.address = 0;
+    region.bytes = 0;
+    const wanted = bytes + Math.ceil(bytes / 8);
+    region.address = this.heap.take(wanted);
+    region.bytes = wanted;
+  }
+
+  private inTurn(action: () => void): void {
+    if (this.running) this.queue.push(action);
+    else action();
+  }
+
+  /** Does what waits, up to the next plan that runs. */
+  private next(): void {
+    while (!this.running && this.queue.length > 0) this.queue.shift()!();
+    if (!this.running) this.wentIdle?.();
+  }
+
+  private finished(): void {
+    const { running } = this;
+    this.running = undefined;
+    this.threads[0]?.hold(false);
+    running?.finish();
+    this.next();
+  }
+
+  /** A thread has ended by an error, so nothing can run any more. */
+  private fail(problem: unknown): void {
+    const text = problem instanceof Error ? problem.message : String(problem);
+    this.ended ??= new DeviceError(NAME, `a thread failed: ${text}`, problem);
+    const { running, queue } = this;
+    this.running = undefined;
+    this.queue = [];
+    running?.fail(this.ended);
+    for (const action of queue) action();
+    this.wentIdle?.();
+  }
+
+  memory(): { readonly buffers: number; readonly arena: number } {
+    this.check();
+    return { buffers: this.bufferBytes, arena: this.arena.bytes };
+  }
+
+  async close(): Promise<void> {
+    if (this.running) await new Promise<void>((resolve) => (this.wentIdle = resolve));
+    this.ended ??= new DeviceError(NAME, "the device is closed");
+    for (const thread of this.threads) thread.terminate();
+    this.threads = [];
+    this.buffers.clear();
   }
 }
