@@ -1,5 +1,29 @@
 /** Checkpoints whose weights are a formula of a seed, so that expected outputs can be kept without weights. */
+import { readFileSync } from "node:fs";
 import { type Checkpoint, elementCount, type TensorInfo, tensorOf } from "../../src/checkpoint/checkpoint.ts";
+import type { Fields } from "../../src/checkpoint/config.ts";
+
+/** Small models of many families, and what their original code makes of them. */
+export interface Fixture {
+  /** The code that the numbers come from. */
+  readonly source: string;
+  readonly config: ConstructorParameters<typeof Fields>[1];
+  readonly seed: number;
+  readonly tensors: Readonly<Record<string, readonly number[]>>;
+  readonly ids: readonly number[];
+  /** The continuation of `ids`. */
+  readonly greedy: readonly number[];
+  /** Of the last position, before each block. */
+  readonly hidden: readonly (readonly number[])[];
+  /** Of the last position. */
+  readonly logits: readonly number[];
+}
+
+/** The folder of fixtures. */
+export const fixtures = new URL("../golden/fixtures/", import.meta.url);
+
+export const readFixture = (file: string): Fixture =>
+  JSON.parse(readFileSync(new URL(file, fixtures), "utf8")) as Fixture;
 
 /**
  * `shapes` names tensors by their shapes; `a-b` between dots in a name stands for all numbers from a to b.
