@@ -30,15 +30,22 @@ async function openFor(isa: string, name: string, threads: number): Promise<Devi
   }
 }
 
-/** Every device, and the native one for every instruction set that its add-on may hold; another is one more line. */
-const known: readonly Subject[] = [
-  { name: "reference", open: (threads) => openDevice("reference", { threads }) },
-  { name: "wasm", open: (threads) => openDevice("wasm", { threads }) },
-  ...["avx512", "avx2", "neon", "scalar"].map((isa) => ({
-    name: `native ${isa}`,
-    open: (threads: number) => openFor(isa, "native", threads),
-  })),
-];
+const sets: Partial<Record<string, readonly string[]>> = {
+  x64: ["avx512", "avx2"],
+  arm64: ["neon_dot", "neon"],
+};
+
+/** Devices that can be opened anywhere; another is one more line. */
+const everywhere: readonly Subject[] = ["reference", "wasm"].map((name) => ({
+  name,
+  open: (threads) => openDevice(name, { threads }),
+}));
+
+/** The native device for every instruction set of this kind of machine. */
+const native: readonly Subject[] = [...(sets[process.arch] ?? []), "scalar"].map((isa) => ({
+  name: `native ${isa}`,
+  open: (threads) => openFor(isa, "native", threads),
+}));
 
 /** Whether a device can be opened here; one that cannot is left out, with its reason told. */
 async function available({ name, open }: Subject): Promise<boolean> {
@@ -52,12 +59,12 @@ async function available({ name, open }: Subject): Promise<boolean> {
   }
 }
 
-const present: boolean[] = [];
+const present: Subject[] = [];
 // One after another: each opens under its own environment.
-for (const subject of known) present.push(await available(subject));
+for (const subject of native) if (await available(subject)) present.push(subject);
 
 /** The devices of this machine. */
-export const subjects: readonly Subject[] = known.filter((_, i) => present[i]);
+export const subjects: readonly Subject[] = [...everywhere, ...present];
 
 /** Opens a subject's device for the tests of a `describe`, and closes it after them. */
 export function useDevice({ open }: Subject, threads = 2): { readonly device: Device } {
