@@ -6,8 +6,8 @@ import type { Tensor } from "./tensor.ts";
 /**
  * The functions of {@link Activation} and {@link Gated}: `silu` x·σ(x); `gelu` x·Φ(x) with the error
  * function; `gelu_tanh` its approximation by tanh (Hendrycks and Gimpel 2016); `quick_gelu` x·σ(1.702 x);
- * `relu` max(x, 0); `relu2` its square; `tanh`; `sigmoid`. Absolute error of a device at most
- * 4·2⁻²⁴·max(1, |x|).
+ * `relu` max(x, 0); `relu2` its square; `tanh`; `sigmoid`. `relu` and `relu2` are correctly
+ * rounded; of the others the absolute error of a device is at most 4·2⁻²⁴·max(1, |x|).
  */
 export const activations = [
   "silu",
