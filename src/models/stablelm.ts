@@ -30,10 +30,12 @@ function config(f: Fields) {
 
 function block(w: Weights, c: ReturnType<typeof config>, layer: number, rope: Rope): Block {
   const at = `model.layers.${layer}`;
-  // GGUF files do not say whether there are norms for each head; they have them or not.
-  const qkNorm = c.qkNorm || (w.isGguf && w.has(`${at}.self_attn.q_layernorm.weight`));
+  // GGUF files have the norms or not, and their key for the parallel residual is not to be relied on.
+  const has = (name: string, field: boolean): boolean => (w.isGguf ? w.has(`${at}.${name}.weight`) : field);
   const headNorm = (name: string, heads: number): Layer | undefined =>
-    qkNorm ? stackedHeadNorm(w, `${at}.self_attn.${name}`, heads, c.headDim, c.eps) : undefined;
+    has(`self_attn.${name}`, c.qkNorm)
+      ? stackedHeadNorm(w, `${at}.self_attn.${name}`, heads, c.headDim, c.eps)
+      : undefined;
   const attn = projectedAttention(w, c, {
     layer,
     rope,
@@ -42,7 +44,7 @@ function block(w: Weights, c: ReturnType<typeof config>, layer: number, rope: Ro
   });
   const mlp = projectedMlp(w, `${at}.mlp`, c.hidden, c.intermediate, c.fn);
   const norm1 = layerNormLayer(w, `${at}.input_layernorm`, c.hidden, c.eps);
-  if (c.parallel) return parallel(norm1, attn, norm1, mlp);
+  if (!has("post_attention_layernorm", !c.parallel)) return parallel(norm1, attn, norm1, mlp);
   return preNorm(norm1, attn, layerNormLayer(w, `${at}.post_attention_layernorm`, c.hidden, c.eps), mlp);
 }
 
@@ -58,7 +60,6 @@ export const stableLm: Architecture = {
     config: (m) => ({
       partial_rotary_factor:
         m.int("rope.dimension_count") / (m.int("embedding_length") / m.int("attention.head_count")),
-      use_parallel_residual: m.bool("use_parallel_residual", { default: false }),
     }),
     write: {
       metadata(f) {
