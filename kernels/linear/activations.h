@@ -8,7 +8,7 @@
 
 namespace fovea::FOVEA_ISA {
 
-/** Where the parts of all tiles of a chunk begin; a tile that begins at token t begins at t * (size for one). */
+/** Where the parts of a chunk begin; those of the tile at token t lie t times the size for one token on. */
 template <class Fmt> struct Activations {
   static constexpr bool integer = Fmt::integer;
   int64_t k;

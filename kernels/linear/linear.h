@@ -64,8 +64,9 @@ template <class Fmt> struct Multiplier {
                 bool widened) const {
     constexpr int parts = width == 1 ? across : Fmt::integer || across == 1 ? 1 : 2;
     for (int v = 0; v < across && v * V::lanes < target.columns; v += parts) {
-      if constexpr (Fmt::integer) integer_tile<Fmt, width, parts>(panel, v, k0 / group, k1 / group, x, t.at, target);
-      else {
+      if constexpr (Fmt::integer) {
+        integer_tile<Fmt, width, parts>(panel, v, k0 / group, k1 / group, x, t.at, target);
+      } else {
         const float* from = width == 1 ? source(t, 0) + k0 : x.x + t.at * p.k + k0 * width;
         if (widened) float_tile<F32, width, parts>(own, v, k1 - k0, from, target);
         else float_tile<Fmt, width, parts>(panel + Fmt::bytes(k0), v, k1 - k0, from, target);
@@ -87,7 +88,8 @@ template <class Fmt> struct Multiplier {
         int columns = int(left < panel_rows ? left : panel_rows);
         const uint8_t* panel = p.weight.data + (expert * panels + i) * bytes;
         if (rows) {
-          pack_panel<Fmt>(p.weight.data + row_bytes<Fmt>((expert * p.m + i * panel_rows) * p.k), columns, p.k, own);
+          int64_t first = expert * p.m + i * panel_rows;
+          pack_panel<Fmt>(p.weight.data + row_bytes<Fmt>(first * p.k), columns, p.k, own);
           panel = own;
         }
         if constexpr (widens)
@@ -113,7 +115,10 @@ template <class Fmt> struct Multiplier {
     // of the tiles, as there are many panels or few.
     int64_t wanted = 16 * work.threads, per_unit = c.runs * panels / wanted, parts = 1;
     per_unit = per_unit < 1 ? 1 : per_unit > 8 ? 8 : per_unit;
-    if (work.threads > 1 && c.runs * panels < wanted) parts = (wanted + c.runs * panels - 1) / (c.runs * panels);
+    if (work.threads > 1 && c.runs * panels < wanted) {
+      parts = (wanted + c.runs * panels - 1) / (c.runs * panels);
+      parts = parts < c.tiles ? parts : c.tiles;
+    }
     int64_t blocks = (panels + per_unit - 1) / per_unit;
     for (int64_t unit = work.take(); unit < c.runs * blocks * parts; unit = work.take()) {
       int64_t run = unit / (blocks * parts), block_ = unit / parts % blocks, part = unit % parts;

@@ -137,7 +137,10 @@ template <> struct RowsOf<Q4_K> : SuperAffineRows<Q4_K, false> {};
 template <> struct RowsOf<Q5_K> : SuperAffineRows<Q5_K, true> {};
 template <> struct RowsOf<Q6_K> : Q6Rows {};
 
-template <class Fmt> constexpr int64_t row_bytes(int64_t k) { return k / Fmt::block * RowsOf<Fmt>::block_bytes; }
+/** Bytes of k elements as rows. */
+template <class Fmt> constexpr int64_t row_bytes(int64_t k) {
+  return k / Fmt::block * RowsOf<Fmt>::block_bytes;
+}
 
 /** Fills a panel from the `count` rows at `rows` (row length k); the rows that are missing become zeros. */
 template <class Fmt> inline void pack_panel(const uint8_t* rows, int count, int64_t k, uint8_t* panel) {

@@ -77,9 +77,15 @@ struct V {
   static I iset1(int32_t x) { return {{x, x, x, x}}; }
   static I iload(const int32_t* p) { return load_as<I>(p); }
   static void istore(int32_t* p, I a) { __builtin_memcpy(p, a.v, sizeof a.v); }
-  static I iadd(I a, I b) { return each<I>([&](int i) { return int32_t(uint32_t(a.v[i]) + uint32_t(b.v[i])); }); }
-  static I isub(I a, I b) { return each<I>([&](int i) { return int32_t(uint32_t(a.v[i]) - uint32_t(b.v[i])); }); }
-  static I imul(I a, I b) { return each<I>([&](int i) { return int32_t(uint32_t(a.v[i]) * uint32_t(b.v[i])); }); }
+  static I iadd(I a, I b) {
+    return each<I>([&](int i) { return int32_t(uint32_t(a.v[i]) + uint32_t(b.v[i])); });
+  }
+  static I isub(I a, I b) {
+    return each<I>([&](int i) { return int32_t(uint32_t(a.v[i]) - uint32_t(b.v[i])); });
+  }
+  static I imul(I a, I b) {
+    return each<I>([&](int i) { return int32_t(uint32_t(a.v[i]) * uint32_t(b.v[i])); });
+  }
   static I to_int(F a) {
     F r = round(a);
     return each<I>([&](int i) { return __builtin_fabsf(r.v[i]) < 0x1p31f ? int32_t(r.v[i]) : INT32_MIN; });

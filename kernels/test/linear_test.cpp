@@ -197,21 +197,27 @@ struct Matrix {
   Bytes panels;
   std::vector<Weight> values;
 
-  Operand operand(const KernelTable&, bool packed, bool stack) const {
+  Operand operand(bool packed, bool stack) const {
     std::vector<int64_t> shape = {m, k};
     if (stack) shape.insert(shape.begin(), e);
     return {packed ? panels.data() : rows.data(), format->dtype, packed ? Layout::panels : Layout::rows, shape};
   }
 };
 
+/** Over different bytes for different threads, so that what packing leaves out is seen. */
+static Bytes make_panels(const KernelTable& table, Matrix& w, int threads) {
+  Bytes panels(size_t(w.e * table.panel_bytes(w.format->dtype, w.m, w.k)), threads == 1 ? 0x55 : 0xaa);
+  std::swap(w.panels, panels);
+  run(table, Kind::pack, {w.operand(false, w.e > 1), w.operand(true, w.e > 1)}, threads);
+  std::swap(w.panels, panels);
+  return panels;
+}
+
 static Matrix make(const KernelTable& table, const Format& f, int64_t e, int64_t m, int64_t k, int threads) {
   Matrix w = {&f, e, m, k, random_weights(f, e * m * k), {}, std::vector<Weight>(size_t(e * m * k))};
   for (int64_t i = 0; i < e * m * k / f.block; i++) decode(f.dtype, &w.rows[size_t(i * f.bytes)], &w.values[size_t(i * f.block)]);
-  int64_t bytes = e * table.panel_bytes(f.dtype, m, k);
-  if (m % 16 == 0 && k >= 512 && double(bytes) > 1.03 * double(w.rows.size())) fail("panels too large");
-  w.panels = Bytes(size_t(bytes), 0xaa);
-  bool stack = e > 1;
-  run(table, Kind::pack, {w.operand(table, false, stack), w.operand(table, true, stack)}, threads);
+  w.panels = make_panels(table, w, threads);
+  if (m % 16 == 0 && k >= 512 && double(w.panels.size()) > 1.03 * double(w.rows.size())) fail("panels too large");
   return w;
 }
 
@@ -219,7 +225,7 @@ static Floats linear(const KernelTable& table, const Matrix& w, const Floats& x,
   int64_t n = w.k ? int64_t(x.size()) / w.k : 0;
   constexpr size_t guard = 16;
   Floats y(size_t(n * w.m) + 2 * guard, 12345.0f);
-  run(table, Kind::linear, {{x.data(), DType::f32, Layout::rows, {n, w.k}}, w.operand(table, packed, false),
+  run(table, Kind::linear, {{x.data(), DType::f32, Layout::rows, {n, w.k}}, w.operand(packed, false),
                             {bias, DType::f32, Layout::rows, {w.m}}, {y.data() + guard, DType::f32, Layout::rows, {n, w.m}}}, threads);
   for (size_t i = 0; i < guard; i++) if (y[i] != 12345.0f || y[y.size() - 1 - i] != 12345.0f) fail("wrote outside y");
   return Floats(y.begin() + guard, y.end() - guard);
@@ -279,7 +285,7 @@ static void check_linear(const KernelTable& table, const Format& f, int64_t m, i
     Floats y = linear(table, w, x, b, 1);
     if (deep) compare(w, x, b, y, exact);
     if (!same(y, linear(table, w, x, b, 2))) fail("two threads give other bits");
-    if (!same(y, linear(table, w, x, b, 3))) fail("three threads give other bits");
+    if (!same(y, linear(table, w, x, b, exact ? 3 : 7))) fail("more threads give other bits");
     if (n * m * k < 4000000 && !same(y, linear(table, w, x, b, 2, false))) fail("rows give other bits than panels");
     for (int64_t i = 0; i < n; i += n > 32 ? 37 : 1) {
       Floats one(x.begin() + i * k, x.begin() + (i + 1) * k);
@@ -293,6 +299,7 @@ static void check_weights(const KernelTable& table, const Format& f, int64_t mos
   const int64_t m = 37, k = most_k;
   where = std::string(table.isa) + " " + f.name + " weights";
   Matrix w = make(table, f, 1, m, k, 3);
+  if (w.panels != make_panels(table, w, 1)) fail("the number of threads changes the panels");
   Floats x(size_t(k * k));
   for (int64_t i = 0; i < k; i++) x[size_t(i * k + i)] = 127;
   Floats y = linear(table, w, x, nullptr, 2);
@@ -305,7 +312,7 @@ static void check_weights(const KernelTable& table, const Format& f, int64_t mos
   std::vector<int32_t> ids = {0, 36, 15, 16, 17, 5, -1, 37, 1 << 30};
   for (bool packed : {true, false}) {
     Floats rows(ids.size() * size_t(k));
-    run(table, Kind::embed, {w.operand(table, packed, false), {ids.data(), DType::i32, Layout::rows, {int64_t(ids.size())}},
+    run(table, Kind::embed, {w.operand(packed, false), {ids.data(), DType::i32, Layout::rows, {int64_t(ids.size())}},
                              {rows.data(), DType::f32, Layout::rows, {int64_t(ids.size()), k}}}, 2);
     for (size_t i = 0; i < ids.size(); i++)
       for (int64_t c = 0; c < k; c++) {
@@ -357,7 +364,7 @@ static void check_experts(const KernelTable& table, const Format& f, int64_t n, 
   for (int threads = 1; threads <= 3; threads++) {
     Floats& y = all[threads - 1];
     y.assign(size_t(n * picks * m), 0);
-    run(table, Kind::expert_linear, {{x.data(), DType::f32, Layout::rows, {int64_t(x.size()) / k, k}}, w.operand(table, true, true),
+    run(table, Kind::expert_linear, {{x.data(), DType::f32, Layout::rows, {int64_t(x.size()) / k, k}}, w.operand(true, true),
         {experts.data(), DType::i32, Layout::rows, {n, picks}}, {bias.data(), DType::f32, Layout::rows, {e, m}},
         {y.data(), DType::f32, Layout::rows, {n * picks, m}}}, threads);
   }
