@@ -191,4 +191,37 @@ describe.skipIf(!haveShared || !havePeer)("llama.cpp", () => {
         await compare(checkpoint, name, bound, ids);
       });
   });
+
+  describe("every format, in rows that are whole blocks", () => {
+    const config = {
+      ...{ architectures: ["LlamaForCausalLM"], vocab_size: 512, hidden_size: 256, intermediate_size: 512 },
+      ...{ num_hidden_layers: 2, num_attention_heads: 8, num_key_value_heads: 4, rms_norm_eps: 1e-5 },
+      ...{ max_position_embeddings: 128, rope_theta: 10_000, tie_word_embeddings: false },
+    };
+    const rows = async (logits: Promise<readonly ArrayLike<number>[]>): Promise<Float32Array[]> =>
+      (await logits).map((row) => Float32Array.from(row));
+
+    // Both engines round activations, so that both differ from exact arithmetic on the same weights.
+    const list = ["f16", "bf16", "q8_0", "q4_0", "q4_1", "q5_0", "q5_1", "q4_K", "q5_K", "q6_K"] as const;
+    for (const format of list)
+      it(`${format}: no farther than llama.cpp from exact arithmetic`, async () => {
+        const checkpoint = `${folder}/blocks`;
+        await writeRandomCheckpoint(checkpoint, config, (name) => name === "lm_head.weight");
+        const [plain, path] = [`${folder}/blocks-${format}-plain.gguf`, `${folder}/blocks-${format}.gguf`];
+        const { tensors } = await quantize(checkpoint, { format, out: plain });
+        expect(tensors.filter(({ shape, to }) => shape.length === 2 && to === format).length).toBeGreaterThan(
+          14,
+        );
+        await withVocabulary(plain, path);
+        const reference = await open(path, { device: "reference", cacheFormat: "f32" });
+        const exactly = await reference.logits(ids);
+        await reference.close();
+        const fovea = await rows((await both(path, "f16")).logits(ids));
+        const peer = await rows(llama.call<number[][]>("logits", { path, ids }));
+        const error = (logits: readonly Float32Array[]): number =>
+          Math.max(...logits.map((row, i) => relativeError(row, exactly[i]!)));
+        expect(error(peer)).toBeLessThan(0.1);
+        expect(error(fovea)).toBeLessThan(1.1 * error(peer));
+      });
+  });
 });
