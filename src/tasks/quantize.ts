@@ -68,7 +68,12 @@ export async function quantize(what: string, options: QuantizeOptions): Promise<
       throw new ParameterError("out", `${out} is the checkpoint that is read; write to another file`);
   const checkpoint = openCheckpoint(files);
   try {
-    const { metadata, weights } = contents(files, checkpoint, format);
+    const { metadata, weights } = contents(
+      files,
+      checkpoint,
+      format,
+      basename(existsSync(what) ? resolve(what) : what),
+    );
     const tied = !weights.some((weight) => weight.name === "output.weight");
     const tensors = weights.map((weight) => ({
       weight,
@@ -103,7 +108,12 @@ function checkOptions(format: string, out: string): void {
   if (!out.endsWith(".gguf")) throw new ParameterError("out", `${out} must end in .gguf`);
 }
 
-function contents(files: CheckpointFiles, checkpoint: Checkpoint, format: FormatName): GgufContents {
+function contents(
+  files: CheckpointFiles,
+  checkpoint: Checkpoint,
+  format: FormatName,
+  name: string,
+): GgufContents {
   if (files.kind === "gguf") return ggufAgain(checkpoint, format);
   if (files.config === undefined) throw new CheckpointError(files.folder, "has no config.json");
   const config = new Fields(files.config, readJsonFile(files.config));
@@ -113,7 +123,7 @@ function contents(files: CheckpointFiles, checkpoint: Checkpoint, format: Format
   const vocabulary = weights.find(({ name }) => name === "token_embd.weight")?.shape[0] ?? 0;
   return {
     metadata: new Map([
-      ...general(architecture.gguf.architecture, basename(resolve(files.folder)), format),
+      ...general(architecture.gguf.architecture, name, format),
       ...metadata,
       ...vocabularyEntries(tokenizer && toGgufVocabulary(tokenizer), vocabulary, checkpoint.path),
     ]),
