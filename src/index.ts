@@ -2,6 +2,12 @@
 export { CheckpointError, DeviceError, FoveaError, OpError, ParameterError } from "./base/errors.ts";
 export type { ChatTemplate, Tokenizer } from "./checkpoint/tokenizer/index.ts";
 export { open } from "./tasks/open.ts";
+export {
+  type QuantizedTensor,
+  type QuantizeOptions,
+  type QuantizeReport,
+  quantize,
+} from "./tasks/quantize.ts";
 export type {
   ChatMessage,
   FinishReason,
