@@ -9,7 +9,9 @@ import { type FormatName, formatBytes, formats, isFormat } from "../format/index
 import { type Device, type DeviceBuffer, Stream, Tensor } from "../ops/index.ts";
 
 /** Bytes that are packed between two flushes: enough to keep the threads busy, little enough to hold twice. */
-const FLUSH_BYTES = 64 << 20;
+const FLUSH_BYTES = 16 << 20;
+/** A panel is 16 rows, and panels follow one another: a matrix can be packed by ranges of rows. */
+const PANEL_ROWS = 16;
 /** Vectors share buffers of this size. */
 const SLAB_BYTES = 1 << 20;
 
@@ -142,6 +144,7 @@ export class Weights {
     let held: { buffer: DeviceBuffer; bytes: Uint8Array }[] = [];
     let heldBytes = 0;
     const flush = async (): Promise<void> => {
+      signal?.throwIfAborted();
       await s.flush();
       for (const { buffer, bytes } of held) {
         this.device.free(buffer);
@@ -152,16 +155,34 @@ export class Weights {
       heldBytes = 0;
       onProgress?.(done, total);
     };
-    for (const { source, tensor } of jobs) {
-      signal?.throwIfAborted();
-      const bytes = source.read();
-      const buffer = this.device.adopt(bytes);
-      held.push({ buffer, bytes });
-      heldBytes += bytes.length;
-      s.push({ kind: "pack", x: new Tensor(source.format, source.shape, buffer), y: tensor });
-      if (heldBytes >= FLUSH_BYTES) await flush();
-    }
+    for (const { source, tensor } of jobs)
+      for (const { bytes, y } of this.pieces(source.read(), tensor)) {
+        const buffer = this.device.adopt(bytes);
+        held.push({ buffer, bytes });
+        heldBytes += bytes.length;
+        s.push({ kind: "pack", x: new Tensor(source.format, y.shape, buffer), y });
+        if (heldBytes >= FLUSH_BYTES) await flush();
+      }
     if (held.length > 0) await flush();
+  }
+
+  /** Cuts a matrix, or stack of them, into pieces of whole panels that are no larger than a flush. */
+  private *pieces(
+    all: Uint8Array,
+    { dtype, shape, storage }: Tensor,
+  ): Generator<{ bytes: Uint8Array; y: Tensor }> {
+    const format = dtype as FormatName;
+    const [m = 0, k = 0] = shape.slice(-2);
+    const rowBytes = formatBytes(format, k);
+    const rows = Math.max(1, Math.floor(FLUSH_BYTES / (PANEL_ROWS * Math.max(1, rowBytes)))) * PANEL_ROWS;
+    const panels = (count: number): number => this.device.panelBytes(format, [count, k])!;
+    for (let first = 0; first * rowBytes < all.length; first += m)
+      for (let row = 0; row < m; row += rows) {
+        const count = Math.min(rows, m - row);
+        const offset = (first / m) * panels(m) + (row > 0 ? panels(row) : 0);
+        const bytes = all.subarray((first + row) * rowBytes, (first + row + count) * rowBytes);
+        yield { bytes, y: new Tensor(format, [count, k], storage, { layout: "panels", offset }) };
+      }
   }
 
   /** Gives all memory back. */

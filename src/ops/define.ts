@@ -24,6 +24,8 @@ export interface OpDefinition<T extends { readonly kind: string }> {
   readonly numbers: readonly string[];
   /** Fields that hold one of a list of words; encoded after the numbers, as the index in the list. */
   readonly words: Readonly<Record<string, readonly string[]>>;
+  /** Whether its one result may take the place of an operand of the same size: each element is read before it is written. */
+  readonly inPlace?: boolean;
   /** Refuses, by throwing an `OpError`, what the op is not defined for. */
   check(op: T): void;
   /** Operations; the bytes follow from the operands unless `bytes` is given. */

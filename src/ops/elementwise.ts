@@ -84,7 +84,7 @@ function checkPair({ kind, a, b, y }: Add | Mul): void {
     `b is ${b}, which does not fit a, ${a}`);
 }
 
-const shape = { reads: ["x"], writes: ["y"], numbers: [], words: {} };
+const shape = { reads: ["x"], writes: ["y"], numbers: [], words: {}, inPlace: true };
 
 export const activationDefinition: OpDefinition<Activation> = {
   ...shape,
@@ -95,10 +95,9 @@ export const activationDefinition: OpDefinition<Activation> = {
 };
 
 export const gatedDefinition: OpDefinition<Gated> = {
+  ...shape,
   kind: "gated",
   reads: ["gate", "up"],
-  writes: ["y"],
-  numbers: [],
   words: { fn: activations },
   check: ({ gate, up, y }) => same("gated", gate, { up, y }),
   operations: ({ y }) => 9 * y.elements,

@@ -3,7 +3,7 @@
  * elsewhere.
  */
 import type { Op } from "./registry.ts";
-import { eachTensor } from "./registry.ts";
+import { definitionOf, eachTensor } from "./registry.ts";
 import { type ArenaSlot, isArena, type Tensor } from "./tensor.ts";
 
 /** Places are aligned for the widest vector and a cache line. */
@@ -106,6 +106,11 @@ export function planArena(
   const release = (slot: number): void => free.give(places[slot]!, aligned(slots[slot]!.bytes));
   for (let i = 0; i < ops.length; i++) {
     const dying: number[] = [];
+    const heir = definitionOf(ops[i]!).inPlace ? inheritance(ops[i]!, i, lastUse, places) : undefined;
+    if (heir) {
+      places[heir.to] = places[heir.from]!;
+      lastUse[heir.from] = -1;
+    }
     eachTensor(ops[i]!, ({ storage }) => {
       if (!isArena(storage)) return;
       place(storage.slot);
@@ -118,4 +123,32 @@ export function planArena(
     for (const slot of dying) release(slot);
   }
   return { ops, places, arenaBytes: free.top, uploads, outputs, profile };
+}
+
+/**
+ * For an op that may write where it reads: the slot whose content ends with it and which its result can take
+ * over. No other operand may see a part of that slot.
+ */
+function inheritance(
+  op: Op,
+  index: number,
+  lastUse: Int32Array,
+  places: Float64Array,
+): { from: number; to: number } | undefined {
+  let result: Tensor | undefined;
+  const operands: Tensor[] = [];
+  eachTensor(op, (tensor, written) => {
+    if (written) result = tensor;
+    else operands.push(tensor);
+  });
+  if (!result || !isArena(result.storage) || places[result.storage.slot]! >= 0) return undefined;
+  const { storage: target } = result;
+  const whole = ({ storage, offset, bytes }: Tensor): boolean => offset === 0 && bytes === storage.bytes;
+  if (!whole(result)) return undefined;
+  for (const { storage } of operands) {
+    if (!isArena(storage) || lastUse[storage.slot] !== index || storage.bytes !== target.bytes) continue;
+    if (operands.every((other) => other.storage !== storage || whole(other)))
+      return { from: storage.slot, to: target.slot };
+  }
+  return undefined;
 }

@@ -10,7 +10,8 @@ export type DType = FormatName | "i32";
 
 /**
  * How a matrix lies in its buffer. `rows`: row-major, each row in the blocks of its format. `panels`: the
- * device's own packed order (made by the `pack` op), readable only by the ops that say so.
+ * device's own packed order (made by the `pack` op), readable only by the ops that say so. A panel is 16 rows,
+ * and panels follow one another, so that a matrix can be packed by ranges of rows.
  */
 export type Layout = "rows" | "panels";
 

@@ -63,6 +63,17 @@ function lifetimes({ ops, uploads, outputs }: Step): Map<number, [first: number,
   return lives;
 }
 
+interface Life {
+  readonly first: number;
+  readonly last: number;
+  readonly start: number;
+  readonly end: number;
+}
+
+/** `gated` may write where it reads: a slot of the same size begins in the op that another ends in. */
+const inherits = (heir: Life, before: Life): boolean =>
+  heir.first === before.last && heir.start === before.start && heir.end === before.end;
+
 describe("planArena", () => {
   it("never places two slots that live at the same time on the same bytes", () => {
     const random = new Random(1);
@@ -81,7 +92,12 @@ describe("planArena", () => {
       const clash = lives.flatMap((a) =>
         lives.filter(
           (b) =>
-            a.slot < b.slot && a.first <= b.last && b.first <= a.last && a.start < b.end && b.start < a.end,
+            a.slot < b.slot &&
+            a.first <= b.last &&
+            b.first <= a.last &&
+            a.start < b.end &&
+            b.start < a.end &&
+            !(inherits(a, b) || inherits(b, a)),
         ),
       );
       expect(clash, `round ${round}`).toEqual([]);
@@ -98,7 +114,7 @@ describe("planArena", () => {
       const naive = lives.reduce((sum, [slot]) => sum + size(slot), 0);
       const peak = Math.max(
         ...Array.from({ length: step.ops.length + 2 }, (_, i) =>
-          lives.reduce((sum, [slot, [a, b]]) => (a <= i - 1 && i - 1 <= b ? sum + size(slot) : sum), 0),
+          lives.reduce((sum, [slot, [a, b]]) => (a <= i - 1 && i - 1 < b ? sum + size(slot) : sum), 0),
         ),
       );
       expect(plan.arenaBytes).toBeLessThanOrEqual(naive);
@@ -111,7 +127,7 @@ describe("planArena", () => {
     const tensors = slots.map((slot) => new Tensor("f32", [1024, 1], slot));
     const ops = tensors.slice(1).map((y, i): Op => ({ kind: "scale", x: tensors[i]!, y, factor: 2 }));
     const plan = planArena(ops, slots, [{ slot: 0, bytes: new Uint8Array(4096) }], [tensors[99]!], false);
-    expect(plan.arenaBytes).toBe(2 * 4096);
+    expect(plan.arenaBytes).toBe(4096);
   });
 
   it("gives the same plan for the same step", () => {
