@@ -99,7 +99,8 @@ static void decode(DType dtype, const uint8_t* b, Weight* w) {
     scale = g < 4 ? s[g] & 63 : (s[g + 4] & 15) | (s[g - 4] >> 6) << 4;
     min = g < 4 ? s[g + 4] & 63 : s[g + 4] >> 4 | (s[g] >> 6) << 4;
   };
-  double d = half(b), m = half(b + 2);
+  bool floats = dtype == DType::f32 || dtype == DType::f16 || dtype == DType::bf16;
+  double d = half(b), m = floats ? 0 : half(b + 2);
   float f;
   uint32_t bits;
   switch (dtype) {
