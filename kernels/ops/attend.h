@@ -112,6 +112,8 @@ inline void transpose_keys(const Attention& a, const Span& span, int64_t g, int6
         FOVEA_UNROLL(16)
         for (int r = 0; r < L; r++) v[r] = load_cached(rows[r] + c, rest);
       }
+      // The next keys, mostly behind these: sixteen rows at once are no stream that a processor foresees.
+      for (int r = 0; r < L; r++) V::prefetch(rows[r] + c + L * a.d);
       transpose(v);
       FOVEA_UNROLL(16)
       for (int r = 0; r < L; r++) V::store(at + (c + r) * Attention::keys_at_once, v[r]);

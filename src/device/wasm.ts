@@ -22,8 +22,8 @@ import { instantiate, type Module, newMemory, unshared } from "./wasm/module.ts"
 
 const NAME = "wasm";
 const STACK_BYTES = 1 << 20;
-/** Rounds of spinning before a thread sleeps: some 20 µs. */
-const PATIENCE = 1000;
+/** Rounds of spinning before a thread sleeps: some 20 µs, as WebAssembly has no instruction to pause. */
+const PATIENCE = 20_000;
 
 /** A thread's program: `data` and `post` come from the host. */
 const worker = `

@@ -1,0 +1,115 @@
+// Speed of attention on one instruction set: `attend_bench [threads] [case]`. Prints GFLOP/s (of the products that the
+// causal mask leaves) for prompts, and GB/s of keys and values for single tokens. Counts processor time when
+// there is one thread, so that others on the machine disturb it less.
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <ctime>
+#include <thread>
+#include <vector>
+
+#include "../interpreter.h"
+#include "../ops/attend.h"
+
+using namespace fovea;
+
+double fovea::now() {
+  timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return double(t.tv_sec) * 1e9 + double(t.tv_nsec);
+}
+
+static double used() {
+  timespec t;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+  return double(t.tv_sec) * 1e9 + double(t.tv_nsec);
+}
+
+struct Case {
+  const char* name;
+  int64_t n, position, heads, kv_heads, d;
+  bool half;
+  int64_t sequences;
+};
+
+static void measure(const Case& c, int threads) {
+  constexpr int64_t page = 64;
+  int64_t longest = c.position + c.n, pages_each = (longest + page - 1) / page, pages = pages_each * c.sequences;
+  int64_t rows = c.n * c.sequences, cache = pages * c.kv_heads * page * c.d;
+  std::vector<float> q(size_t(rows * c.heads * c.d)), y(q.size());
+  std::vector<uint8_t> keys(size_t(cache * (c.half ? 2 : 4))), values(keys.size());
+  std::vector<int32_t> table, spans;
+  auto random = [] { return float(std::rand()) / float(RAND_MAX) - 0.5f; };
+  for (float& x : q) x = random();
+  for (auto* bytes : {&keys, &values})
+    for (int64_t i = 0; i < cache; i++) {
+      if (c.half) reinterpret_cast<uint16_t*>(bytes->data())[i] = FOVEA_ISA::f16_of(random());
+      else reinterpret_cast<float*>(bytes->data())[i] = random();
+    }
+  for (int64_t p = 0; p < pages; p++) table.push_back(int32_t(p));
+  for (int64_t s = 0; s < c.sequences; s++) {
+    spans.push_back(int32_t(s * c.n));
+    spans.push_back(int32_t(c.n));
+    spans.push_back(int32_t(c.position));
+  }
+  std::vector<double> words = {double(Kind::attend), 0};
+  auto tensor = [&](double id, double dtype, std::vector<double> shape) {
+    words.insert(words.end(), {id, 0, dtype, 0});
+    for (size_t i = 0; i < 4; i++) words.push_back(i < shape.size() ? shape[i] : 1);
+  };
+  double type = c.half ? 1 : 0;
+  tensor(1, 0, {double(rows), double(c.heads), double(c.d)});
+  tensor(2, type, {double(pages), double(c.kv_heads), page, double(c.d)});
+  tensor(3, type, {double(pages), double(c.kv_heads), page, double(c.d)});
+  tensor(4, 11, {double(c.sequences), double(pages_each)});
+  tensor(5, 11, {double(c.sequences), 3});
+  tensor(6, 0, {double(rows), double(c.heads), double(c.d)});
+  for (double number : {0.125, 0.0, 0.0, double(longest)}) words.push_back(number);
+  uint8_t* buffers[] = {nullptr, (uint8_t*)q.data(), keys.data(), values.data(), (uint8_t*)table.data(), (uint8_t*)spans.data(), (uint8_t*)y.data()};
+  Op op = {words.data(), buffers, 6};
+  std::vector<uint8_t> memory(size_t(FOVEA_ISA::attend_scratch(op, threads)) + 64);
+  uint8_t* scratch = memory.data() + (64 - uintptr_t(memory.data()) % 64);
+  Barrier barrier;
+  barrier.threads = threads;
+  barrier.patience = 1000;
+  double best = 1e30;
+  auto body = [&](int t) {
+    Work work = {t, threads, scratch, &barrier, &barrier.counter};
+    for (int i = 0; i < 12; i++) {
+      barrier_wait(barrier);
+      double before = threads == 1 ? used() : now();
+      FOVEA_ISA::attend(op, work);
+      barrier_wait(barrier);
+      double time = (threads == 1 ? used() : now()) - before;
+      if (t == 0 && time < best) best = time;
+    }
+  };
+  std::vector<std::thread> others;
+  for (int t = 1; t < threads; t++) others.emplace_back(body, t);
+  body(0);
+  for (auto& t : others) t.join();
+  double pairs = 0;
+  for (int64_t i = 0; i < c.n; i++) pairs += double(c.position + i + 1);
+  double flops = 4.0 * pairs * double(c.heads * c.d * c.sequences), bytes = 2.0 * double(longest * c.kv_heads * c.d * c.sequences) * (c.half ? 2 : 4);
+  std::printf("%-34s %9.1f us %8.1f GFLOP/s %7.2f GB/s\n", c.name, best / 1e3, flops / best, bytes / best);
+}
+
+int main(int argc, char** argv) {
+  int threads = argc > 1 ? std::atoi(argv[1]) : 1;
+  int only = argc > 2 ? std::atoi(argv[2]) : -1, index = 0;
+  for (const Case& c : {
+           Case{"512 tokens, 32/4 heads of 64, f16", 512, 0, 32, 4, 64, true, 1},
+           Case{"512 tokens, 32/4 heads of 64, f32", 512, 0, 32, 4, 64, false, 1},
+           Case{"512 at 3584, 14/2 heads of 64, f16", 512, 3584, 14, 2, 64, true, 1},
+           Case{"512 tokens, 32/8 heads of 128, f16", 512, 0, 32, 8, 128, true, 1},
+           Case{"512 tokens, 12/12 heads of 64, f32", 512, 0, 12, 12, 64, false, 1},
+           Case{"1 at 511, 32/4 heads of 64, f16", 1, 511, 32, 4, 64, true, 1},
+           Case{"1 at 511, 14/2 heads of 64, f16", 1, 511, 14, 2, 64, true, 1},
+           Case{"1 at 4095, 32/4 heads of 64, f16", 1, 4095, 32, 4, 64, true, 1},
+           Case{"1 at 4095, 32/4 heads of 64, f32", 1, 4095, 32, 4, 64, false, 1},
+           Case{"1 at 4095, 32/8 heads of 128, f16", 1, 4095, 32, 8, 128, true, 1},
+           Case{"1 at 4095, 32/32 heads of 128, f16", 1, 4095, 32, 32, 128, true, 1},
+           Case{"16 sequences at 1000, 32/4, f16", 1, 1000, 32, 4, 64, true, 16},
+       })
+    if (int i = index++; only < 0 || only == i) measure(c, threads);
+}
