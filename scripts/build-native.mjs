@@ -11,6 +11,7 @@ import { availableParallelism } from "node:os";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { includesOf } from "./includes.mjs";
+import { isMain } from "./main.mjs";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const kernels = join(root, "kernels");
@@ -37,6 +38,9 @@ const isas = {
   },
   arm64: { NEON_DOT: ["-march=armv8.2-a+dotprod"], NEON: [], SCALAR: [] },
 }[process.arch] ?? { SCALAR: [] };
+
+/** Characters of a compiler's complaints that are shown. */
+const MOST_ERRORS = 4000;
 
 const hashOf = (...parts) => {
   const hash = createHash("sha256");
@@ -78,7 +82,9 @@ const run = (command, args) =>
     });
     child.on("error", reject);
     child.on("close", (code) =>
-      code === 0 ? resolve() : reject(new Error(`${command} ${args.join(" ")}\n${errors}`)),
+      code === 0
+        ? resolve()
+        : reject(new Error(`${command} ${args.join(" ")}\n${errors.slice(0, MOST_ERRORS)}`)),
     );
   });
 
@@ -113,7 +119,18 @@ async function link(compiler, units) {
   }
 }
 
-async function main() {
+/** Builds what is stale. With `optional`, a failure is told and passed over. */
+export async function buildNative({ optional }) {
+  try {
+    await buildStale(optional);
+  } catch (error) {
+    console.error(`fovea: the native device was not built: ${error.message}`);
+    if (!optional) throw error;
+    console.error("fovea: WebAssembly will be used instead; it is slower.");
+  }
+}
+
+async function buildStale(optional) {
   if (process.platform === "win32") {
     console.log("fovea: on Windows there is no native device; WebAssembly will be used.");
     return;
@@ -123,7 +140,12 @@ async function main() {
   const stamp = existsSync(stampPath) ? JSON.parse(readFileSync(stampPath, "utf8")) : {};
   const fresh = (units) => hashOf(...units.map((unit) => unit.hash));
   const wanted = process.env.CXX ?? stamp.compiler;
-  if (wanted && wanted === stamp.compiler && existsSync(output) && stamp.hash === fresh(plan(wanted))) return;
+  if (wanted && wanted === stamp.compiler && stamp.hash === fresh(plan(wanted))) {
+    if (existsSync(output) && !stamp.failed) return;
+    // Whoever asks for it by name gets another attempt.
+    if (stamp.failed && optional)
+      throw new Error(`${wanted} failed on these sources before; node scripts/build-native.mjs shows how`);
+  }
 
   const compiler = findCompiler();
   if (!compiler) {
@@ -138,20 +160,25 @@ async function main() {
   }));
   console.log(`fovea: building ${relative(process.cwd(), output) || output} with ${compiler}`);
   const begin = Date.now();
-  await compileAll(compiler, units);
-  await link(compiler, units);
-  writeFileSync(stampPath, `${JSON.stringify({ compiler, hash: fresh(units) })}\n`);
+  const record = (failed) =>
+    writeFileSync(stampPath, `${JSON.stringify({ compiler, hash: fresh(units), failed })}\n`);
+  try {
+    await compileAll(compiler, units);
+    await link(compiler, units);
+  } catch (error) {
+    // The old one is of other sources than the rest.
+    rmSync(output, { force: true });
+    record(true);
+    throw error;
+  }
+  record(false);
   const used = new Set(units.map((unit) => unit.object));
   for (const name of readdirSync(objects))
     if (name.endsWith(".o") && !used.has(join(objects, name))) rmSync(join(objects, name), { force: true });
   console.log(`fovea: built in ${((Date.now() - begin) / 1000).toFixed(1)} s`);
 }
 
-try {
-  await main();
-} catch (error) {
-  const optional = process.argv.includes("--optional");
-  console.error(`fovea: the native device was not built: ${error.message}`);
-  if (optional) console.error("fovea: WebAssembly will be used instead; it is slower.");
-  process.exitCode = optional ? 0 : 1;
-}
+if (isMain(import.meta.url))
+  await buildNative({ optional: process.argv.includes("--optional") }).catch(() => {
+    process.exitCode = 1;
+  });

@@ -35,14 +35,9 @@ function install(folder, what) {
 try {
   // npm ci also runs the package's own install and prepare scripts, which build everything.
   if (!installed(root)) install(root, "dependencies");
-  for (const script of [
-    ["build-native.mjs", "--optional"],
-    ["build.mjs", "--if-stale"],
-  ])
-    execFileSync(process.execPath, [join(root, "scripts", script[0]), script[1]], {
-      cwd: root,
-      stdio: "inherit",
-    });
+  // In this process: to start others would take longer than to see that all is fresh.
+  await (await import("./build-native.mjs")).buildNative({ optional: true });
+  (await import("./build.mjs")).buildLibrary({ ifStale: true });
   const bench = join(root, "bench");
   if (process.argv.includes("--peers") && !installed(bench)) install(bench, "the engines to compare with");
 } catch (error) {
