@@ -74,8 +74,9 @@ export class WasmDevice implements Device {
   /** What waits for the running plan: plans, writes and frees, in order. */
   private queue: (() => void)[] = [];
   private running: Running | undefined;
-  /** Why the device refuses all calls. */
+  /** Why the device refuses all calls: it is closed, or a thread has failed. */
   private ended: DeviceError | undefined;
+  private failed: DeviceError | undefined;
   private wentIdle: (() => void) | undefined;
 
   private constructor(module: Module, threads: number, shared: boolean) {
@@ -116,7 +117,7 @@ export class WasmDevice implements Device {
             message: (data) => (data === "ready" ? resolve() : this.finished()),
             error: (problem) => {
               this.fail(problem);
-              reject(this.ended);
+              reject(this.failed);
             },
           },
         );
@@ -230,6 +231,7 @@ export class WasmDevice implements Device {
     resolve: (result: RunResult) => void,
     reject: (error: unknown) => void,
   ): void {
+    if (this.failed) throw this.failed;
     const { module } = this;
     const words = this.encoder.encode(plan);
     this.grow(this.arena, plan.arenaBytes);
@@ -297,13 +299,12 @@ export class WasmDevice implements Device {
   /** A thread has ended by an error, so nothing can run any more. */
   private fail(problem: unknown): void {
     const text = problem instanceof Error ? problem.message : String(problem);
-    this.ended ??= new DeviceError(NAME, `a thread failed: ${text}`, problem);
-    const { running, queue } = this;
+    this.failed ??= new DeviceError(NAME, `a thread failed: ${text}`, problem);
+    this.ended ??= this.failed;
+    const { running } = this;
     this.running = undefined;
-    this.queue = [];
-    running?.fail(this.ended);
-    for (const action of queue) action();
-    this.wentIdle?.();
+    running?.fail(this.failed);
+    this.next();
   }
 
   memory(): { readonly buffers: number; readonly arena: number } {
@@ -312,8 +313,11 @@ export class WasmDevice implements Device {
   }
 
   async close(): Promise<void> {
-    if (this.running) await new Promise<void>((resolve) => (this.wentIdle = resolve));
     this.ended ??= new DeviceError(NAME, "the device is closed");
+    if (this.running)
+      await new Promise<void>((resolve) => {
+        this.wentIdle = resolve;
+      });
     for (const thread of this.threads) thread.terminate();
     this.threads = [];
     this.buffers.clear();

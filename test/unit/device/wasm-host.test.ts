@@ -1,0 +1,44 @@
+/** The WebAssembly device without shared memory, and when a thread fails. */
+import { expect, it } from "vitest";
+import { host } from "../../../src/device/wasm/node.ts";
+import { WasmDevice } from "../../../src/device/wasm.ts";
+import { add, rmsNorm, Stream, scale } from "../../../src/ops/index.ts";
+import { Random } from "../../support/random.ts";
+
+async function step(device: WasmDevice): Promise<Float32Array> {
+  const random = new Random(1);
+  const s = new Stream(device);
+  const x = s.constant(random.normals(37 * 300), [37, 300]);
+  const y = rmsNorm(s, scale(s, x, 3), s.constant(random.normals(300), [1, 300]), 1e-6);
+  return s.read(add(s, x, y));
+}
+
+it("has the same bits with threads, with one, and on the calling thread", async () => {
+  const devices = await Promise.all([
+    WasmDevice.open(2),
+    WasmDevice.open(1),
+    WasmDevice.open(3, { ...host, shared: false }),
+  ]);
+  const [two, one, here] = await Promise.all(devices.map(step));
+  expect(one).toEqual(two);
+  expect(here).toEqual(two);
+  expect(devices.map((device) => device.description)).toEqual([
+    "WebAssembly SIMD-128, 2 threads",
+    "WebAssembly SIMD-128, 1 thread",
+    "WebAssembly SIMD-128, on the calling thread",
+  ]);
+  await Promise.all(devices.map((device) => device.close()));
+});
+
+it("tells what waits, and refuses what comes, when a thread fails", async () => {
+  const failing = {
+    ...host,
+    spawn: (source: string, ...rest: [unknown, Parameters<typeof host.spawn>[2]]) =>
+      host.spawn(source.replace("exports.work(thread, done)", 'throw new Error("struck")'), ...rest),
+  };
+  const device = await WasmDevice.open(1, failing);
+  const waiting = [step(device), step(device)];
+  for (const run of waiting) await expect(run).rejects.toThrow(/wasm: a thread failed: struck/);
+  expect(() => device.allocate(1)).toThrow(/a thread failed: struck/);
+  await device.close();
+});
