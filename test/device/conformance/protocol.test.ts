@@ -191,8 +191,8 @@ describe.each(subjects)("$name", (subject) => {
   it("counts the arena it holds", async () => {
     const s = new Stream(on.device);
     const x = s.constant(new Float32Array(50_000), [1, 50_000]);
-    await s.read(add(s, x, x));
-    expect(on.device.memory().arena).toBeGreaterThanOrEqual(400_000);
+    await s.read(add(s, x, x)); // written where x was: one place of 50,000 floats
+    expect(on.device.memory().arena).toBeGreaterThanOrEqual(200_000);
   });
 
   it("survives a long stream of small steps of changing sizes", async () => {
