@@ -76,7 +76,7 @@ function build() {
   } finally {
     rmSync(folder, { recursive: true });
   }
-  writeFileSync(`${output}.json`, `${JSON.stringify({ sources: stamp() })}\n`);
+  writeFileSync(`${output}.json`, `${JSON.stringify({ sources: stamp() }, undefined, 2)}\n`);
   console.log(`fovea: built ${output} (${readFileSync(output).length} bytes)`);
 }
 
