@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "../interpreter.h"
+#include "../memory.h"
 #include "../ops/attend.h"
 
 using namespace fovea;
@@ -37,11 +38,13 @@ static void measure(const Case& c, int threads) {
   int64_t longest = c.position + c.n, pages_each = (longest + page - 1) / page, pages = pages_each * c.sequences;
   int64_t rows = c.n * c.sequences, cache = pages * c.kv_heads * page * c.d;
   std::vector<float> q(size_t(rows * c.heads * c.d)), y(q.size());
-  std::vector<uint8_t> keys(size_t(cache * (c.half ? 2 : 4))), values(keys.size());
+  Memory keys, values;
+  std::string problem;
+  for (Memory* m : {&keys, &values}) m->allocate(size_t(cache * (c.half ? 2 : 4)), problem);
   std::vector<int32_t> table, spans;
   auto random = [] { return float(std::rand()) / float(RAND_MAX) - 0.5f; };
   for (float& x : q) x = random();
-  for (auto* bytes : {&keys, &values})
+  for (const Memory* bytes : {&keys, &values})
     for (int64_t i = 0; i < cache; i++) {
       if (c.half) reinterpret_cast<uint16_t*>(bytes->data())[i] = FOVEA_ISA::f16_of(random());
       else reinterpret_cast<float*>(bytes->data())[i] = random();
@@ -76,8 +79,8 @@ static void measure(const Case& c, int threads) {
   auto body = [&](int t) {
     Work work = {t, threads, scratch, &barrier, &barrier.counter};
     for (int i = 0; i < 12; i++) {
-      barrier_wait(barrier);
       double before = threads == 1 ? used() : now();
+      barrier_wait(barrier);
       FOVEA_ISA::attend(op, work);
       barrier_wait(barrier);
       double time = (threads == 1 ? used() : now()) - before;

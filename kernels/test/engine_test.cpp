@@ -1,11 +1,10 @@
-// The engine under load: many small plans, uploads, writes and frees while plans run, an early end. Meant to be
-// run under -fsanitize=thread and -fsanitize=address; see kernels/test/README.md.
+// The engine under load: many small plans, uploads, writes and frees while plans run, an early end:
+// `engine_test [threads] [plans]`. Meant for -fsanitize=thread, with the scalar kernels; link the other
+// instruction sets' objects from build/objects.
 #include <atomic>
 #include <chrono>
-#include <cmath>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 
 #include "../dispatch.h"
 #include "../engine.h"

@@ -9,7 +9,8 @@ common="-std=c++17 -ffp-contract=off -Wall -Wextra -I."
 avx2="-mavx2 -mfma -mf16c"
 avx512="$avx2 -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni"
 
-# build NAME COMPILER FLAGS ISA:ISA_FLAGS...  makes $out/NAME-linear and, for each ISA, $out/NAME-ISA-math
+# build NAME COMPILER FLAGS ISA:ISA_FLAGS...  makes $out/NAME-linear and, for each ISA, $out/NAME-ISA-math and
+# $out/NAME-ISA-attend
 build() {
   name=$1 compiler=$2 flags=$3
   shift 3
@@ -19,14 +20,23 @@ build() {
     macro=FOVEA_ISA_$(echo "$isa" | tr a-z A-Z)
     $compiler $common $flags $isa_flags -D$macro -c isa.cpp -o "$out/$name-$isa.o"
     $compiler $common $flags $isa_flags -D$macro test/math_test.cpp -o "$out/$name-$isa-math"
+    $compiler $common $flags $isa_flags -D$macro test/attend_test.cpp interpreter.cpp wait.cpp \
+      -o "$out/$name-$isa-attend" -pthread
     objects="$objects $out/$name-$isa.o" tables="$tables TABLE($isa)"
   done
   $compiler $common $flags "-DTEST_TABLES=$tables" test/linear_test.cpp $objects -o "$out/$name-linear" -pthread
 }
 
+# engine NAME FLAGS  runs the test of the engine with the objects of the build "plain"
+engine() {
+  g++ $common $2 test/engine_test.cpp engine.cpp memory.cpp wait.cpp interpreter.cpp dispatch.cpp "$out"/plain-*.o \
+    -o "$out/$1-engine" -pthread
+  for threads in 1 2 5; do "$out/$1-engine" $threads 500; done
+}
+
 # check RUNNER NAME SIZE
 check() {
-  for math in "$out/$2"-*-math; do $1 "$math"; done
+  for test in "$out/$2"-*-math "$out/$2"-*-attend; do $1 "$test"; done
   $1 "$out/$2-linear" $3
 }
 
@@ -34,6 +44,8 @@ case $(uname -m) in
   x86_64)
     build plain g++ -O2 "avx512:$avx512" "avx2:$avx2" scalar:
     check "" plain
+    engine thread "-O1 -g -fsanitize=thread"
+    engine memory "-O1 -g -fsanitize=address,undefined"
     # The second sanitizer makes compilers very slow on intrinsics: plain C++ goes through the same kernels.
     build memory g++ "-O1 -fsanitize=address" "avx512:$avx512" "avx2:$avx2"
     check "" memory quick

@@ -1,0 +1,92 @@
+// Attention on one instruction set against plain loops in f64: odd widths, both cache formats, windows, soft caps,
+// pages in disorder. For instruction sets on which the tests of whole devices do not run.
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <initializer_list>
+#include <vector>
+
+#include "../interpreter.h"
+#include "../ops/attend.h"
+
+using namespace fovea;
+
+double fovea::now() { return 0; }
+
+static float random_float() { return float(std::rand()) / float(RAND_MAX) - 0.5f; }
+
+static bool check(int64_t n, int64_t position, int64_t heads, int64_t kv_heads, int64_t d, int64_t dv, int64_t page,
+                  bool half, int64_t window, double softcap) {
+  int64_t keys = position + n, pages = (keys + page - 1) / page;
+  std::vector<float> q(size_t(n * heads * d)), y(size_t(n * heads * dv));
+  std::vector<int32_t> table, spans = {0, int32_t(n), int32_t(position)};
+  for (float& x : q) x = 4 * random_float();
+  // Pages lie in reverse order. Values as the cache holds them, and the cache itself.
+  for (int64_t p = 0; p < pages; p++) table.push_back(int32_t(pages - 1 - p));
+  std::vector<float> caches[2];
+  std::vector<uint16_t> halves[2];
+  for (int which = 0; which < 2; which++) {
+    caches[which].resize(size_t(pages * kv_heads * page * (which ? dv : d)));
+    for (float& x : caches[which]) {
+      halves[which].push_back(FOVEA_ISA::f16_of(x = random_float()));
+      if (half) x = FOVEA_ISA::float_of_f16(halves[which].back());
+    }
+  }
+  std::vector<double> words = {double(Kind::attend), 0};
+  auto tensor = [&](double id, double dtype, int64_t a, int64_t b, int64_t c, int64_t e) {
+    for (double w : {id, 0.0, dtype, 0.0, double(a), double(b), double(c), double(e)}) words.push_back(w);
+  };
+  tensor(1, 0, n, heads, d, 1);
+  tensor(2, half, pages, kv_heads, page, d);
+  tensor(3, half, pages, kv_heads, page, dv);
+  tensor(4, 11, 1, pages, 1, 1);
+  tensor(5, 11, 1, 3, 1, 1);
+  tensor(6, 0, n, heads, dv, 1);
+  for (double number : {0.3, double(window), softcap, double(keys)}) words.push_back(number);
+  auto data = [](auto& v) { return reinterpret_cast<uint8_t*>(v.data()); };
+  uint8_t* buffers[] = {nullptr, data(q), half ? data(halves[0]) : data(caches[0]),
+                        half ? data(halves[1]) : data(caches[1]), data(table), data(spans), data(y)};
+  Op op = {words.data(), buffers, 6};
+  std::vector<uint8_t> scratch(size_t(FOVEA_ISA::attend_scratch(op, 1)) + 64);
+  Barrier barrier;
+  FOVEA_ISA::attend(op, {0, 1, scratch.data() + (64 - uintptr_t(scratch.data()) % 64), &barrier, &barrier.counter});
+
+  auto row = [&](int which, int64_t j, int64_t g) {
+    int64_t width = which ? dv : d;
+    return caches[which].data() + ((table[size_t(j / page)] * kv_heads + g) * page + j % page) * width;
+  };
+  double worst = 0;
+  for (int64_t i = 0; i < n; i++)
+    for (int64_t h = 0; h < heads; h++) {
+      int64_t g = h / (heads / kv_heads), p = position + i, from = window && p + 1 > window ? p + 1 - window : 0;
+      std::vector<double> want(size_t(dv), 0.0);
+      double sum = 0;
+      for (int64_t j = from; j <= p; j++) {
+        double s = 0;
+        for (int64_t c = 0; c < d; c++) s += double(q[size_t((i * heads + h) * d + c)]) * row(0, j, g)[c];
+        s *= 0.3;
+        double w = std::exp(softcap ? softcap * std::tanh(s / softcap) : s);
+        sum += w;
+        for (int64_t c = 0; c < dv; c++) want[size_t(c)] += w * row(1, j, g)[c];
+      }
+      for (int64_t c = 0; c < dv; c++)
+        worst = std::fmax(worst, std::fabs(want[size_t(c)] / sum - y[size_t((i * heads + h) * dv + c)]));
+    }
+  bool good = worst < 2e-6;
+  if (!good) std::printf("[%d at %d, %d/%d heads of %d, %d] differs by %g\n", int(n), int(position), int(heads), int(kv_heads), int(d), int(dv), worst);
+  return good;
+}
+
+int main() {
+  bool good = true;
+  for (bool half : {false, true})
+    for (int64_t d : {1, 5, 8, 19, 64})
+      for (int64_t dv : {1, 12, 33, 64})
+        for (int64_t page : {1, 16, 256}) {
+          good &= check(1, 300, 4, 2, d, dv, page, half, 0, 0);
+          good &= check(23, 250, 7, 1, d, dv, page, half, 0, 0);
+          good &= check(40, 260, 2, 2, d, dv, page, half, 37, 5);
+        }
+  std::puts(good ? "ok" : "FAILED");
+  return good ? 0 : 1;
+}
