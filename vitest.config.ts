@@ -1,8 +1,8 @@
 import { defineConfig } from "vitest/config";
 
 /** Tests lie by what they need; see docs/architecture.md. */
-const project = (name: string, testTimeout = 30_000) => ({
-  test: { name, include: [`test/${name}/**/*.test.ts`], testTimeout, hookTimeout: 120_000 },
+const project = (name: string, testTimeout = 30_000, env: Record<string, string> = {}) => ({
+  test: { name, include: [`test/${name}/**/*.test.ts`], testTimeout, hookTimeout: 120_000, env },
 });
 
 export default defineConfig({
@@ -10,7 +10,8 @@ export default defineConfig({
     maxWorkers: 2,
     projects: [
       project("unit"),
-      project("device", 60_000),
+      // Tests of threads: even small plans are run by all of them.
+      project("device", 60_000, { FOVEA_ALONE: "0" }),
       project("golden", 120_000),
       project("serve", 60_000),
       project("hostile", 300_000),

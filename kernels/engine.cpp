@@ -1,5 +1,6 @@
 #include "engine.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -17,8 +18,11 @@ Engine::Engine(const KernelTable& table, int threads) : table_(table), slots_(1)
   barrier_.threads = threads;
   // About 20 µs. With more threads than cores the one that is waited for may need this very core.
   barrier_.patience = threads <= available_cores() ? 1000 : 0;
+  // FOVEA_ALONE=0: all threads meet over the smallest plan too, for tests of just that.
+  const char* alone = getenv("FOVEA_ALONE");
+  meet_always_ = alone && strcmp(alone, "0") == 0;
   try {
-    for (int i = 0; i < threads; i++) threads_.emplace_back([this, i] { work(i); });
+    for (int i = 0; i < threads; i++) threads_.emplace_back([this, i] { i == 0 ? lead() : follow(i); });
   } catch (...) {
     barrier_.threads = int(threads_.size());
     stop();
@@ -30,7 +34,9 @@ Engine::~Engine() { stop(); }
 
 void Engine::stop() {
   __atomic_store_n(&barrier_.stop, 1u, __ATOMIC_SEQ_CST);
+  __atomic_store_n(&alone_.stop, 1u, __ATOMIC_SEQ_CST);
   change(&submitted_, submitted_ + 1, &sleepers_);
+  change(&called_, called_ + 1, &uncalled_);
   for (std::thread& thread : threads_) thread.join();
 }
 
@@ -105,12 +111,16 @@ bool Engine::submit(std::unique_ptr<Job> job, std::string& problem) {
 
 void Engine::enqueue(std::unique_ptr<Job> job) {
   job->buffers = buffers_;
+  Program program = {job->words.data(), int64_t(job->words.size()), buffers_.data(), nullptr, nullptr};
+  bool alone = barrier_.threads == 1 || (!meet_always_ && is_small(program));
+  job->alone = alone;
   {
     std::lock_guard<std::mutex> lock(mutex_);
     queue_.push_back(std::move(job));
   }
   queued_++;
   change(&submitted_, submitted_ + 1, &sleepers_);
+  if (!alone) change(&called_, called_ + 1, &uncalled_);
 }
 
 /** Makes `memory` at least that large, with some room so that slowly growing needs move it seldom. */
@@ -123,7 +133,7 @@ static bool grow(Memory& memory, size_t bytes, std::string& problem) {
 /** Thread 0 prepares what all threads will read. */
 void Engine::begin(Job& job) {
   program_ = {job.words.data(), int64_t(job.words.size()), job.buffers.data(), nullptr, job.nanoseconds};
-  size_t scratch = size_t(scratch_bytes(table_, program_, barrier_.threads));
+  size_t scratch = size_t(scratch_bytes(table_, program_, job.alone ? 1 : barrier_.threads));
   if (!grow(arena_, job.arena_bytes, job.problem) || !grow(scratch_, scratch, job.problem)) program_.count = 0;
   arena_bytes_.store(arena_.bytes());
   job.buffers[0] = arena_.data();
@@ -133,24 +143,44 @@ void Engine::begin(Job& job) {
     memcpy(job.buffers[size_t(upload.buffer)] + upload.offset, upload.bytes.data(), upload.bytes.size());
 }
 
-void Engine::work(int thread) {
+/** Thread 0: takes the jobs, and calls the others to meet when a job is for all. */
+void Engine::lead() {
   for (uint32_t next = 0;; next++) {
     wait_for_change(&submitted_, next, &sleepers_, barrier_.patience);
-    if (thread == 0 && !__atomic_load_n(&barrier_.stop, __ATOMIC_ACQUIRE)) {
+    bool alone = false;
+    if (!__atomic_load_n(&barrier_.stop, __ATOMIC_ACQUIRE)) {
       {
         std::lock_guard<std::mutex> lock(mutex_);
         job_ = std::move(queue_.front());
         queue_.pop_front();
       }
       begin(*job_);
+      alone = job_->alone;
     }
-    barrier_wait(barrier_);
-    if (barrier_.stopped || !interpret(table_, program_, barrier_, thread)) return;
-    // Behind this no other thread looks at the job.
-    barrier_wait(barrier_);
-    if (barrier_.stopped) return;
-    if (thread == 0) finish();
+    if (!(alone ? interpret(table_, program_, alone_, 0) : take_part(0))) {
+      // The others are, or will be, at their meeting, and end there.
+      if (alone) barrier_wait(barrier_);
+      return;
+    }
+    finish();
   }
+}
+
+/** The other threads. */
+void Engine::follow(int thread) {
+  for (uint32_t next = 0;; next++) {
+    wait_for_change(&called_, next, &uncalled_, barrier_.patience);
+    if (!take_part(thread)) return;
+  }
+}
+
+/** One thread's way through a job for all; false when the engine stops. */
+bool Engine::take_part(int thread) {
+  barrier_wait(barrier_);
+  if (barrier_.stopped || !interpret(table_, program_, barrier_, thread)) return false;
+  // Behind this no other thread looks at the job.
+  barrier_wait(barrier_);
+  return !barrier_.stopped;
 }
 
 void Engine::finish() {

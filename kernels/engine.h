@@ -46,6 +46,8 @@ struct Job {
 
  private:
   friend class Engine;
+  /** Whether one thread alone runs it: meetings would cost more than the others save. */
+  bool alone = true;
   std::vector<uint8_t*> buffers;
 };
 
@@ -83,7 +85,9 @@ class Engine {
 
   int64_t new_slot(uint8_t* data, size_t bytes);
   void enqueue(std::unique_ptr<Job> job);
-  void work(int thread);
+  void lead();
+  void follow(int thread);
+  bool take_part(int thread);
   void begin(Job& job);
   void finish();
   void stop();
@@ -99,9 +103,12 @@ class Engine {
   std::deque<std::unique_ptr<Job>> queue_;
   uint32_t queued_ = 0;
   std::atomic<uint32_t> finished_{0};
-  /** Jobs submitted: what idle threads wait for. */
+  /** Jobs submitted: what thread 0 waits for when it is idle. */
   alignas(64) uint32_t submitted_ = 0;
   uint32_t sleepers_ = 0;
+  /** Those of them that are for all threads: what the others wait for. */
+  alignas(64) uint32_t called_ = 0;
+  uint32_t uncalled_ = 0;
 
   // Of the running job; thread 0 changes them before the others start on it.
   std::unique_ptr<Job> job_;
@@ -110,6 +117,9 @@ class Engine {
   std::atomic<size_t> arena_bytes_{0};
 
   Barrier barrier_;
+  bool meet_always_ = false;
+  /** Where thread 0 meets nobody. */
+  Barrier alone_;
   std::vector<std::thread> threads_;
 };
 
