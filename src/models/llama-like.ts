@@ -1,11 +1,12 @@
 /**
  * The block that Llama made common, with the parts that its descendants exchange: attention with named
- * projections, and the gated MLP. Architecture files compose these; nothing here reads a config.
+ * projections, the gated MLP, and experts made of such. Architecture files compose these; nothing here reads a config.
  */
 import {
   type AttentionParts,
   attention,
   type Block,
+  experts,
   gatedMlp,
   type Layer,
   linearLayer,
@@ -44,4 +45,21 @@ export function projectedMlp(
     linearLayer(w, `${name}.down_proj`, hidden, width),
     fn,
   );
+}
+
+/** Routed experts: the router `gate`, and gated MLPs of the given width under `experts.N`. */
+export function projectedExperts(
+  w: Weights,
+  name: string,
+  c: { hidden: number; experts: number; picks: number; normalize: boolean; fn: ActivationName },
+  width: number,
+): Layer {
+  const { experts: e, hidden, picks, normalize, fn } = c;
+  return experts({
+    router: linearLayer(w, `${name}.gate`, e, hidden),
+    gate: w.experts(`${name}.experts.*.gate_proj.weight`, [e, width, hidden]),
+    up: w.experts(`${name}.experts.*.up_proj.weight`, [e, width, hidden]),
+    down: w.experts(`${name}.experts.*.down_proj.weight`, [e, hidden, width]),
+    ...{ picks, normalize, fn },
+  });
 }

@@ -1,19 +1,10 @@
 /** OLMoE: many small experts, and norms over the whole of q and k (Muennighoff et al. 2024). */
 import type { Fields } from "../checkpoint/config.ts";
-import {
-  type Block,
-  experts,
-  type Layer,
-  linearLayer,
-  preNorm,
-  type Rope,
-  rmsNormLayer,
-  type Weights,
-} from "../nn/index.ts";
+import { type Block, preNorm, type Rope, rmsNormLayer, type Weights } from "../nn/index.ts";
 import type { Architecture } from "./architecture.ts";
 import { activationOf, assemble, dimensions, intermediate, rotary, routing } from "./common.ts";
 import { demand } from "./gguf-write-rules.ts";
-import { projectedAttention } from "./llama-like.ts";
+import { projectedAttention, projectedExperts } from "./llama-like.ts";
 
 function config(f: Fields) {
   if (f.has("clip_qkv"))
@@ -27,22 +18,8 @@ function config(f: Fields) {
     normalize: f.bool("norm_topk_prob", { default: false }),
   };
 }
-type Config = ReturnType<typeof config>;
 
-function mlp(w: Weights, c: Config, at: string): Layer {
-  const { experts: e, hidden, intermediate: width, picks, normalize, fn } = c;
-  return experts({
-    router: linearLayer(w, `${at}.gate`, e, hidden),
-    gate: w.experts(`${at}.experts.*.gate_proj.weight`, [e, width, hidden]),
-    up: w.experts(`${at}.experts.*.up_proj.weight`, [e, width, hidden]),
-    down: w.experts(`${at}.experts.*.down_proj.weight`, [e, hidden, width]),
-    picks,
-    normalize,
-    fn,
-  });
-}
-
-function block(w: Weights, c: Config, layer: number, rope: Rope): Block {
+function block(w: Weights, c: ReturnType<typeof config>, layer: number, rope: Rope): Block {
   const at = `model.layers.${layer}`;
   return preNorm(
     rmsNormLayer(w, `${at}.input_layernorm`, c.hidden, c.eps),
@@ -53,7 +30,7 @@ function block(w: Weights, c: Config, layer: number, rope: Rope): Block {
       kNorm: rmsNormLayer(w, `${at}.self_attn.k_norm`, c.kvHeads * c.headDim, c.eps),
     }),
     rmsNormLayer(w, `${at}.post_attention_layernorm`, c.hidden, c.eps),
-    mlp(w, c, `${at}.mlp`),
+    projectedExperts(w, `${at}.mlp`, c, c.intermediate),
   );
 }
 

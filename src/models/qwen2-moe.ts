@@ -2,7 +2,6 @@
 import type { Fields } from "../checkpoint/config.ts";
 import {
   type Block,
-  experts,
   type Layer,
   linearLayer,
   preNorm,
@@ -23,7 +22,7 @@ import {
   switchedWindow,
 } from "./common.ts";
 import { demand, demandNoWindow } from "./gguf-write-rules.ts";
-import { projectedAttention, projectedMlp } from "./llama-like.ts";
+import { projectedAttention, projectedExperts, projectedMlp } from "./llama-like.ts";
 
 function config(f: Fields) {
   const dims = dimensions(f);
@@ -46,20 +45,11 @@ type Config = ReturnType<typeof config>;
 
 function mlp(w: Weights, c: Config, layer: number): Layer {
   const at = `model.layers.${layer}.mlp`;
-  const { experts: e, expertWidth: width, hidden, picks, normalize, fn } = c;
   const sparse = !c.denseLayers.includes(layer) && (layer + 1) % c.sparseStep === 0;
-  if (!sparse) return projectedMlp(w, at, hidden, c.intermediate, fn);
-  const routed = experts({
-    router: linearLayer(w, `${at}.gate`, e, hidden),
-    gate: w.experts(`${at}.experts.*.gate_proj.weight`, [e, width, hidden]),
-    up: w.experts(`${at}.experts.*.up_proj.weight`, [e, width, hidden]),
-    down: w.experts(`${at}.experts.*.down_proj.weight`, [e, hidden, width]),
-    picks,
-    normalize,
-    fn,
-  });
-  const shared = projectedMlp(w, `${at}.shared_expert`, hidden, c.sharedWidth, fn);
-  return withSharedExpert(routed, shared, linearLayer(w, `${at}.shared_expert_gate`, 1, hidden));
+  if (!sparse) return projectedMlp(w, at, c.hidden, c.intermediate, c.fn);
+  const routed = projectedExperts(w, at, c, c.expertWidth);
+  const shared = projectedMlp(w, `${at}.shared_expert`, c.hidden, c.sharedWidth, c.fn);
+  return withSharedExpert(routed, shared, linearLayer(w, `${at}.shared_expert_gate`, 1, c.hidden));
 }
 
 function block(w: Weights, c: Config, layer: number, rope: Rope): Block {

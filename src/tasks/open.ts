@@ -48,8 +48,11 @@ export async function openModel(
     throw new ParameterError("cacheFormat", `must be f32 or f16, not "${cacheFormat}"`);
   const device = await openDevice(deviceName, threads === undefined ? {} : { threads });
   try {
-    const tokenizer = openTokenizer(checkpoint);
-    const loaded = await loadModel(checkpoint, config, device, { onProgress, signal });
+    // The vocabulary is read while the device packs weights.
+    const loading = loadModel(checkpoint, config, device, { onProgress, signal });
+    const reading = Promise.resolve().then(() => openTokenizer(checkpoint));
+    await Promise.allSettled([loading, reading]);
+    const [loaded, tokenizer] = [await loading, await reading];
     const formats = Object.keys(loaded.weights.formatBytes);
     return new LoadedLanguageModel({
       ...{ name, checkpoint, device, loaded, tokenizer },
