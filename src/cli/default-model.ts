@@ -7,13 +7,16 @@ import { FoveaError } from "../base/errors.ts";
 const root = new URL("../../", import.meta.url);
 
 /** In the package; then beside a checkout of it. */
-const places = ["models/default", "../shared/models/stories260K/hf"];
+const places = [
+  { folder: "models/default", name: "default" },
+  { folder: "../shared/models/stories260K/hf", name: "stories260K" },
+];
 
-/** The folder of the model that ships. Where there is none, the error says how to get one. */
-export function defaultModel(): string {
+/** The model that ships. Where there is none, the error says how to get one. */
+export function defaultModel(): { folder: string; name: string } {
   for (const place of places) {
-    const folder = fileURLToPath(new URL(place, root));
-    if (existsSync(folder)) return folder;
+    const folder = fileURLToPath(new URL(place.folder, root));
+    if (existsSync(folder)) return { folder, name: place.name };
   }
   throw new FoveaError(
     "no model is named, and none ships with this build. Name one with --model: a folder with config.json and " +

@@ -16,7 +16,9 @@ export async function withModel<T>(
   const bar = progress(io.stderr, "reading", showBytes);
   let model: LanguageModel;
   try {
-    model = await services.open(named ?? defaultModel(), {
+    const { folder, name } = named === undefined ? defaultModel() : { folder: named };
+    model = await services.open(folder, {
+      ...(name === undefined ? {} : { name }),
       device,
       ...(threads === undefined ? {} : { threads }),
       onProgress: bar.update,

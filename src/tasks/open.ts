@@ -26,7 +26,7 @@ export async function open(what: string, options: OpenOptions = {}): Promise<Lan
     (files.kind === "gguf" ? tokenizerFromGguf(checkpoint.path, checkpoint.metadata) : undefined) ??
     openTokenizer(files.folder);
   return await openModel(
-    existsSync(resolve(what)) ? basename(resolve(what)) : what,
+    options.name ?? (existsSync(resolve(what)) ? basename(resolve(what)) : what),
     openCheckpoint(files),
     config,
     tokenizer,

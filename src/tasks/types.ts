@@ -2,6 +2,8 @@
 import type { SamplingOptions } from "../decode/sampling.ts";
 
 export interface OpenOptions {
+  /** What the model is called. Default: the name of its folder or file, or its id. */
+  readonly name?: string;
   /** Where the arithmetic runs; `auto` takes the fastest that works here. Default `auto`. */
   readonly device?: "native" | "wasm" | "reference" | "auto";
   /** Threads of the device. Default: the cores this process may use. */
