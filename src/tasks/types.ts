@@ -26,6 +26,7 @@ export interface GenerateOptions extends SamplingOptions {
   readonly ignoreEnd?: boolean;
   /** Alternatives to report for each token, 0 to 100; undefined: no log-probabilities at all. */
   readonly logprobs?: number;
+  /** Ends the generation after the token that is being made, with the finish reason `abort`; nothing is thrown. */
   readonly signal?: AbortSignal;
 }
 
