@@ -1,4 +1,5 @@
 /** `fovea serve`: the OpenAI-compatible server and its page. */
+import { setMaxListeners } from "node:events";
 import { fileURLToPath } from "node:url";
 import type { LanguageModel } from "../../tasks/types.ts";
 import { type AddCommand, type CommandContext, examples } from "../command.ts";
@@ -51,6 +52,8 @@ async function run(flags: Flags, context: CommandContext): Promise<void> {
   ]);
   await withModel(context, flags, async (model) => {
     const shutdown = new AbortController();
+    // Every request under way listens to it; Node would take more than ten for a leak.
+    setMaxListeners(0, shutdown.signal);
     const app = createApp(model, {
       assets: loadAssets(fileURLToPath(page)),
       loopback: isLoopback(flags.host),
