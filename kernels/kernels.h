@@ -21,7 +21,10 @@ struct Work {
   Barrier* meeting;
   int64_t* counter;
 
-  /** Returns when all threads have come; what each wrote before is seen by all. */
+  /**
+   * Returns when all threads have come; what each wrote before is seen by all. Whatever decides whether a
+   * kernel comes here must be the same for every thread, or they wait for each other for ever.
+   */
   FOVEA_INLINE void barrier() const { barrier_wait(*meeting); }
   /**
    * 0, 1, 2, ... as the threads ask, since the op's start or the last barrier: for parts of uneven cost.
