@@ -30,6 +30,8 @@ export class TextGeneration implements Generation {
   private promptTokens = 0;
   private readonly times = { start: 0, prompt: 0, first: 0, end: 0 };
   private taken = false;
+  /** Text that was held back when the generation was given up between two tokens. */
+  private tail = "";
 
   constructor(parts: GenerationParts, options: GenerateOptions) {
     this.parts = parts;
@@ -39,6 +41,7 @@ export class TextGeneration implements Generation {
 
   async *[Symbol.asyncIterator](): AsyncGenerator<string> {
     for await (const { text } of this.events()) if (text !== "") yield text;
+    if (this.tail !== "") yield this.tail;
   }
 
   events(): AsyncGenerator<TokenEvent> {
@@ -54,7 +57,7 @@ export class TextGeneration implements Generation {
     const tokens = this.all.map((event) => event.token);
     const rate = (count: number, ms: number): number => (count > 0 && ms > 0 ? (1000 * count) / ms : 0);
     return {
-      text: this.all.map((event) => event.text).join(""),
+      text: this.all.map((event) => event.text).join("") + this.tail,
       tokens,
       promptTokens: this.promptTokens,
       finishReason: this.finishReason,
@@ -86,23 +89,32 @@ export class TextGeneration implements Generation {
       this.times.prompt = this.times.first = this.times.end = performance.now();
     };
     let count = 0;
-    for await (const choice of runner.generate(prompt, { sampling, maxTokens, signal, onPrompt })) {
-      this.times.end = performance.now();
-      if (count === 0) this.times.first = this.times.end;
-      count++;
-      const ended = ends.has(choice.token);
-      const last = ended || count >= maxTokens || signal?.aborted === true;
-      let text = ended ? "" : (detokenizer?.push(choice.token) ?? "");
-      if (last) text += detokenizer?.flush() ?? "";
-      const matched = matcher?.push(text);
-      if (matched) text = matched.emit;
-      const stopped = matched?.stopped;
-      if (last && stopped === undefined) text += matcher?.flush() ?? "";
-      if (ended || stopped !== undefined) this.finishReason = "stop";
-      else if (count >= maxTokens) this.finishReason = "length";
-      this.stopped = stopped;
-      yield this.keep(choice, text);
-      if (last || stopped !== undefined) return;
+    let complete = false;
+    try {
+      for await (const choice of runner.generate(prompt, { sampling, maxTokens, signal, onPrompt })) {
+        this.times.end = performance.now();
+        if (count === 0) this.times.first = this.times.end;
+        count++;
+        const ended = ends.has(choice.token);
+        const last = ended || count >= maxTokens || signal?.aborted === true;
+        let text = ended ? "" : (detokenizer?.push(choice.token) ?? "");
+        if (last) text += detokenizer?.flush() ?? "";
+        const matched = matcher?.push(text);
+        if (matched) text = matched.emit;
+        const stopped = matched?.stopped;
+        if (last && stopped === undefined) text += matcher?.flush() ?? "";
+        if (ended || stopped !== undefined) this.finishReason = "stop";
+        else if (count >= maxTokens) this.finishReason = "length";
+        this.stopped = stopped;
+        complete = last || stopped !== undefined;
+        yield this.keep(choice, text);
+        if (complete) return;
+      }
+    } finally {
+      if (!complete) {
+        const held = detokenizer?.flush() ?? "";
+        this.tail = matcher ? matcher.push(held).emit + matcher.flush() : held;
+      }
     }
   }
 
