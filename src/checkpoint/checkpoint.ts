@@ -5,6 +5,7 @@
 import { CheckpointError } from "../base/errors.ts";
 import { type FormatName, formats, isFormat } from "../format/index.ts";
 import type { GgufScalarType, GgufValue } from "./gguf-values.ts";
+import type { ByteSource } from "./source.ts";
 
 /** Element types that files hold but that are no weight formats here: listed, and refused as weights. */
 export type OtherDtype =
@@ -144,3 +145,22 @@ const integerViews: Readonly<Partial<Record<string, (b: ArrayBuffer) => ArrayLik
   u8: (b) => new Uint8Array(b),
   bool: (b) => new Uint8Array(b),
 };
+
+/** What a checkpoint of one file offers, given where its tensors lie. */
+export function storedIn(source: ByteSource, tensors: ReadonlyMap<string, StoredTensor>) {
+  const raw = (name: string): Uint8Array => {
+    const { offset, length } = tensorOf(source.name, tensors, name);
+    return source.read(offset, length);
+  };
+  return {
+    path: source.name,
+    tensors,
+    raw,
+    bytes(name: string): Uint8Array {
+      requireWeights(source.name, tensorOf(source.name, tensors, name));
+      return raw(name);
+    },
+    release: (view: Uint8Array): void => source.release(view),
+    close: (): void => source.close(),
+  };
+}

@@ -5,14 +5,7 @@
  * Layout: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
  */
 import { CheckpointError } from "../base/errors.ts";
-import {
-  type Checkpoint,
-  checkOverlaps,
-  elementCount,
-  requireWeights,
-  type StoredTensor,
-  tensorOf,
-} from "./checkpoint.ts";
+import { type Checkpoint, checkOverlaps, elementCount, type StoredTensor, storedIn } from "./checkpoint.ts";
 import { GgufCursor } from "./gguf-cursor.ts";
 import { ggmlTypes } from "./gguf-tensors.ts";
 import type { GgufScalarType, GgufValue } from "./gguf-values.ts";
@@ -32,24 +25,7 @@ const longestKey = 65_535;
 export function openGguf(source: ByteSource): GgufCheckpoint {
   return owning(source, () => {
     const { metadata, metadataTypes, tensors } = readHeader(source);
-    const raw = (name: string): Uint8Array => {
-      const { offset, length } = tensorOf(source.name, tensors, name);
-      return source.read(offset, length);
-    };
-    return {
-      kind: "gguf",
-      path: source.name,
-      tensors,
-      metadata,
-      metadataTypes,
-      raw,
-      bytes(name) {
-        requireWeights(source.name, tensorOf(source.name, tensors, name));
-        return raw(name);
-      },
-      release: (view) => source.release(view),
-      close: () => source.close(),
-    };
+    return { kind: "gguf", ...storedIn(source, tensors), metadata, metadataTypes };
   });
 }
 

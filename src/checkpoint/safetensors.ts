@@ -6,14 +6,7 @@
  * overlaps and ranges that leave the file are refused.
  */
 import { CheckpointError } from "../base/errors.ts";
-import {
-  type Checkpoint,
-  checkOverlaps,
-  elementCount,
-  requireWeights,
-  type StoredTensor,
-  tensorOf,
-} from "./checkpoint.ts";
+import { type Checkpoint, checkOverlaps, elementCount, type StoredTensor, storedIn } from "./checkpoint.ts";
 import { joinCheckpoints } from "./join.ts";
 import { type HeaderEntry, parseHeader, safetensorsDtypes } from "./safetensors-header.ts";
 import { type ByteSource, owning } from "./source.ts";
@@ -26,23 +19,7 @@ const longestHeader = 100_000_000;
 export function openSafetensors(source: ByteSource): Checkpoint {
   return owning(source, () => {
     const tensors = readTensors(source);
-    const raw = (name: string): Uint8Array => {
-      const { offset, length } = tensorOf(source.name, tensors, name);
-      return source.read(offset, length);
-    };
-    return {
-      kind: "safetensors",
-      path: source.name,
-      tensors,
-      metadata: new Map(),
-      raw,
-      bytes(name) {
-        requireWeights(source.name, tensorOf(source.name, tensors, name));
-        return raw(name);
-      },
-      release: (view) => source.release(view),
-      close: () => source.close(),
-    };
+    return { kind: "safetensors", ...storedIn(source, tensors), metadata: new Map() };
   });
 }
 
