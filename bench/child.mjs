@@ -17,7 +17,7 @@ export function startChild(script, options = {}) {
     stdio: ["ignore", "ignore", "inherit", "ipc"],
     ...options,
   });
-  /** @type {Map<number, { resolve(value: any): void, reject(error: Error): void }>} */
+  /** @type {Map<number, { resolve(value: unknown): void, reject(error: Error): void }>} */
   const waiting = new Map();
   let last = 0;
   child.on("message", ({ id, value, error }) => {
@@ -49,7 +49,7 @@ export function startChild(script, options = {}) {
 
 /**
  * In the child: answers calls, one at a time.
- * @param {Record<string, (parameters: any) => Promise<unknown>>} methods
+ * @param {Record<string, (parameters: object) => Promise<unknown>>} methods
  */
 export function serve(methods) {
   let queue = Promise.resolve();

@@ -12,6 +12,15 @@ import { loadModel } from "../models/index.ts";
 import { LoadedLanguageModel } from "./language-model.ts";
 import type { LanguageModel, OpenOptions } from "./types.ts";
 
+const OPTIONS: readonly string[] = [
+  "name",
+  "device",
+  "threads",
+  "cacheFormat",
+  "onProgress",
+  "signal",
+] satisfies (keyof OpenOptions)[];
+
 /**
  * @param what a folder in the Hugging Face layout, a `.gguf` file, or `ORG/NAME[@revision]` in the local
  *   Hugging Face cache (`fovea pull` puts it there)
@@ -19,6 +28,9 @@ import type { LanguageModel, OpenOptions } from "./types.ts";
  * @throws ParameterError when an option cannot be used
  */
 export async function open(what: string, options: OpenOptions = {}): Promise<LanguageModel> {
+  const unknown = Object.keys(options).find((name) => !OPTIONS.includes(name));
+  if (unknown !== undefined)
+    throw new ParameterError(unknown, `no such option; there are ${OPTIONS.join(", ")}`);
   const files = locate(what);
   const config =
     files.config === undefined ? undefined : new Fields(files.config, readJsonFile(files.config));

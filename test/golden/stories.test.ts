@@ -126,6 +126,8 @@ describe.skipIf(!haveShared)("stories260K", () => {
     expect(await refused([], {})).toMatch(/^prompt/);
     expect(await refused([512], { maxTokens: 1 })).toMatch(/^ids: 512/);
     expect(await refused("a ".repeat(600), {})).toMatch(/^prompt: .*512/);
+    const misspelt: object = { thread: 2 };
+    await expect(open(folder, misspelt)).rejects.toThrow(/^thread: no such option/);
     await expect(model.chat([{ role: "user", content: "hi" }]).result()).rejects.toThrow(/no chat template/);
   });
 });

@@ -30,7 +30,9 @@ export function newMemory(shared: boolean): { memory: WebAssembly.Memory; mostPa
   for (const mostPages of [65536, 32768, 16384, 8192])
     try {
       return { memory: new WebAssembly.Memory({ initial: 64, maximum: mostPages, shared }), mostPages };
-    } catch {}
+    } catch {
+      // Refused for its size: the next smaller one may be granted.
+    }
   throw new DeviceError("wasm", "there is no address space for a memory of 512 MiB");
 }
 
