@@ -31,14 +31,15 @@ it("has the same bits with threads, with one, and on the calling thread", async 
 });
 
 it("tells what waits, and refuses what comes, when a thread fails", async () => {
+  // It strikes when the first job has run: before that it could fall into the opening of the device.
   const failing = {
     ...host,
     spawn: (source: string, ...rest: [unknown, Parameters<typeof host.spawn>[2]]) =>
-      host.spawn(source.replace("exports.work(thread, done)", 'throw new Error("struck")'), ...rest),
+      host.spawn(source.replace("exports.work(thread, done)", '$&; throw new Error("struck")'), ...rest),
   };
   const device = await WasmDevice.open(1, failing);
   const waiting = [step(device), step(device)];
-  for (const run of waiting) await expect(run).rejects.toThrow(/wasm: a thread failed: struck/);
+  await Promise.all(waiting.map((run) => expect(run).rejects.toThrow(/wasm: a thread failed: struck/)));
   expect(() => device.allocate(1)).toThrow(/a thread failed: struck/);
   await device.close();
 });
