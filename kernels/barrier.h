@@ -1,6 +1,7 @@
 // Where the threads of an engine meet. A thread that comes early spins for a moment, which is what the end of
 // a well-shared op takes, and then sleeps, so that a core is never burnt on a thread that is not running.
 #pragma once
+#include "kernels.h"
 #include "wait.h"
 
 namespace fovea {
@@ -11,7 +12,7 @@ struct Barrier {
   uint32_t sleepers = 0;
   /** Set by the last to arrive, before it lets the others go: all see the same. */
   bool stopped = false;
-  alignas(64) int64_t counter = 0;
+  Counters counters;
   /** Anyone may set it, at any time: the plan is given up at the next meeting. */
   alignas(64) uint32_t stop = 0;
   int threads = 1;

@@ -20,7 +20,7 @@ void barrier_wait(Barrier& b) {
   }
   b.stopped = __atomic_load_n(&b.stop, __ATOMIC_ACQUIRE) != 0;
   b.arrived = 0;
-  b.counter = 0;
+  b.counters.clear(b.threads);
   change(&b.phase, phase + 1, &b.sleepers);
 }
 
@@ -80,7 +80,7 @@ bool is_small(const Program& program) {
 }
 
 bool interpret(const KernelTable& table, const Program& program, Barrier& barrier, int thread) {
-  Work work = {thread, barrier.threads, program.scratch, &barrier, &barrier.counter};
+  Work work = {thread, barrier.threads, program.scratch, &barrier, &barrier.counters};
   bool timed = program.nanoseconds && thread == 0;
   double before = timed ? now() : 0;
   return each_op(program, [&](const Op& op, int kind, int64_t index) {

@@ -12,6 +12,23 @@ namespace fovea {
 struct Barrier;
 void barrier_wait(Barrier&);
 
+/** How far the parts of an op have been taken; cleared where the threads meet. */
+struct Counters {
+  static constexpr int most_ranges = 32;
+
+  /** A cache line for each, so that threads that count for themselves do not disturb each other. */
+  struct alignas(64) Line {
+    int64_t taken = 0;
+  };
+  Line all, range[most_ranges];
+
+  FOVEA_INLINE int ranges(int threads) const { return threads < most_ranges ? threads : most_ranges; }
+  FOVEA_INLINE void clear(int threads) {
+    all.taken = 0;
+    for (int i = 0; i < ranges(threads); i++) range[i].taken = 0;
+  }
+};
+
 /** One thread's part in the running of an op. */
 struct Work {
   int thread;
@@ -19,7 +36,7 @@ struct Work {
   /** Shared by all threads, as large as the op's scratch function said, aligned to 64; content undefined. */
   uint8_t* scratch;
   Barrier* meeting;
-  int64_t* counter;
+  Counters* counters;
 
   /**
    * Returns when all threads have come; what each wrote before is seen by all. Whatever decides whether a
@@ -30,7 +47,9 @@ struct Work {
    * 0, 1, 2, ... as the threads ask, since the op's start or the last barrier: for parts of uneven cost.
    * Whoever takes a part, its result must be the same.
    */
-  FOVEA_INLINE int64_t take() const { return __atomic_fetch_add(counter, int64_t(1), __ATOMIC_RELAXED); }
+  FOVEA_INLINE int64_t take() const {
+    return __atomic_fetch_add(&counters->all.taken, int64_t(1), __ATOMIC_RELAXED);
+  }
 
   /** This thread's even share of `count` units, in multiples of `grain`. */
   FOVEA_INLINE void share(int64_t count, int64_t grain, int64_t& begin, int64_t& end) const {
@@ -40,6 +59,34 @@ struct Work {
     if (begin > count) begin = count;
     if (end > count) end = count;
   }
+};
+
+/**
+ * Parts [0, count) of an op that lie side by side in memory: each thread walks along a range of its own, as
+ * memory likes it, and when that is done helps the others with what is left of theirs.
+ */
+class Ranges {
+ public:
+  FOVEA_INLINE Ranges(const Work& work, int64_t count)
+      : counters_(*work.counters), count_(count), ranges_(work.counters->ranges(work.threads)),
+        first_(work.thread % ranges_) {}
+
+  /** The next part for this thread; -1 when all are taken. */
+  FOVEA_INLINE int64_t take() {
+    for (; passed_ < ranges_; passed_++) {
+      int range = (first_ + passed_) % ranges_;
+      int64_t end = count_ * (range + 1) / ranges_;
+      int64_t part = count_ * range / ranges_ +
+                     __atomic_fetch_add(&counters_.range[range].taken, int64_t(1), __ATOMIC_RELAXED);
+      if (part < end) return part;
+    }
+    return -1;
+  }
+
+ private:
+  Counters& counters_;
+  int64_t count_;
+  int ranges_, first_, passed_ = 0;
 };
 
 struct KernelTable {

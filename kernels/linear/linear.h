@@ -120,7 +120,8 @@ template <class Fmt> struct Multiplier {
       parts = parts < c.tiles ? parts : c.tiles;
     }
     int64_t blocks = (panels + per_unit - 1) / per_unit;
-    for (int64_t unit = work.take(); unit < c.runs * blocks * parts; unit = work.take()) {
+    Ranges units(work, c.runs * blocks * parts);
+    for (int64_t unit = units.take(); unit >= 0; unit = units.take()) {
       int64_t run = unit / (blocks * parts), block_ = unit / parts % blocks, part = unit % parts;
       int64_t t0 = tiles.run[run], count = tiles.run[run + 1] - t0;
       int64_t p0 = block_ * per_unit, p1 = p0 + per_unit < panels ? p0 + per_unit : panels;
@@ -143,7 +144,7 @@ template <class Fmt> inline void multiply(const Product& p, const Work& shared) 
     work.threads = 1;
   }
   auto meet = [&] {
-    if (alone) *work.counter = 0;
+    if (alone) work.counters->clear(1);
     else work.barrier();
   };
   int64_t tile_bytes = Tiles::bytes(p.n, p.e), tokens = Tiles::capacity(p.n);

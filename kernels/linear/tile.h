@@ -13,7 +13,7 @@ namespace fovea::FOVEA_ISA {
 constexpr int64_t float_block = 256;
 
 /** Bytes between what is read and what is asked from memory. */
-constexpr int prefetch_ahead = 1024;
+constexpr int prefetch_ahead = 2048;
 
 /** Where a tile's results go: `count` rows of y, `columns` of the panel's 16. */
 struct Target {

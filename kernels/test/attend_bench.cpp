@@ -77,7 +77,7 @@ static void measure(const Case& c, int threads) {
   barrier.patience = 1000;
   double best = 1e30;
   auto body = [&](int t) {
-    Work work = {t, threads, scratch, &barrier, &barrier.counter};
+    Work work = {t, threads, scratch, &barrier, &barrier.counters};
     for (int i = 0; i < 12; i++) {
       double before = threads == 1 ? used() : now();
       barrier_wait(barrier);

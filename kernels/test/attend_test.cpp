@@ -49,7 +49,7 @@ static bool check(int64_t n, int64_t position, int64_t heads, int64_t kv_heads, 
   Op op = {words.data(), buffers, 6};
   std::vector<uint8_t> scratch(size_t(FOVEA_ISA::attend_scratch(op, 1)) + 64);
   Barrier barrier;
-  FOVEA_ISA::attend(op, {0, 1, scratch.data() + (64 - uintptr_t(scratch.data()) % 64), &barrier, &barrier.counter});
+  FOVEA_ISA::attend(op, {0, 1, scratch.data() + (64 - uintptr_t(scratch.data()) % 64), &barrier, &barrier.counters});
 
   auto row = [&](int which, int64_t j, int64_t g) {
     int64_t width = which ? dv : d;

@@ -1,5 +1,8 @@
-// Speed of the matrix kernels of one instruction set: `linear_bench [threads] [formats] [tokens...]`. Prints
-// weight bytes read per second for one token, operations per second for many, and the time of packing.
+// Speed of the matrix kernels of one instruction set: `linear_bench [threads] [formats] [m] [k] [megabytes]
+// [tokens...]`. Walks over copies of a matrix [m, k] that fill so many megabytes (more than the last cache
+// holds, for the speed of memory). Prints the weight bytes read per second, the operations per second, and the
+// speed of packing.
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdio>
@@ -17,13 +20,13 @@ namespace fovea {
 struct Barrier {
   std::atomic<int> arrived{0}, phase{0};
   int threads = 1;
-  int64_t counter = 0;
+  Counters counters;
 };
 void barrier_wait(Barrier& b) {
   int phase = b.phase.load();
   if (b.arrived.fetch_add(1) + 1 == b.threads) {
     b.arrived = 0;
-    b.counter = 0;
+    b.counters.clear(b.threads);
     b.phase.store(phase + 1);
   } else while (b.phase.load() == phase) __builtin_ia32_pause();
 }
@@ -45,16 +48,18 @@ int main(int count, char** arguments) {
   int threads = count > 1 ? std::atoi(arguments[1]) : 2;
   std::string wanted = count > 2 ? arguments[2] : "q8_0,q4_0";
   std::vector<int64_t> tokens;
-  for (int i = 3; i < count; i++) tokens.push_back(std::atoll(arguments[i]));
+  // One layer of a TinyLlama by default: 2048 wide, 5632 in the middle.
+  const int64_t m = count > 3 ? std::atoll(arguments[3]) : 5632, k = count > 4 ? std::atoll(arguments[4]) : 2048;
+  const int64_t megabytes = count > 5 ? std::atoll(arguments[5]) : 1000;
+  for (int i = 6; i < count; i++) tokens.push_back(std::atoll(arguments[i]));
   if (tokens.empty()) tokens = {1, 4, 512};
   const KernelTable& table = BENCH_TABLE;
   const char* names[] = {"f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "q5_0", "q5_1", "q4_K", "q5_K", "q6_K"};
   const int64_t block[] = {1, 1, 1, 32, 32, 32, 32, 32, 256, 256, 256}, size[] = {4, 2, 2, 34, 18, 20, 22, 24, 144, 176, 210};
-  // One layer of a TinyLlama: 2048 wide, 5632 in the middle; several copies so that no cache holds them.
-  const int64_t m = 5632, k = 2048, copies = 12;
   for (int f = 0; f < 11; f++) {
     if (("," + wanted + ",").find("," + std::string(names[f]) + ",") == std::string::npos) continue;
     int64_t row_bytes = m * k / block[f] * size[f], panel = table.panel_bytes(DType(f), m, k), most = 512;
+    int64_t copies = std::max(int64_t(1), megabytes * 1000000 / panel);
     uint8_t *rows = pages(size_t(row_bytes)), *weights = pages(size_t(panel * copies)), *scratch = pages(64 << 20);
     float *x = reinterpret_cast<float*>(pages(size_t(4 * most * k))), *y = reinterpret_cast<float*>(pages(size_t(4 * most * m)));
     for (int64_t i = 0; i < row_bytes; i++) rows[i] = f < 3 ? uint8_t(i % 4 == 3 ? 0x3c : 0x2c) : uint8_t(i * 37 % 60);
@@ -69,7 +74,7 @@ int main(int count, char** arguments) {
         for (int i = 0; i < repeat; i++) {
           uint8_t* buffers[] = {rows, weights + i % copies * step, reinterpret_cast<uint8_t*>(x), reinterpret_cast<uint8_t*>(y)};
           Op op = {words.data(), buffers, int(ts.size())};
-          table.run[int(kind)](op, Work{thread, threads, scratch, &barrier, &barrier.counter});
+          table.run[int(kind)](op, Work{thread, threads, scratch, &barrier, &barrier.counters});
           barrier_wait(barrier);
         }
       };
@@ -91,7 +96,7 @@ int main(int count, char** arguments) {
     std::printf("%-5s pack %5.1f GB/s", names[f], double(panel) / pack / 1e9);
     for (int64_t n : tokens) {
       double s = run(Kind::linear, {{2, DType::f32, Layout::rows, {n, k, 1}}, {1, dtype, Layout::panels, {m, k, 1}},
-                                    {-1, DType::f32, Layout::rows, {1, 1, 1}}, {3, DType::f32, Layout::rows, {n, m, 1}}}, n > 64 ? 3 : 24, panel);
+                                    {-1, DType::f32, Layout::rows, {1, 1, 1}}, {3, DType::f32, Layout::rows, {n, m, 1}}}, n > 64 ? 3 : int(std::max(int64_t(24), copies)), panel);
       std::printf("  n=%-3d %6.1f GB/s %6.0f GOP/s", int(n), double(panel) / s / 1e9, 2e-9 * double(n * m * k) / s);
     }
     std::printf("\n");

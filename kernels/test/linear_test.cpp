@@ -20,14 +20,14 @@ struct Barrier {
   std::mutex mutex;
   std::condition_variable changed;
   int threads = 1, arrived = 0, phase = 0;
-  int64_t counter = 0;
+  Counters counters;
 };
 void barrier_wait(Barrier& b) {
   std::unique_lock<std::mutex> lock(b.mutex);
   int phase = b.phase;
   if (++b.arrived == b.threads) {
     b.arrived = 0;
-    b.counter = 0;
+    b.counters.clear(b.threads);
     b.phase++;
     b.changed.notify_all();
   } else b.changed.wait(lock, [&] { return b.phase != phase; });
@@ -185,7 +185,7 @@ static void run(const KernelTable& table, Kind kind, const std::vector<Operand>&
   Barrier barrier;
   barrier.threads = threads;
   std::vector<std::thread> others;
-  auto body = [&](int i) { table.run[int(kind)](op, Work{i, threads, place, &barrier, &barrier.counter}); };
+  auto body = [&](int i) { table.run[int(kind)](op, Work{i, threads, place, &barrier, &barrier.counters}); };
   for (int i = 1; i < threads; i++) others.emplace_back(body, i);
   body(0);
   for (auto& t : others) t.join();
