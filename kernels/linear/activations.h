@@ -3,8 +3,10 @@
 //
 //   float     x [k][width]
 //   integer   q [k / 4][width] quads, scale [k / 32][width], start [k / run][width], sum [k / 32][width]
+//
+// The tiles of AMX take q as [k / 32][width][32], and no start.
 #pragma once
-#include "formats.h"
+#include "widths.h"
 
 namespace fovea::FOVEA_ISA {
 
@@ -59,8 +61,11 @@ template <class Fmt> struct Activations {
     V::Act codes[group];
     for (int i = 0; i < vectors; i++)
       V::store_act(codes + i * V::lanes, V::to_int(V::mul(V::mul(value[i], V::set1(up)), V::set1(inverse))));
-    V::Act* to = q + tile * k + (g * group * width + 4 * m);
-    for (int t = 0; t < group / 4; t++) __builtin_memcpy(to + 4 * width * t, codes + 4 * t, 4 * sizeof(V::Act));
+    if (is_matrix_tile<Fmt>(width)) __builtin_memcpy(q + tile * k + (g * width + m) * group, codes, sizeof codes);
+    else {
+      V::Act* to = q + tile * k + (g * group * width + 4 * m);
+      for (int t = 0; t < group / 4; t++) __builtin_memcpy(to + 4 * width * t, codes + 4 * t, 4 * sizeof(V::Act));
+    }
 
     constexpr int runs = group / Fmt::run;
     float d = most / 127.0f + V::reduce_add(bad);

@@ -1,6 +1,7 @@
 // Products with weight matrices: the ops linear and expert_linear. Prepares the activations of a chunk of
 // rows, then hands panels and tiles to the threads. Who computes what has no influence on any bit.
 #pragma once
+#include "amx_tile.h"
 #include "pack.h"
 #include "tile.h"
 #include "tiles.h"
@@ -8,24 +9,33 @@
 namespace fovea::FOVEA_ISA {
 
 /** k for which a panel and the activations of a chunk stay in the caches while the tiles pass. */
-template <class Fmt> constexpr int64_t k_step = Fmt::integer ? 1024 : float_block;
+template <class Fmt> constexpr int64_t k_step = matrix_tiles<Fmt> ? 2048 : Fmt::integer ? 1024 : float_block;
 
 /** Multiplications below which one thread is faster than two that must meet. */
 constexpr int64_t small_product = 1 << 15;
 
 template <class Fmt> struct Multiplier {
   const Product& p;
-  const Tiles& tiles;
+  const Tiles<Fmt>& tiles;
   Activations<Fmt> x;
-  /** A panel of this thread's own: packed from rows, or a step of k of it as f32. */
+  /** Memory of this thread's own: a panel packed from rows, then a step of k of a panel as its tiles want it. */
   uint8_t* own;
 
   static constexpr bool widens = !Fmt::integer && Fmt::bytes(2) != F32::bytes(2);
 
   static int64_t own_bytes(const Product& p) {
-    if (p.weight.layout == Layout::rows) return (Fmt::bytes(p.k) + 63) / 64 * 64;
-    return widens ? F32::bytes(float_block) : 0;
+    return packed_bytes(p) + step_bytes(p);
   }
+  static int64_t packed_bytes(const Product& p) { return p.weight.layout == Layout::rows ? Fmt::bytes(p.k) : 0; }
+  static int64_t step_bytes(const Product& p) {
+    int64_t step = p.weight.layout == Layout::rows ? p.k : k_step<Fmt>;
+#if defined(FOVEA_ISA_AMX)
+    if constexpr (matrix_tiles<Fmt>) return Signed<Fmt>::bytes(step / group);
+#endif
+    return widens ? F32::bytes(step) : 0;
+  }
+
+  uint8_t* step_memory() const { return own + packed_bytes(p); }
 
   const float* source(const Tile& t, int m) const {
     int last = t.count - 1;
@@ -54,7 +64,7 @@ template <class Fmt> struct Multiplier {
 
   /** k in [k0, k1) of a panel of floats as f32, in memory of this thread's own. */
   void widen(const uint8_t* panel, int64_t k0, int64_t k1) const {
-    float* to = reinterpret_cast<float*>(own);
+    float* to = reinterpret_cast<float*>(step_memory());
     for (int64_t k = k0; k < k1; k++, to += panel_rows)
       for (int v = 0; v < across; v++) V::store(to + v * V::lanes, Fmt::weights(panel, k, v));
   }
@@ -68,9 +78,43 @@ template <class Fmt> struct Multiplier {
         integer_tile<Fmt, width, parts>(panel, v, k0 / group, k1 / group, x, t.at, target);
       } else {
         const float* from = width == 1 ? source(t, 0) + k0 : x.x + t.at * p.k + k0 * width;
-        if (widened) float_tile<F32, width, parts>(own, v, k1 - k0, from, target);
+        if (widened) float_tile<F32, width, parts>(step_memory(), v, k1 - k0, from, target);
         else float_tile<Fmt, width, parts>(panel + Fmt::bytes(k0), v, k1 - k0, from, target);
       }
+    }
+  }
+
+  /** Tiles [t0, t1), at most 16 tokens wide, times a step of k of a panel. */
+  void tiles_of_step(const uint8_t* panel, int t0, int t1, int64_t k0, int64_t k1, Target& target,
+                     bool widened) const {
+#if defined(FOVEA_ISA_AMX)
+    if constexpr (matrix_tiles<Fmt>)
+      if (tiles.tile[t0].width == widest<Fmt>) {
+        // Steps follow one another in a panel, and panels in memory.
+        const uint8_t* next = panel + Fmt::bytes(k1);
+        Signed<Fmt> step(panel, k0 / group, (k1 - k0) / group, step_memory());
+        for (; t0 < t1 && tiles.tile[t0].width == widest<Fmt>; t0++) {
+          const Tile& t = tiles.tile[t0];
+          if (t0 + 1 < t1) {
+            const Tile& next = tiles.tile[t0 + 1];
+            for (int m = 0; m < next.count; m++) V::prefetch(target.y + tiles.row[next.first + m] * target.ld);
+          }
+          target.row = tiles.row + t.first, target.count = t.count;
+          if (t.count > 8) amx_tile<Fmt, 16>(step, k0 / group, k1 / group, x, t.at, target, next);
+          else amx_tile<Fmt, 8>(step, k0 / group, k1 / group, x, t.at, target, next);
+          next = nullptr;
+        }
+      }
+#endif
+    for (int j = t0; j < t1; j++) {
+      const Tile& t = tiles.tile[j];
+      target.row = tiles.row + t.first, target.count = t.count;
+      if (t.width == 1) multiply<1>(panel, t, k0, k1, target, widened);
+      else if (t.width == middle) multiply<middle>(panel, t, k0, k1, target, widened);
+      else if constexpr (!matrix_tiles<Fmt>) {
+        if (t.width == widest<Fmt>) multiply<widest<Fmt>>(panel, t, k0, k1, target, widened);
+        else if constexpr (middle > 2) multiply<2>(panel, t, k0, k1, target, widened);
+      } else multiply<2>(panel, t, k0, k1, target, widened);
     }
   }
 
@@ -79,8 +123,9 @@ template <class Fmt> struct Multiplier {
     const int64_t panels = panels_of(p.m), bytes = Fmt::bytes(p.k);
     const int32_t expert = tiles.tile[t0].expert;
     const bool rows = p.weight.layout == Layout::rows;
-    const bool wide = widens && t1 - t0 > 1 && !rows;
-    const int64_t step = rows || t1 - t0 == 1 ? p.k : k_step<Fmt>;
+    const bool wide = widens && t1 - t0 > 1;
+    const bool narrow = t1 - t0 == 1 && !is_matrix_tile<Fmt>(tiles.tile[t0].width);
+    const int64_t step = rows || narrow ? p.k : k_step<Fmt>;
     for (int64_t k0 = 0, k1 = -1; k1 < p.k; k0 = k1) {
       k1 = k0 + step < p.k ? k0 + step : p.k;
       for (int64_t i = p0; i < p1; i++) {
@@ -95,15 +140,8 @@ template <class Fmt> struct Multiplier {
         if constexpr (widens)
           if (wide) widen(panel, k0, k1);
         const float* bias = p.bias ? p.bias + expert * p.m + i * panel_rows : nullptr;
-        for (int j = t0; j < t1; j++) {
-          const Tile& t = tiles.tile[j];
-          Target target = {p.y + i * panel_rows, p.m, tiles.row + t.first, t.count, columns, bias,
-                           k0 == 0, k1 == p.k};
-          if (t.width == widest) multiply<widest>(panel, t, k0, k1, target, wide);
-          else if (t.width == middle) multiply<middle>(panel, t, k0, k1, target, wide);
-          else if (t.width == 1) multiply<1>(panel, t, k0, k1, target, wide);
-          else if constexpr (middle > 2) multiply<2>(panel, t, k0, k1, target, wide);
-        }
+        Target target = {p.y + i * panel_rows, p.m, nullptr, 0, columns, bias, k0 == 0, k1 == p.k};
+        tiles_of_step(panel, t0, t1, k0, k1, target, wide);
       }
     }
   }
@@ -132,8 +170,8 @@ template <class Fmt> struct Multiplier {
 };
 
 template <class Fmt> inline int64_t product_scratch(const Product& p, int threads) {
-  return Activations<Fmt>::bytes(Tiles::capacity(p.n), p.k) +
-         threads * (Tiles::bytes(p.n, p.e) + Multiplier<Fmt>::own_bytes(p));
+  return Activations<Fmt>::bytes(Tiles<Fmt>::capacity(p.n), p.k) +
+         threads * (Tiles<Fmt>::bytes(p.n, p.e) + Multiplier<Fmt>::own_bytes(p));
 }
 
 template <class Fmt> inline void multiply(const Product& p, const Work& shared) {
@@ -147,10 +185,13 @@ template <class Fmt> inline void multiply(const Product& p, const Work& shared) 
     if (alone) work.counters->clear(1);
     else work.barrier();
   };
-  int64_t tile_bytes = Tiles::bytes(p.n, p.e), tokens = Tiles::capacity(p.n);
+  int64_t tile_bytes = Tiles<Fmt>::bytes(p.n, p.e), tokens = Tiles<Fmt>::capacity(p.n);
   uint8_t* mine = work.scratch + Activations<Fmt>::bytes(tokens, p.k) +
                   work.thread * (tile_bytes + Multiplier<Fmt>::own_bytes(p));
-  Tiles tiles(p, mine);
+  Tiles<Fmt> tiles(p, mine);
+#if defined(FOVEA_ISA_AMX)
+  if constexpr (matrix_tiles<Fmt>) amx::begin(Fmt::run);
+#endif
   Multiplier<Fmt> multiplier = {p, tiles, Activations<Fmt>(work.scratch, tokens, p.k), mine + tile_bytes};
   for (int64_t from = 0; from < p.n;) {
     if (from > 0) meet();
@@ -161,6 +202,9 @@ template <class Fmt> inline void multiply(const Product& p, const Work& shared) 
     }
     multiplier.chunk(c, work);
   }
+#if defined(FOVEA_ISA_AMX)
+  if constexpr (matrix_tiles<Fmt>) amx::end();
+#endif
 }
 
 inline Product product_of_linear(const Op& op) {

@@ -28,12 +28,12 @@ struct Target {
   bool first, last;
 
   float* at(int m, int v) const { return y + row[m] * ld + v * V::lanes; }
-  V::F load(int m, int v) const {
+  FOVEA_INLINE V::F load(int m, int v) const {
     int n = columns - v * V::lanes;
     if (first || m >= count || n <= 0) return V::zero();
     return n >= V::lanes ? V::load(at(m, v)) : V::load_tail(at(m, v), n);
   }
-  void store(int m, int v, V::F f) const {
+  FOVEA_INLINE void store(int m, int v, V::F f) const {
     int n = columns - v * V::lanes;
     if (m >= count || n <= 0) return;
     if (n >= V::lanes) {

@@ -1,15 +1,12 @@
 // Which rows of a product go together: rows sorted by their matrix, cut into tiles, tiles into chunks whose
 // activations fit a bounded scratch memory. Knows no formats. The cut has no influence on any sum.
 #pragma once
-#include "formats.h"
+#include "widths.h"
 
 namespace fovea::FOVEA_ISA {
 
-/** Tokens in the widest tile: as many sums as the registers hold. */
-constexpr int widest = V::lanes == 16 ? 12 : V::lanes == 8 ? 6 : 4;
-
 /** Tokens (padding included) whose activations are prepared at a time: their slice of k fits the L2 cache. */
-constexpr int64_t chunk_tokens = 516;
+constexpr int64_t chunk_tokens = 528;
 
 /** The product `y[row] = weight[expert of row] · x[row / share] + bias`, of a single matrix when e is 1. */
 struct Product {
@@ -28,14 +25,6 @@ struct Tile {
   int32_t first, count, width, expert;
 };
 
-/** Between the widest tile and single rows; compilers need seconds for each width, so there are few. */
-constexpr int middle = V::lanes == 16 ? 4 : V::lanes == 8 ? 2 : 1;
-
-/** Width of the first tile of so many rows: some padding beats a second pass over the weights. */
-inline int width_for(int64_t rows) {
-  return 3 * rows > 2 * widest ? widest : 2 * rows > middle ? middle : int(rows);
-}
-
 /** A chunk: its tiles, and the runs of tiles that share a matrix. Every thread makes its own. */
 struct Chunk {
   int64_t tokens;
@@ -43,7 +32,7 @@ struct Chunk {
   bool wide;
 };
 
-struct Tiles {
+template <class Fmt> struct Tiles {
   const Product& product;
   /** Rows sorted by expert, stably. */
   int32_t* row;
@@ -56,7 +45,8 @@ struct Tiles {
   /** Tokens in a chunk of n rows: chunks are about equal, and few rows fit one, whatever their padding. */
   static int64_t capacity(int64_t n) {
     int64_t chunks = (n + chunk_tokens - 1) / chunk_tokens;
-    return n < 64 ? 2 * n : ((n + chunks - 1) / chunks + widest - 1) / widest * widest;
+    constexpr int w = widest<Fmt>;
+    return n < 64 ? 4 * n : ((n + chunks - 1) / chunks + w - 1) / w * w;
   }
 
   static int64_t bytes(int64_t n, int64_t e) {
@@ -91,7 +81,7 @@ struct Tiles {
     while (from < product.n) {
       int32_t e = int32_t(expert(row[from]));
       int64_t rows = end[e] - from;
-      int width = width_for(rows);
+      int width = width_for<Fmt>(rows);
       if (c.tokens + width > cap) break;
       if (e != last) run[c.runs++] = c.tiles;
       last = e;

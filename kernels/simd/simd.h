@@ -19,7 +19,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#if defined(FOVEA_ISA_AVX512)
+#if defined(FOVEA_ISA_AMX)
+#define FOVEA_ISA amx
+#include "avx512.h"
+#elif defined(FOVEA_ISA_AVX512)
 #define FOVEA_ISA avx512
 #include "avx512.h"
 #elif defined(FOVEA_ISA_AVX2)
@@ -38,7 +41,7 @@
 #define FOVEA_ISA scalar
 #include "scalar.h"
 #else
-#error "define one of FOVEA_ISA_AVX512, _AVX2, _NEON, _WASM, _SCALAR"
+#error "define one of FOVEA_ISA_AMX, _AVX512, _AVX2, _NEON, _WASM, _SCALAR"
 #endif
 
 /** Unrolls the loop that follows, which must have a small constant count. */

@@ -1,0 +1,28 @@
+// How many tokens an innermost product takes at once. Knows formats and registers; the choice has no influence
+// on any sum.
+#pragma once
+#include "formats.h"
+
+namespace fovea::FOVEA_ISA {
+
+/** Tokens in the widest tile: as many sums as the registers hold. Sixteen is a tile of AMX (`amx_tile.h`). */
+#if defined(FOVEA_ISA_AMX)
+template <class Fmt> constexpr bool matrix_tiles = Fmt::integer;
+#else
+template <class Fmt> constexpr bool matrix_tiles = false;
+#endif
+template <class Fmt>
+constexpr int widest = matrix_tiles<Fmt> ? 16 : V::lanes == 16 ? 12 : V::lanes == 8 ? 6 : 4;
+
+/** Between the widest tile and single rows; compilers need seconds for each width, so there are few. */
+constexpr int middle = V::lanes == 16 ? 4 : V::lanes == 8 ? 2 : 1;
+
+template <class Fmt> constexpr bool is_matrix_tile(int width) { return matrix_tiles<Fmt> && width == widest<Fmt>; }
+
+/** Width of the first tile of so many rows: some padding beats a second pass over the weights. */
+template <class Fmt> constexpr int width_for(int64_t rows) {
+  int64_t few = matrix_tiles<Fmt> ? middle : 2 * widest<Fmt> / 3;
+  return rows > few ? widest<Fmt> : 2 * rows > middle ? middle : int(rows);
+}
+
+}  // namespace fovea::FOVEA_ISA
