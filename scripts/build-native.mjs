@@ -23,8 +23,8 @@ const common = ["-std=c++17", "-O3", "-fPIC", "-fvisibility=hidden", "-ffp-contr
 const isaFlags = ["-fno-exceptions", "-fno-rtti", "-fno-math-errno"];
 const avx2 = ["-mavx2", "-mfma", "-mf16c"];
 const avx512 = [...avx2, "-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq"];
-/** Flags of the instruction sets, best first: the first that the machine runs is used. */
-const isas = {
+/** Flags of the instruction sets of each kind of machine, best first: the first that runs is used. */
+export const flagsOf = {
   x64: {
     avx512_vnni: [...avx512, "-mavx512vnni"],
     avx512,
@@ -33,7 +33,11 @@ const isas = {
     scalar: [],
   },
   arm64: { neon_dot: ["-march=armv8.2-a+dotprod"], neon: [], scalar: [] },
-}[process.arch] ?? { scalar: [] };
+};
+const isas = flagsOf[process.arch] ?? { scalar: [] };
+
+/** Tells dispatch.cpp which instruction sets are built, best first. */
+export const tablesFlag = (names) => `-DFOVEA_TABLES=${names.map((isa) => `TABLE(${isa})`).join(" ")}`;
 
 /** Characters of a compiler's complaints that are shown. */
 const MOST_ERRORS = 4000;
@@ -53,7 +57,7 @@ function plan(compiler, unknown) {
   const sets = Object.entries(isas).filter(([isa]) => !unknown.includes(isa));
   const own = {
     addon: [`-I${api}`],
-    dispatch: [`-DFOVEA_TABLES=${sets.map(([isa]) => `TABLE(${isa})`).join(" ")}`],
+    dispatch: [tablesFlag(sets.map(([isa]) => isa))],
   };
   const sources = ["addon", "cpu", "dispatch", "engine", "interpreter", "memory", "wait"].map((name) => ({
     name,
