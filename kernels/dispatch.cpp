@@ -9,48 +9,23 @@
 #if defined(__linux__)
 #include <sched.h>
 #endif
-#if defined(__linux__) && defined(__aarch64__)
-#include <asm/hwcap.h>
-#include <sys/auxv.h>
-#endif
 
+#include "cpu.h"
+
+// FOVEA_TABLES names what was built, best first: `TABLE(avx2) TABLE(scalar)`, say.
 extern "C" {
-extern const fovea::KernelTable fovea_kernels_scalar;
-#if defined(__x86_64__)
-extern const fovea::KernelTable fovea_kernels_avx512, fovea_kernels_avx2;
-#elif defined(__aarch64__)
-extern const fovea::KernelTable fovea_kernels_neon_dot, fovea_kernels_neon;
-#endif
+#define TABLE(isa) extern const fovea::KernelTable fovea_kernels_##isa;
+FOVEA_TABLES
+#undef TABLE
 }
 
 namespace fovea {
 
 namespace {
 
-struct Entry {
-  const KernelTable* table;
-  bool supported;
-};
-
-std::vector<Entry> built() {
-#if defined(__x86_64__)
-  __builtin_cpu_init();
-  bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-  bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
-                __builtin_cpu_supports("avx512vnni");
-  return {{&fovea_kernels_avx512, avx512}, {&fovea_kernels_avx2, avx2}, {&fovea_kernels_scalar, true}};
-#elif defined(__aarch64__)
-#if defined(__linux__)
-  bool dot = getauxval(AT_HWCAP) & HWCAP_ASIMDDP;
-#else
-  bool dot = true;
-#endif
-  return {{&fovea_kernels_neon_dot, dot}, {&fovea_kernels_neon, true}, {&fovea_kernels_scalar, true}};
-#else
-  return {{&fovea_kernels_scalar, true}};
-#endif
-}
+#define TABLE(isa) &fovea_kernels_##isa,
+const KernelTable* const built[] = {FOVEA_TABLES};
+#undef TABLE
 
 #if defined(__linux__)
 /** Whole processors that the control group grants, or 0 for no limit. */
@@ -71,22 +46,22 @@ int quota() {
 
 std::vector<const KernelTable*> supported_kernels() {
   std::vector<const KernelTable*> tables;
-  for (const Entry& entry : built())
-    if (entry.supported) tables.push_back(entry.table);
+  for (const KernelTable* table : built)
+    if (machine_runs(table->isa)) tables.push_back(table);
   return tables;
 }
 
 const KernelTable* choose_kernels(const std::string& isa, std::string& problem) {
   std::string names;
-  for (const Entry& entry : built()) {
-    if (entry.supported && (isa.empty() || isa == entry.table->isa)) return entry.table;
-    if (isa == entry.table->isa) {
-      problem = "this machine does not support the instruction set " + isa;
-      return nullptr;
-    }
-    names += (names.empty() ? "" : ", ") + std::string(entry.table->isa);
+  bool known = false;
+  for (const KernelTable* table : built) {
+    known = known || isa == table->isa;
+    if (!machine_runs(table->isa)) continue;
+    if (isa.empty() || isa == table->isa) return table;
+    names += (names.empty() ? "" : ", ") + std::string(table->isa);
   }
-  problem = "there is no instruction set " + isa + "; there are " + names;
+  problem = "FOVEA_ISA is \"" + isa + "\", which " + (known ? "this machine does not support" : "is not in this build") +
+            "; it can be " + names;
   return nullptr;
 }
 

@@ -1,5 +1,5 @@
 // The kernels of one instruction set: this file is compiled once for each, with its flags and
-// FOVEA_ISA_AVX512, _AVX2, _NEON, _WASM or _SCALAR defined.
+// one of the macros defined that simd/simd.h names.
 #include "kernels.h"
 
 #include "linear/embed.h"

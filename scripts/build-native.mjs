@@ -21,23 +21,24 @@ const objects = join(build, "objects");
 
 const common = ["-std=c++17", "-O3", "-fPIC", "-fvisibility=hidden", "-ffp-contract=off", "-pthread"];
 const isaFlags = ["-fno-exceptions", "-fno-rtti", "-fno-math-errno"];
-const isas = {
+const avx2 = ["-mavx2", "-mfma", "-mf16c"];
+const avx512 = [...avx2, "-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq"];
+/** Flags of the instruction sets of each kind of machine, best first: the first that runs is used. */
+export const flagsOf = {
   x64: {
-    AVX512: [
-      "-mavx512f",
-      "-mavx512bw",
-      "-mavx512vl",
-      "-mavx512dq",
-      "-mavx512vnni",
-      "-mavx2",
-      "-mfma",
-      "-mf16c",
-    ],
-    AVX2: ["-mavx2", "-mfma", "-mf16c"],
-    SCALAR: [],
+    amx: [...avx512, "-mavx512vnni", "-mamx-tile", "-mamx-int8"],
+    avx512_vnni: [...avx512, "-mavx512vnni"],
+    avx512,
+    avx_vnni: [...avx2, "-mavxvnni"],
+    avx2,
+    scalar: [],
   },
-  arm64: { NEON_DOT: ["-march=armv8.2-a+dotprod"], NEON: [], SCALAR: [] },
-}[process.arch] ?? { SCALAR: [] };
+  arm64: { neon_dot: ["-march=armv8.2-a+dotprod"], neon: [], scalar: [] },
+};
+const isas = flagsOf[process.arch] ?? { scalar: [] };
+
+/** Tells dispatch.cpp which instruction sets are built, best first. */
+export const tablesFlag = (names) => `-DFOVEA_TABLES=${names.map((isa) => `TABLE(${isa})`).join(" ")}`;
 
 /** Characters of a compiler's complaints that are shown. */
 const MOST_ERRORS = 4000;
@@ -48,19 +49,27 @@ const hashOf = (...parts) => {
   return hash.digest("hex").slice(0, 24);
 };
 
-/** What is compiled: source, flags, and a hash of all that the object depends on. */
-function plan(compiler) {
+/**
+ * What is compiled: source, flags, and a hash of all that the object depends on. `unknown` are the instruction
+ * sets that the compiler is too old for.
+ */
+function plan(compiler, unknown) {
   const api = createRequire(import.meta.url)("node-api-headers").include_dir;
-  const sources = ["addon", "dispatch", "engine", "interpreter", "memory", "wait"].map((name) => ({
+  const sets = Object.entries(isas).filter(([isa]) => !unknown.includes(isa));
+  const own = {
+    addon: [`-I${api}`],
+    dispatch: [tablesFlag(sets.map(([isa]) => isa))],
+  };
+  const sources = ["addon", "cpu", "dispatch", "engine", "interpreter", "memory", "wait"].map((name) => ({
     name,
     source: join(kernels, `${name}.cpp`),
-    flags: name === "addon" ? [...common, `-I${api}`] : common,
+    flags: [...common, ...(own[name] ?? [])],
   }));
-  for (const [isa, flags] of Object.entries(isas))
+  for (const [isa, flags] of sets)
     sources.push({
-      name: isa.toLowerCase(),
+      name: isa,
       source: join(kernels, "isa.cpp"),
-      flags: [...common, ...isaFlags, ...flags, `-DFOVEA_ISA_${isa}`],
+      flags: [...common, ...isaFlags, ...flags, `-DFOVEA_ISA_${isa.toUpperCase()}`],
     });
   return sources.map((unit) => {
     const texts = includesOf(unit.source).map((file) => readFileSync(file, "utf8"));
@@ -74,6 +83,13 @@ function findCompiler() {
   const candidates = process.env.CXX ? [process.env.CXX] : usual;
   return candidates.find((name) => spawnSync(name, ["--version"], { stdio: "ignore" }).status === 0);
 }
+
+/** The instruction sets whose flags the compiler refuses. */
+const unknownTo = (compiler) =>
+  Object.keys(isas).filter((isa) => {
+    const empty = ["-fsyntax-only", "-x", "c++", "/dev/null"];
+    return spawnSync(compiler, [...isas[isa], ...empty], { stdio: "ignore" }).status !== 0;
+  });
 
 const run = (command, args) =>
   new Promise((resolve, reject) => {
@@ -137,12 +153,13 @@ async function buildStale(optional) {
     console.log("fovea: on Windows there is no native device; WebAssembly will be used.");
     return;
   }
-  // The stamp names the compiler that was used, so that an up-to-date build is seen without asking for it.
+  // The stamp names the compiler that was used and what it could not do, so that an up-to-date build is seen
+  // without asking for it.
   const stampPath = join(build, "fovea.node.json");
   const stamp = existsSync(stampPath) ? JSON.parse(readFileSync(stampPath, "utf8")) : {};
   const fresh = (units) => hashOf(...units.map((unit) => unit.hash));
   const wanted = process.env.CXX ?? stamp.compiler;
-  if (wanted && wanted === stamp.compiler && stamp.hash === fresh(plan(wanted))) {
+  if (wanted && wanted === stamp.compiler && stamp.hash === fresh(plan(wanted, stamp.unknown ?? []))) {
     if (existsSync(output) && !stamp.failed) return;
     // Whoever asks for it by name gets another attempt.
     if (stamp.failed && optional && (process.env.CXX || usual.includes(wanted)))
@@ -156,14 +173,16 @@ async function buildStale(optional) {
       : `no C++ compiler (${usual.join(", ")})`;
     throw new Error(`${named}; install one, or name one with CXX`);
   }
-  const units = plan(compiler).map((unit) => ({
+  const unknown = unknownTo(compiler);
+  if (unknown.length > 0) console.log(`fovea: ${compiler} is too old for ${unknown.join(", ")}; left out`);
+  const units = plan(compiler, unknown).map((unit) => ({
     ...unit,
     object: join(objects, `${unit.name}-${unit.hash}.o`),
   }));
   console.log(`fovea: building ${relative(process.cwd(), output) || output} with ${compiler}`);
   const begin = Date.now();
   const record = (failed) =>
-    writeFileSync(stampPath, `${JSON.stringify({ compiler, hash: fresh(units), failed })}\n`);
+    writeFileSync(stampPath, `${JSON.stringify({ compiler, unknown, hash: fresh(units), failed })}\n`);
   try {
     await compileAll(compiler, units);
     await link(compiler, units);

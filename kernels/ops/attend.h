@@ -16,7 +16,7 @@ struct Attention {
   static constexpr int block = 96;
   /** Query rows, and vectors, that the inner loops hold in registers: 32 of them, or 16. */
   static constexpr int rows = 6;
-#if defined(FOVEA_ISA_AVX512) || defined(__ARM_NEON)
+#if defined(FOVEA_AVX512) || defined(__ARM_NEON)
   static constexpr int vectors = 4;
 #else
   static constexpr int vectors = 2;

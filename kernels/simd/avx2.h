@@ -1,10 +1,13 @@
-// AVX2 with FMA and F16C: 8 lanes, no VNNI.
+// AVX2 with FMA and F16C: 8 lanes; byte products by AVX-VNNI where the compiler may use it.
 #pragma once
 #include <immintrin.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "bits.h"
+
+/** For code beside V that needs these instructions. */
+#define FOVEA_AVX2
 
 namespace fovea::FOVEA_ISA {
 
@@ -108,7 +111,6 @@ struct V {
   using Act = int8_t;
   using X = __m256i;
   using Acc = __m256i;
-  static constexpr int s8_bias = 0;
   static B bload(const uint8_t* p) { return _mm256_loadu_si256((const __m256i*)p); }
   static B bset1(int x) { return _mm256_set1_epi8(char(x)); }
   static B band(B a, B b) { return _mm256_and_si256(a, b); }
@@ -122,12 +124,19 @@ struct V {
   }
   static X quad(const Act* p) { return _mm256_set1_epi32(load_as<int32_t>(p)); }
   static Acc acc(int32_t start) { return _mm256_set1_epi32(start); }
+#if defined(__AVXVNNI__)
+  static constexpr int s8_bias = 128;
+  static Acc dot(Acc a, B w, X x) { return _mm256_dpbusd_avx_epi32(a, w, x); }
+  static Acc dot_s8(Acc a, B w, X x) { return dot(a, _mm256_xor_si256(w, bset1(-128)), x); }
+#else
+  static constexpr int s8_bias = 0;
   /** Pairs of products fit 16 bits: 2 * 127 * 127 < 2^15. */
   static Acc dot(Acc a, B w, X x) {
     return _mm256_add_epi32(a, _mm256_madd_epi16(_mm256_maddubs_epi16(w, x), _mm256_set1_epi16(1)));
   }
   /** The sign moves from the weight to the activation; 2 * 128 * 127 < 2^15. */
   static Acc dot_s8(Acc a, B w, X x) { return dot(a, _mm256_abs_epi8(w), _mm256_sign_epi8(x, w)); }
+#endif
   static I sum(Acc a) { return a; }
 
   static void prefetch(const void* p) { _mm_prefetch((const char*)p, _MM_HINT_T0); }

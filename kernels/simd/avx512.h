@@ -1,4 +1,4 @@
-// AVX-512 F, BW, VL, DQ and VNNI: 16 lanes.
+// AVX-512 F, BW, VL and DQ: 16 lanes; byte products by VNNI where the compiler may use it.
 #pragma once
 // g++ 12 takes the deliberately undefined operands of its own intrinsics for mistakes (GCC bug 105593).
 #pragma GCC diagnostic push
@@ -10,6 +10,9 @@
 #include <stdint.h>
 
 #include "bits.h"
+
+/** For code beside V that needs these instructions. */
+#define FOVEA_AVX512
 
 namespace fovea::FOVEA_ISA {
 
@@ -102,7 +105,6 @@ struct V {
   using Act = int8_t;
   using X = __m512i;
   using Acc = __m512i;
-  static constexpr int s8_bias = 128;
   static B bload(const uint8_t* p) { return _mm512_loadu_si512(p); }
   static B bset1(int x) { return _mm512_set1_epi8(char(x)); }
   static B band(B a, B b) { return _mm512_and_si512(a, b); }
@@ -113,8 +115,22 @@ struct V {
   static void store_act(Act* p, I a) { _mm_storeu_si128((__m128i*)p, _mm512_cvtsepi32_epi8(a)); }
   static X quad(const Act* p) { return _mm512_set1_epi32(load_as<int32_t>(p)); }
   static Acc acc(int32_t start) { return _mm512_set1_epi32(start); }
+#if defined(__AVX512VNNI__)
+  static constexpr int s8_bias = 128;
   static Acc dot(Acc a, B w, X x) { return _mm512_dpbusd_epi32(a, w, x); }
   static Acc dot_s8(Acc a, B w, X x) { return _mm512_dpbusd_epi32(a, _mm512_xor_si512(w, bset1(-128)), x); }
+#else
+  static constexpr int s8_bias = 0;
+  /** Pairs of products fit 16 bits: 2 * 127 * 127 < 2^15. */
+  static Acc dot(Acc a, B w, X x) {
+    return _mm512_add_epi32(a, _mm512_madd_epi16(_mm512_maddubs_epi16(w, x), _mm512_set1_epi16(1)));
+  }
+  /** The sign moves from the weight to the activation; 2 * 128 * 127 < 2^15. */
+  static Acc dot_s8(Acc a, B w, X x) {
+    X turned = _mm512_mask_sub_epi8(x, _mm512_movepi8_mask(w), _mm512_setzero_si512(), x);
+    return dot(a, _mm512_abs_epi8(w), turned);
+  }
+#endif
   static I sum(Acc a) { return a; }
 
   static void prefetch(const void* p) { _mm_prefetch((const char*)p, _MM_HINT_T0); }

@@ -1,7 +1,11 @@
-// Plain C++ for any machine: 4 lanes in arrays, which compilers turn into what the machine has.
+// Any machine: 4 lanes in the compiler's own vectors, which become what the machine has (SSE2 on every x86-64),
+// or plain code where it has none.
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
 
 #include "bits.h"
 
@@ -9,149 +13,160 @@ namespace fovea::FOVEA_ISA {
 
 struct V {
   static constexpr int lanes = 4;
-  struct F {
-    float v[4];
-  };
-  struct I {
-    int32_t v[4];
-  };
-  struct M {
-    bool v[4];
-  };
-  struct B {
-    uint8_t v[16];
-  };
+  typedef float F __attribute__((vector_size(16)));
+  typedef int32_t I __attribute__((vector_size(16)));
+  /** All bits of a lane are set, or none. */
+  using M = I;
+  typedef uint8_t B __attribute__((vector_size(16)));
+  typedef int16_t Pairs __attribute__((vector_size(16)));
+  typedef uint16_t Halves __attribute__((vector_size(16)));
+  typedef uint32_t Unsigned __attribute__((vector_size(16)));
 
-  template <class T, class Fn> static T each(Fn fn) {
-    T r;
-    for (int i = 0; i < 4; i++) r.v[i] = fn(i);
-    return r;
-  }
-
-  static F zero() { return {}; }
-  static F set1(float x) { return {{x, x, x, x}}; }
+  static F zero() { return F{}; }
+  static F set1(float x) { return F{x, x, x, x}; }
   static F load(const float* p) { return load_as<F>(p); }
-  static void store(float* p, F a) { __builtin_memcpy(p, a.v, sizeof a.v); }
+  static void store(float* p, F a) { __builtin_memcpy(p, &a, sizeof a); }
   static F load_tail(const float* p, int n) {
     F r = {};
-    for (int i = 0; i < n; i++) r.v[i] = p[i];
+    for (int i = 0; i < n; i++) r[i] = p[i];
     return r;
   }
   static void store_tail(float* p, F a, int n) {
-    for (int i = 0; i < n; i++) p[i] = a.v[i];
+    for (int i = 0; i < n; i++) p[i] = a[i];
   }
 
-  static F add(F a, F b) { return each<F>([&](int i) { return a.v[i] + b.v[i]; }); }
-  static F sub(F a, F b) { return each<F>([&](int i) { return a.v[i] - b.v[i]; }); }
-  static F mul(F a, F b) { return each<F>([&](int i) { return a.v[i] * b.v[i]; }); }
-  static F div(F a, F b) { return each<F>([&](int i) { return a.v[i] / b.v[i]; }); }
-  static F fma(F a, F b, F c) { return add(mul(a, b), c); }
-  static F fnma(F a, F b, F c) { return sub(c, mul(a, b)); }
-  static F min(F a, F b) { return each<F>([&](int i) { return a.v[i] < b.v[i] ? a.v[i] : b.v[i]; }); }
-  static F max(F a, F b) { return each<F>([&](int i) { return a.v[i] > b.v[i] ? a.v[i] : b.v[i]; }); }
-  static F abs(F a) { return each<F>([&](int i) { return __builtin_fabsf(a.v[i]); }); }
-  static F neg(F a) { return each<F>([&](int i) { return -a.v[i]; }); }
-  static F sqrt(F a) { return each<F>([&](int i) { return __builtin_sqrtf(a.v[i]); }); }
-  static F floor(F a) { return each<F>([&](int i) { return __builtin_floorf(a.v[i]); }); }
-  /** Adding and taking off 1.5 * 2^23 rounds to nearest even whatever is not whole already. */
+  static F add(F a, F b) { return a + b; }
+  static F sub(F a, F b) { return a - b; }
+  static F mul(F a, F b) { return a * b; }
+  static F div(F a, F b) { return a / b; }
+  static F fma(F a, F b, F c) { return a * b + c; }
+  static F fnma(F a, F b, F c) { return c - a * b; }
+  static F min(F a, F b) { return select(a < b, a, b); }
+  static F max(F a, F b) { return select(a > b, a, b); }
+  static F abs(F a) { return from_bits(bits(a) & 0x7fffffff); }
+  static F neg(F a) { return from_bits(bits(a) ^ INT32_MIN); }
+  static F sqrt(F a) {
+    return F{__builtin_sqrtf(a[0]), __builtin_sqrtf(a[1]), __builtin_sqrtf(a[2]), __builtin_sqrtf(a[3])};
+  }
+  /** What is not below 2^23, NaN too, is whole already; the sign of zero stays. */
+  static F whole(F a, F rounded) { return select(abs(a) < set1(0x1p23f), with_sign(abs(rounded), a), a); }
+  static F with_sign(F size, F sign) { return from_bits(bits(size) | (bits(sign) & INT32_MIN)); }
+  static F floor(F a) {
+    F t = to_float(truncate(a));
+    return whole(a, select(t > a, t - 1.0f, t));
+  }
+  /** Adding and taking off 2^23 rounds to nearest even whatever is not whole already. */
   static F round(F a) {
-    return each<F>([&](int i) {
-      float x = a.v[i], big = __builtin_copysignf(0x1p23f, x);
-      return __builtin_fabsf(x) < 0x1p23f ? __builtin_copysignf((x + big) - big, x) : x;
-    });
+    F big = with_sign(set1(0x1p23f), a);
+    return whole(a, (a + big) - big);
   }
 
-  static M lt(F a, F b) { return each<M>([&](int i) { return a.v[i] < b.v[i]; }); }
-  static M le(F a, F b) { return each<M>([&](int i) { return a.v[i] <= b.v[i]; }); }
-  static M eq(F a, F b) { return each<M>([&](int i) { return a.v[i] == b.v[i]; }); }
-  static bool any(M m) { return m.v[0] || m.v[1] || m.v[2] || m.v[3]; }
-  static F select(M m, F yes, F no) { return each<F>([&](int i) { return m.v[i] ? yes.v[i] : no.v[i]; }); }
+  static M lt(F a, F b) { return a < b; }
+  static M le(F a, F b) { return a <= b; }
+  static M eq(F a, F b) { return a == b; }
+  static bool any(M m) { return (m[0] | m[1] | m[2] | m[3]) != 0; }
+  static F select(M m, F yes, F no) { return from_bits((bits(yes) & m) | (bits(no) & ~m)); }
 
-  static float reduce_add(F a) { return (a.v[0] + a.v[2]) + (a.v[1] + a.v[3]); }
+  static float reduce_add(F a) { return (a[0] + a[2]) + (a[1] + a[3]); }
   static float reduce_max(F a) {
-    float x = a.v[0] > a.v[2] ? a.v[0] : a.v[2], y = a.v[1] > a.v[3] ? a.v[1] : a.v[3];
+    float x = a[0] > a[2] ? a[0] : a[2], y = a[1] > a[3] ? a[1] : a[3];
     return x > y ? x : y;
   }
 
-  static I izero() { return {}; }
-  static I iset1(int32_t x) { return {{x, x, x, x}}; }
+  static I izero() { return I{}; }
+  static I iset1(int32_t x) { return I{x, x, x, x}; }
   static I iload(const int32_t* p) { return load_as<I>(p); }
-  static void istore(int32_t* p, I a) { __builtin_memcpy(p, a.v, sizeof a.v); }
-  static I iadd(I a, I b) {
-    return each<I>([&](int i) { return int32_t(uint32_t(a.v[i]) + uint32_t(b.v[i])); });
+  static void istore(int32_t* p, I a) { __builtin_memcpy(p, &a, sizeof a); }
+  // Unsigned, since these wrap.
+  static I iadd(I a, I b) { return I(Unsigned(a) + Unsigned(b)); }
+  static I isub(I a, I b) { return I(Unsigned(a) - Unsigned(b)); }
+  static I imul(I a, I b) { return I(Unsigned(a) * Unsigned(b)); }
+  static I to_int(F a) { return truncate(round(a)); }
+  static F to_float(I a) { return __builtin_convertvector(a, F); }
+  /** Towards zero; 0 for what no integer holds. */
+  static I truncate(F a) {
+    return __builtin_convertvector(from_bits(bits(a) & (abs(a) < set1(0x1p31f))), I);
   }
-  static I isub(I a, I b) {
-    return each<I>([&](int i) { return int32_t(uint32_t(a.v[i]) - uint32_t(b.v[i])); });
-  }
-  static I imul(I a, I b) {
-    return each<I>([&](int i) { return int32_t(uint32_t(a.v[i]) * uint32_t(b.v[i])); });
-  }
-  static I to_int(F a) {
-    F r = round(a);
-    return each<I>([&](int i) { return __builtin_fabsf(r.v[i]) < 0x1p31f ? int32_t(r.v[i]) : INT32_MIN; });
-  }
-  static F to_float(I a) { return each<F>([&](int i) { return float(a.v[i]); }); }
-  static I bits(F a) { return load_as<I>(&a); }
-  static F from_bits(I a) { return load_as<F>(&a); }
+  static I bits(F a) { return I(a); }
+  static F from_bits(I a) { return F(a); }
   /** a * 2^n for whole n in [-252, 252], in two steps so that neither power overflows. */
   static F scale2(F a, F n) {
-    I whole = to_int(n);
-    return each<F>([&](int i) {
-      uint32_t n1 = uint32_t(whole.v[i] >> 1), n2 = uint32_t(whole.v[i]) - n1;
-      return a.v[i] * float_of((n1 + 127u) << 23) * float_of((n2 + 127u) << 23);
-    });
+    I whole = to_int(n), half = whole >> 1;
+    return a * from_bits((half + 127) << 23) * from_bits((whole - half + 127) << 23);
   }
 
-  static F load_f16(const uint16_t* p) { return load_f16_tail(p, 4); }
-  static F load_bf16(const uint16_t* p) { return load_bf16_tail(p, 4); }
+  static I halves(const uint16_t* p) {
+#if defined(__SSE2__)
+    return I(_mm_unpacklo_epi16(_mm_loadl_epi64((const __m128i*)p), _mm_setzero_si128()));
+#else
+    return I{p[0], p[1], p[2], p[3]};
+#endif
+  }
+  /** As float_of_f16, four at a time. */
+  static F floats_of_f16(I h) {
+    I rest = h & 0x7fff;
+    I value = bits(from_bits(rest << 13) * set1(0x1p112f));
+    I special = (rest > 0x7bff) & 0x7f800000;
+    return from_bits(value | special | ((h ^ rest) << 16));
+  }
+  static F load_f16(const uint16_t* p) { return floats_of_f16(halves(p)); }
+  static F load_bf16(const uint16_t* p) { return from_bits(halves(p) << 16); }
   static F load_f16_tail(const uint16_t* p, int n) {
     F r = {};
-    for (int i = 0; i < n; i++) r.v[i] = float_of_f16(p[i]);
+    for (int i = 0; i < n; i++) r[i] = float_of_f16(p[i]);
     return r;
   }
   static F load_bf16_tail(const uint16_t* p, int n) {
     F r = {};
-    for (int i = 0; i < n; i++) r.v[i] = float_of_bf16(p[i]);
+    for (int i = 0; i < n; i++) r[i] = float_of_bf16(p[i]);
     return r;
   }
   static void store_f16(uint16_t* p, F a) { store_f16_tail(p, a, 4); }
   static void store_f16_tail(uint16_t* p, F a, int n) {
-    for (int i = 0; i < n; i++) p[i] = f16_of(a.v[i]);
+    for (int i = 0; i < n; i++) p[i] = f16_of(a[i]);
   }
-  static F load_u8(const uint8_t* p) { return each<F>([&](int i) { return float(p[i]); }); }
-  static F load_s8(const uint8_t* p) { return each<F>([&](int i) { return float(int8_t(p[i])); }); }
+  static F load_u8(const uint8_t* p) { return to_float(I{p[0], p[1], p[2], p[3]}); }
+  static F load_s8(const uint8_t* p) {
+    return to_float(I{int8_t(p[0]), int8_t(p[1]), int8_t(p[2]), int8_t(p[3])});
+  }
 
-  using Act = int8_t;
+  /** Activations keep 16 bits, a quad in the order 0, 2, 1, 3: as bytes of a weight come apart. */
+  using Act = int16_t;
   struct X {
-    int8_t v[4];
+    Pairs even, odd;
   };
   using Acc = I;
   static constexpr int s8_bias = 0;
-  template <class Fn> static B each_byte(Fn fn) {
-    B r;
-    for (int i = 0; i < 16; i++) r.v[i] = uint8_t(fn(i));
-    return r;
-  }
   static B bload(const uint8_t* p) { return load_as<B>(p); }
-  static B bset1(int x) { return each_byte([&](int) { return x; }); }
-  static B band(B a, B b) { return each_byte([&](int i) { return a.v[i] & b.v[i]; }); }
-  static B bor(B a, B b) { return each_byte([&](int i) { return a.v[i] | b.v[i]; }); }
-  template <int n> static B bshl(B a) { return each_byte([&](int i) { return a.v[i] << n; }); }
-  template <int n> static B bshr(B a) { return each_byte([&](int i) { return a.v[i] >> n; }); }
+  static B bset1(int x) { return B{} + uint8_t(x); }
+  static B band(B a, B b) { return a & b; }
+  static B bor(B a, B b) { return a | b; }
+  /** Shifts of 16-bit pairs: mask away what crosses from one byte to the other. */
+  template <int n> static B bshl(B a) { return B(Halves(a) << n); }
+  template <int n> static B bshr(B a) { return B(Halves(a) >> n); }
   static void store_act(Act* p, I a) {
-    for (int i = 0; i < 4; i++) p[i] = int8_t(a.v[i] < -128 ? -128 : a.v[i] > 127 ? 127 : a.v[i]);
+    for (int i = 0; i < 4; i++) {
+      int32_t x = a[i / 2 + i % 2 * 2];
+      p[i] = int16_t(x < -128 ? -128 : x > 127 ? 127 : x);
+    }
   }
-  static X quad(const Act* p) { return load_as<X>(p); }
+  static X quad(const Act* p) { return {Pairs(iset1(load_as<int32_t>(p))), Pairs(iset1(load_as<int32_t>(p + 2)))}; }
   static Acc acc(int32_t start) { return iset1(start); }
   static Acc dot(Acc a, B w, X x) { return dot_s8(a, w, x); }
   static Acc dot_s8(Acc a, B w, X x) {
-    for (int i = 0; i < 4; i++)
-      for (int j = 0; j < 4; j++) a.v[i] += int8_t(w.v[4 * i + j]) * x.v[j];
-    return a;
+    // Even and odd bytes with their signs.
+    Pairs even = Pairs(Halves(w) << 8) >> 8, odd = Pairs(w) >> 8;
+#if defined(__SSE2__)
+    return a + I(_mm_madd_epi16(__m128i(even), __m128i(x.even))) + I(_mm_madd_epi16(__m128i(odd), __m128i(x.odd)));
+#else
+    // Fits 16 bits: 2 * 128 * 127 < 2^15.
+    I pairs = I(even * x.even + odd * x.odd);
+    return a + (I(Unsigned(pairs) << 16) >> 16) + (pairs >> 16);
+#endif
   }
   static I sum(Acc a) { return a; }
 
-  static void prefetch(const void*) {}
+  static void prefetch(const void* p) { __builtin_prefetch(p); }
 };
 
 }  // namespace fovea::FOVEA_ISA

@@ -22,9 +22,15 @@
 #if defined(FOVEA_ISA_AMX)
 #define FOVEA_ISA amx
 #include "avx512.h"
+#elif defined(FOVEA_ISA_AVX512_VNNI)
+#define FOVEA_ISA avx512_vnni
+#include "avx512.h"
 #elif defined(FOVEA_ISA_AVX512)
 #define FOVEA_ISA avx512
 #include "avx512.h"
+#elif defined(FOVEA_ISA_AVX_VNNI)
+#define FOVEA_ISA avx_vnni
+#include "avx2.h"
 #elif defined(FOVEA_ISA_AVX2)
 #define FOVEA_ISA avx2
 #include "avx2.h"
@@ -41,7 +47,7 @@
 #define FOVEA_ISA scalar
 #include "scalar.h"
 #else
-#error "define one of FOVEA_ISA_AMX, _AVX512, _AVX2, _NEON, _WASM, _SCALAR"
+#error "define one of FOVEA_ISA_AMX, _AVX512_VNNI, _AVX512, _AVX_VNNI, _AVX2, _NEON_DOT, _NEON, _WASM, _SCALAR"
 #endif
 
 /** Unrolls the loop that follows, which must have a small constant count. */

@@ -6,7 +6,7 @@ namespace fovea::FOVEA_ISA {
 
 /** In place: lane c of v[r] changes place with lane r of v[c]. */
 inline void transpose(V::F (&v)[V::lanes]) {
-#if defined(FOVEA_ISA_AVX512)
+#if defined(FOVEA_AVX512)
   // Squares of 4 by 4 within each quarter of four rows, then the quarters in two rounds.
   __m512 t[16];
   FOVEA_UNROLL(4)
@@ -29,7 +29,7 @@ inline void transpose(V::F (&v)[V::lanes]) {
     v[i + 8] = _mm512_shuffle_f32x4(a, c, 0xdd);
     v[i + 12] = _mm512_shuffle_f32x4(b, d, 0xdd);
   }
-#elif defined(FOVEA_ISA_AVX2)
+#elif defined(FOVEA_AVX2)
   __m256 t[8];
   FOVEA_UNROLL(2)
   for (int i = 0; i < 8; i += 4) {

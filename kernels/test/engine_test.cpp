@@ -1,6 +1,5 @@
 // The engine under load: many small plans, uploads, writes and frees while plans run, an early end:
-// `engine_test [threads] [plans]`. Meant for -fsanitize=thread, with the scalar kernels; link the other
-// instruction sets' objects from build/objects.
+// `engine_test [threads] [plans]`. Meant for -fsanitize=thread.
 #include <atomic>
 #include <chrono>
 #include <cstdio>
@@ -32,7 +31,7 @@ static void expect(bool condition, const char* what) {
 int main(int argc, char** argv) {
   int threads = argc > 1 ? std::atoi(argv[1]) : 3, plans = argc > 2 ? std::atoi(argv[2]) : 3000;
   std::string problem;
-  const KernelTable* table = choose_kernels("scalar", problem);
+  const KernelTable* table = choose_kernels("", problem);
   expect(table, "kernels");
   constexpr int n = 5000, chain = 20;
   std::atomic<int> done{0};

@@ -4,7 +4,11 @@
 #include <initializer_list>
 #include <limits>
 
+#include "../cpu.h"
 #include "../simd/math.h"
+
+#define TEXT(x) #x
+#define TEXT_OF(x) TEXT(x)
 
 using namespace fovea::FOVEA_ISA;
 
@@ -34,6 +38,10 @@ static void check(const char* name, V::F (*f)(V::F), double (*reference)(double)
 }
 
 int main() {
+  if (!fovea::machine_runs(TEXT_OF(FOVEA_ISA))) {
+    std::puts("SKIPPED, this machine has no such instructions");
+    return 0;
+  }
   check("exp", exp, [](double x) { return std::exp(x); }, true);
   check("sigmoid", sigmoid, [](double x) { return 1 / (1 + std::exp(-x)); }, false);
   check("silu", silu, [](double x) { return x / (1 + std::exp(-x)); }, false);

@@ -1,6 +1,6 @@
 /** The devices under test, and how a test gives one of them work. */
 import { afterAll, beforeAll } from "vitest";
-import { DeviceError } from "../../src/base/errors.ts";
+import { addon } from "../../src/base/addon.ts";
 import { openDevice } from "../../src/device/index.ts";
 import { ReferenceDevice } from "../../src/device/reference.ts";
 import type { FormatName } from "../../src/format/index.ts";
@@ -18,22 +18,17 @@ export interface Subject {
   open(threads: number): Promise<Device>;
 }
 
-/** Opens a device that may use the given instruction set only. */
-async function openFor(isa: string, name: string, threads: number): Promise<Device> {
+/** Opens the native device with the given instruction set. */
+async function openFor(isa: string, threads: number): Promise<Device> {
   const before = process.env.FOVEA_ISA;
   process.env.FOVEA_ISA = isa;
   try {
-    return await openDevice(name, { threads });
+    return await openDevice("native", { threads });
   } finally {
     if (before === undefined) delete process.env.FOVEA_ISA;
     else process.env.FOVEA_ISA = before;
   }
 }
-
-const sets: Partial<Record<string, readonly string[]>> = {
-  x64: ["avx512", "avx2"],
-  arm64: ["neon_dot", "neon"],
-};
 
 /** Devices that can be opened anywhere; another is one more line. */
 const everywhere: readonly Subject[] = ["reference", "wasm"].map((name) => ({
@@ -41,30 +36,15 @@ const everywhere: readonly Subject[] = ["reference", "wasm"].map((name) => ({
   open: (threads) => openDevice(name, { threads }),
 }));
 
-/** The native device for every instruction set of this kind of machine. */
-const native: readonly Subject[] = [...(sets[process.arch] ?? []), "scalar"].map((isa) => ({
+/** The native device for every instruction set that this machine can run. */
+const native: readonly Subject[] = (addon()?.isas().split(" ") ?? []).map((isa) => ({
   name: `native ${isa}`,
-  open: (threads) => openFor(isa, "native", threads),
+  open: (threads) => openFor(isa, threads),
 }));
-
-/** Whether a device can be opened here; one that cannot is left out, with its reason told. */
-async function available({ name, open }: Subject): Promise<boolean> {
-  try {
-    await (await open(1)).close();
-    return true;
-  } catch (error) {
-    if (!(error instanceof DeviceError)) throw error;
-    console.warn(`not tested: ${name} (${error.message})`);
-    return false;
-  }
-}
-
-const present: Subject[] = [];
-// One after another: each opens under its own environment.
-for (const subject of native) if (await available(subject)) present.push(subject);
+if (native.length === 0) console.warn("not tested: native (the add-on is not built)");
 
 /** The devices of this machine. */
-export const subjects: readonly Subject[] = [...everywhere, ...present];
+export const subjects: readonly Subject[] = [...everywhere, ...native];
 
 /** Opens a subject's device for the tests of a `describe`, and closes it after them. */
 export function useDevice({ open }: Subject, threads = 2): { readonly device: Device } {

@@ -1,0 +1,166 @@
+/**
+ * Builds and runs the tests of the kernels, without Node's add-on and without JavaScript:
+ *
+ *     node kernels/test/run.mjs              as they are shipped, and those of aarch64 under qemu
+ *     node kernels/test/run.mjs --sanitize   under the sanitizers of addresses, undefined behaviour and threads
+ *
+ * What cannot be tested here is named, with the reason.
+ */
+import { spawn, spawnSync } from "node:child_process";
+import { mkdirSync } from "node:fs";
+import { availableParallelism, tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { flagsOf, tablesFlag } from "../../scripts/build-native.mjs";
+
+const kernels = fileURLToPath(new URL("..", import.meta.url));
+const folder = join(tmpdir(), "fovea-kernels-test");
+const common = ["-std=c++17", "-ffp-contract=off", "-pthread", "-Wall", "-Wextra", "-I."];
+const compiler = process.env.CXX ?? "g++";
+const exists = (command) => spawnSync(command, ["--version"], { stdio: "ignore" }).status === 0;
+
+/** So many jobs at a time as there are cores. */
+let free = availableParallelism();
+const waiting = [];
+async function job(work) {
+  if (free === 0) await new Promise((resolve) => waiting.push(resolve));
+  else free--;
+  try {
+    return await work();
+  } finally {
+    const next = waiting.shift();
+    if (next) next();
+    else free++;
+  }
+}
+
+/** Rejects, with what the program said, when it fails. */
+const run = (command, args, env = {}) =>
+  job(
+    () =>
+      new Promise((resolve, reject) => {
+        const child = spawn(command, args, { cwd: kernels, env: { ...process.env, ...env } });
+        let said = "";
+        for (const stream of [child.stdout, child.stderr])
+          stream.on("data", (data) => {
+            said += data;
+          });
+        child.on("error", reject);
+        child.on("close", (code, signal) =>
+          code === 0
+            ? resolve(said)
+            : reject(new Error(`${[command, ...args].join(" ")}: ${signal ?? code}\n${said}`)),
+        );
+      }),
+  );
+
+/**
+ * One way of building: all tests for the instruction sets `isas` of a kind of machine, run by `runner` (an
+ * emulator) when there is one. `size` is the tests' own argument: all shapes, "quick" or "tiny".
+ */
+async function suite(
+  name,
+  { arch = process.arch, isas, flags, cxx = compiler, runner, size, engine = true },
+) {
+  const start = performance.now();
+  const at = (file) => join(folder, `${name}-${file}`);
+  const compile = (flags_, source, output) =>
+    run(cxx, [...common, ...flags, ...flags_, "-c", source, "-o", output]);
+  const tables = tablesFlag(isas);
+  const own = (isa) => [...flagsOf[arch][isa], `-DFOVEA_ISA_${isa.toUpperCase()}`];
+  const plain = ["cpu", "dispatch", "engine", "interpreter", "memory", "wait"];
+  await Promise.all([
+    ...isas.map((isa) => compile(own(isa), "isa.cpp", at(`${isa}.o`))),
+    ...isas.map((isa) => compile(own(isa), "test/math_test.cpp", at(`math-${isa}.o`))),
+    ...plain.map((source) => compile([tables], `${source}.cpp`, at(`${source}.o`))),
+    ...["linear", "attend", "engine"].map((test) =>
+      compile([tables], `test/${test}_test.cpp`, at(`${test}_test.o`)),
+    ),
+  ]);
+  const objects = (...names) => names.map((object) => at(`${object}.o`));
+  const link = (output, ...parts) => run(cxx, [...common, ...flags, ...objects(...parts), "-o", at(output)]);
+  const launch = async (test, args, env) => {
+    const said = await (runner ? run(runner, [at(test), ...args], env) : run(at(test), args, env));
+    for (const line of said.trim().split("\n"))
+      if (/SKIPPED/.test(line)) console.log(`${name}: ${test}: ${line}`);
+  };
+  const one = (test) =>
+    link(test, `${test}_test`, ...isas, "interpreter", "wait", "cpu").then(() =>
+      launch(test, size ? [size] : []),
+    );
+  await Promise.all([
+    one("linear"),
+    one("attend"),
+    ...isas.map((isa) => link(`math-${isa}`, `math-${isa}`, "cpu").then(() => launch(`math-${isa}`, []))),
+    engine &&
+      link("engine", "engine_test", ...isas, ...plain).then(async () => {
+        // Plans so small that one thread runs them, and the same by all threads.
+        for (const threads of ["1", "2", "5"]) await launch("engine", [threads, "300"]);
+        for (const threads of ["2", "5"]) await launch("engine", [threads, "300"], { FOVEA_ALONE: "0" });
+      }),
+  ]);
+  console.log(`${name}: ${isas.join(", ")}: ok (${((performance.now() - start) / 1000).toFixed(0)} s)`);
+}
+
+const host = Object.keys(flagsOf[process.arch] ?? { scalar: [] });
+
+async function shipped() {
+  await suite("plain", { isas: host, flags: ["-O2"] });
+  if (process.arch === "arm64") return;
+  const cxx = "aarch64-linux-gnu-g++";
+  const absent = [cxx, "qemu-aarch64"].filter((command) => !exists(command));
+  if (absent.length > 0) console.log(`aarch64: SKIPPED, no ${absent.join(", no ")}`);
+  else
+    await suite("aarch64", {
+      arch: "arm64",
+      isas: ["neon_dot", "neon"],
+      flags: ["-O2", "-static"],
+      cxx,
+      runner: "qemu-aarch64",
+      size: "tiny",
+    });
+}
+
+async function sanitized() {
+  // -O1: what is optimized away is not checked.
+  const flags = (...sanitizers) => [
+    "-O1",
+    "-g1",
+    `-fsanitize=${sanitizers.join(",")}`,
+    "-fno-sanitize-recover=all",
+  ];
+  const works = (sanitizer) => {
+    const main = ["-x", "c++", "-", "-o", join(folder, "probe")];
+    const probe = { input: "int main() {}", stdio: ["pipe", "ignore", "ignore"] };
+    return (
+      spawnSync(compiler, [`-fsanitize=${sanitizer}`, ...main], probe).status === 0 &&
+      spawnSync(join(folder, "probe"), { stdio: "ignore" }).status === 0
+    );
+  };
+  for (const sanitizer of ["address", "undefined", "thread"])
+    if (!works(sanitizer)) throw new Error(`programs of ${compiler} -fsanitize=${sanitizer} do not run here`);
+  await suite("threads", { isas: ["scalar"], flags: flags("thread"), size: "tiny" });
+  await suite("undefined behaviour", {
+    isas: ["scalar"],
+    flags: flags("address", "undefined"),
+    size: "tiny",
+  });
+  console.log(
+    `undefined behaviour: SKIPPED for ${host.filter((isa) => isa !== "scalar").join(", ")}: compilers take minutes ` +
+      "for their intrinsics; the kernels are the same templates as for scalar",
+  );
+  await suite("addresses", {
+    isas: host.filter((isa) => isa !== "scalar"),
+    flags: flags("address"),
+    size: "quick",
+  });
+}
+
+mkdirSync(folder, { recursive: true });
+try {
+  if (!exists(compiler)) throw new Error(`no compiler ${compiler}; install it or name one with CXX`);
+  await (process.argv.includes("--sanitize") ? sanitized() : shipped());
+} catch (error) {
+  console.error(error.message);
+  process.exitCode = 1;
+}
