@@ -56,7 +56,7 @@ int64_t Engine::new_slot(uint8_t* data, size_t bytes) {
 
 int64_t Engine::allocate(size_t bytes, std::string& problem) {
   Memory memory;
-  if (!memory.allocate(bytes, problem)) return 0;
+  if (!pool_.allocate(bytes, memory, problem)) return 0;
   int64_t id = new_slot(memory.data(), bytes);
   slots_[size_t(id)].memory = std::move(memory);
   buffer_bytes_ += bytes;

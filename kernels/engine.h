@@ -93,6 +93,7 @@ class Engine {
   void stop();
 
   const KernelTable& table_;
+  Pool pool_;
   std::vector<Slot> slots_;
   /** Where each buffer begins, null for numbers that are free; 0 is the arena. */
   std::vector<uint8_t*> buffers_;

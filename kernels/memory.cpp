@@ -54,6 +54,25 @@ void Memory::swap(Memory& other) noexcept {
   std::swap(bytes_, other.bytes_);
   std::swap(mapping_, other.mapping_);
   std::swap(mapped_, other.mapped_);
+  std::swap(whole_, other.whole_);
+}
+
+bool Pool::allocate(size_t bytes, Memory& memory, std::string& problem) {
+  constexpr size_t whole = 16 * huge_page, line = 64;
+  if (bytes > whole / 2) return memory.allocate(bytes, problem);
+  if (!whole_ || bytes > whole - used_) {
+    auto fresh = std::make_shared<Memory>();
+    if (!fresh->allocate(whole, problem)) return false;
+    whole_ = std::move(fresh);
+    used_ = 0;
+  }
+  Memory piece;
+  piece.data_ = whole_->data_ + used_;
+  piece.bytes_ = bytes;
+  piece.whole_ = whole_;
+  used_ += (bytes + line - 1) / line * line;
+  memory.swap(piece);
+  return true;
 }
 
 bool map_file(const char* path, uint64_t offset, uint64_t length, MappedFile& file, std::string& problem) {

@@ -3,6 +3,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <memory>
 #include <string>
 
 namespace fovea {
@@ -25,12 +26,29 @@ class Memory {
   size_t bytes() const { return bytes_; }
 
  private:
+  friend class Pool;
   void swap(Memory& other) noexcept;
 
   uint8_t* data_ = nullptr;
   size_t bytes_ = 0;
   void* mapping_ = nullptr;
   size_t mapped_ = 0;
+  /** What it is a piece of, if it is. */
+  std::shared_ptr<Memory> whole_;
+};
+
+/**
+ * Pieces of large memories: the matrices of a small layer would otherwise lie in small pages, and walking along
+ * them would cost a look-up for every 4 KB. A large memory ends with the last of its pieces.
+ */
+class Pool {
+ public:
+  /** As Memory::allocate. */
+  bool allocate(size_t bytes, Memory& memory, std::string& problem);
+
+ private:
+  std::shared_ptr<Memory> whole_;
+  size_t used_ = 0;
 };
 
 /** Part of a file, read-only. `data` points at the part, `mapping` at the page in which it begins. */
