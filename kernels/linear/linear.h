@@ -32,7 +32,7 @@ template <class Fmt> struct Multiplier {
 #if defined(FOVEA_ISA_AMX)
     if constexpr (matrix_tiles<Fmt>) return Signed<Fmt>::bytes(step / group);
 #endif
-    return widens ? F32::bytes(step) : 0;
+    return widens ? 2 * F32::bytes(step) : 0;
   }
 
   uint8_t* step_memory() const { return own + packed_bytes(p); }
@@ -62,9 +62,9 @@ template <class Fmt> struct Multiplier {
     }
   }
 
-  /** k in [k0, k1) of a panel of floats as f32, in memory of this thread's own. */
-  void widen(const uint8_t* panel, int64_t k0, int64_t k1) const {
-    float* to = reinterpret_cast<float*>(step_memory());
+  /** k in [k0, k1) of a panel of floats as f32, at place `which` in memory of this thread's own. */
+  void widen(const uint8_t* panel, int64_t k0, int64_t k1, int which) const {
+    float* to = reinterpret_cast<float*>(step_memory() + which * F32::bytes(k1 - k0));
     for (int64_t k = k0; k < k1; k++, to += panel_rows)
       for (int v = 0; v < across; v++) V::store(to + v * V::lanes, Fmt::weights(panel, k, v));
   }
@@ -72,14 +72,21 @@ template <class Fmt> struct Multiplier {
   template <int width>
   void multiply(const uint8_t* panel, const Tile& t, int64_t k0, int64_t k1, const Target& target,
                 bool widened) const {
-    constexpr int parts = width == 1 ? across : Fmt::integer || across == 1 ? 1 : 2;
-    for (int v = 0; v < across && v * V::lanes < target.columns; v += parts) {
-      if constexpr (Fmt::integer) {
+    if constexpr (Fmt::integer) {
+      constexpr int parts = width == 1 ? across : 1;
+      for (int v = 0; v < across && v * V::lanes < target.columns; v += parts)
         integer_tile<Fmt, width, parts>(panel, v, k0 / group, k1 / group, x, t.at, target);
-      } else {
-        const float* from = width == 1 ? source(t, 0) + k0 : x.x + t.at * p.k + k0 * width;
-        if (widened) float_tile<F32, width, parts>(step_memory(), v, k1 - k0, from, target);
-        else float_tile<Fmt, width, parts>(panel + Fmt::bytes(k0), v, k1 - k0, from, target);
+    } else {
+      const float* from = width == 1 ? source(t, 0) + k0 : x.x + t.at * p.k + k0 * width;
+      auto part = [&](int v, auto parts) {
+        if (widened)
+          float_tile<F32, width, parts.value>(step_memory(), F32::bytes(k1 - k0), v, k1 - k0, from, target);
+        else float_tile<Fmt, width, parts.value>(panel + Fmt::bytes(k0), Fmt::bytes(p.k), v, k1 - k0, from, target);
+      };
+      constexpr int parts = width == 1 ? across : 2;
+      for (int v = 0; v * V::lanes < target.columns; v += parts) {
+        if (parts > across && target.columns - v * V::lanes <= V::lanes) part(v, Int<1>());
+        else part(v, Int<parts>());
       }
     }
   }
@@ -124,13 +131,15 @@ template <class Fmt> struct Multiplier {
     const int32_t expert = tiles.tile[t0].expert;
     const bool rows = p.weight.layout == Layout::rows;
     const bool wide = widens && t1 - t0 > 1;
-    const bool narrow = t1 - t0 == 1 && !is_matrix_tile<Fmt>(tiles.tile[t0].width);
+    const bool narrow = t1 - t0 == 1 && tiles.tile[t0].width <= middle;
+    // Two panels of floats fill the widest registers with sums.
+    const int64_t at_once = !Fmt::integer && across == 1 && !rows && !narrow ? 2 : 1;
     const int64_t step = rows || narrow ? p.k : k_step<Fmt>;
     for (int64_t k0 = 0, k1 = -1; k1 < p.k; k0 = k1) {
       k1 = k0 + step < p.k ? k0 + step : p.k;
-      for (int64_t i = p0; i < p1; i++) {
-        int64_t left = p.m - i * panel_rows;
-        int columns = int(left < panel_rows ? left : panel_rows);
+      for (int64_t i = p0; i < p1; i += at_once) {
+        int64_t left = p.m - i * panel_rows, most = (p1 - i < at_once ? p1 - i : at_once) * panel_rows;
+        int columns = int(left < most ? left : most);
         const uint8_t* panel = p.weight.data + (expert * panels + i) * bytes;
         if (rows) {
           int64_t first = expert * p.m + i * panel_rows;
@@ -138,7 +147,8 @@ template <class Fmt> struct Multiplier {
           panel = own;
         }
         if constexpr (widens)
-          if (wide) widen(panel, k0, k1);
+          if (wide)
+            for (int j = 0; j * panel_rows < columns; j++) widen(panel + j * bytes, k0, k1, j);
         const float* bias = p.bias ? p.bias + expert * p.m + i * panel_rows : nullptr;
         Target target = {p.y + i * panel_rows, p.m, nullptr, 0, columns, bias, k0 == 0, k1 == p.k};
         tiles_of_step(panel, t0, t1, k0, k1, target, wide);

@@ -15,7 +15,7 @@ constexpr int64_t float_block = 256;
 /** Bytes between what is read and what is asked from memory. */
 constexpr int prefetch_ahead = 2048;
 
-/** Where a tile's results go: `count` rows of y, `columns` of the panel's 16. */
+/** Where a tile's results go: `count` rows of y, `columns` of the 16 of each panel. */
 struct Target {
   float* y;
   int64_t ld;
@@ -28,19 +28,22 @@ struct Target {
   bool first, last;
 
   float* at(int m, int v) const { return y + row[m] * ld + v * V::lanes; }
-  FOVEA_INLINE V::F load(int m, int v) const {
+  FOVEA_INLINE V::F load(int m, int v) const { return load(m, v, first); }
+  FOVEA_INLINE void store(int m, int v, V::F f) const { store(m, v, f, last); }
+
+  FOVEA_INLINE V::F load(int m, int v, bool zero) const {
     int n = columns - v * V::lanes;
-    if (first || m >= count || n <= 0) return V::zero();
+    if (zero || m >= count || n <= 0) return V::zero();
     return n >= V::lanes ? V::load(at(m, v)) : V::load_tail(at(m, v), n);
   }
-  FOVEA_INLINE void store(int m, int v, V::F f) const {
+  FOVEA_INLINE void store(int m, int v, V::F f, bool with_bias) const {
     int n = columns - v * V::lanes;
     if (m >= count || n <= 0) return;
     if (n >= V::lanes) {
-      if (last && bias) f = V::add(f, V::load(bias + v * V::lanes));
+      if (with_bias && bias) f = V::add(f, V::load(bias + v * V::lanes));
       V::store(at(m, v), f);
     } else {
-      if (last && bias) f = V::add(f, V::load_tail(bias + v * V::lanes, n));
+      if (with_bias && bias) f = V::add(f, V::load_tail(bias + v * V::lanes, n));
       V::store_tail(at(m, v), f, n);
     }
   }
@@ -109,24 +112,31 @@ inline void integer_tile(const uint8_t* panel, int v0, int64_t g0, int64_t g1, c
   });
 }
 
-/** Parts [v0, v0 + parts) of a panel from the k at which `panel` and x begin, `count` of them, times a tile. */
+/**
+ * Vectors [v0, v0 + parts) of panels that lie `stride` bytes apart, from the k at which `panel` and x begin,
+ * `count` of them, times a tile.
+ */
 template <class Fmt, int width, int parts>
-inline void float_tile(const uint8_t* panel, int v0, int64_t count, const float* x, const Target& target) {
-  V::F y[width][parts];
-  unroll<0, width>([&](auto m) FOVEA_FLAT {
-    unroll<0, parts>([&](auto v) FOVEA_FLAT { y[m.value][v.value] = target.load(m.value, v0 + v.value); });
-  });
-  for (int64_t k = 0; k < count;) {
+inline void float_tile(const uint8_t* panel, int64_t stride, int v0, int64_t count, const float* x,
+                       const Target& target) {
+  const uint8_t* from[parts];
+  unroll<0, parts>([&](auto v) FOVEA_FLAT { from[v.value] = panel + (v0 + v.value) / across * stride; });
+  int64_t k = 0;
+  do {
     V::F s[width][parts];
     unroll<0, width>([&](auto m) FOVEA_FLAT {
       unroll<0, parts>([&](auto v) FOVEA_FLAT { s[m.value][v.value] = V::zero(); });
     });
+    const bool first = target.first && k == 0;
     int64_t end = k + float_block < count ? k + float_block : count;
     for (; k < end; k++, x += width) {
-      const uint8_t* ahead = panel + k * panel_rows * Fmt::width + prefetch_ahead;
-      if (Fmt::width == 4 || k % 2 == 0) V::prefetch(ahead);
+      const int64_t ahead = k * panel_rows * Fmt::width + prefetch_ahead;
+      if (width <= middle && (Fmt::width == 4 || k % 2 == 0))
+        for (int v = 0; v < parts; v += across) V::prefetch(from[v] + ahead);
       V::F w[parts];
-      unroll<0, parts>([&](auto v) FOVEA_FLAT { w[v.value] = Fmt::weights(panel, k, v0 + v.value); });
+      unroll<0, parts>([&](auto v) FOVEA_FLAT {
+        w[v.value] = Fmt::weights(from[v.value], k, (v0 + v.value) % across);
+      });
       unroll<0, width>([&](auto m) FOVEA_FLAT {
         V::F one = V::set1(x[m.value]);
         unroll<0, parts>([&](auto v) FOVEA_FLAT {
@@ -134,15 +144,14 @@ inline void float_tile(const uint8_t* panel, int v0, int64_t count, const float*
         });
       });
     }
+    const bool last = target.last && k == count;
     unroll<0, width>([&](auto m) FOVEA_FLAT {
       unroll<0, parts>([&](auto v) FOVEA_FLAT {
-        y[m.value][v.value] = V::add(y[m.value][v.value], s[m.value][v.value]);
+        V::F y = target.load(m.value, v0 + v.value, first);
+        target.store(m.value, v0 + v.value, V::add(y, s[m.value][v.value]), last);
       });
     });
-  }
-  unroll<0, width>([&](auto m) FOVEA_FLAT {
-    unroll<0, parts>([&](auto v) FOVEA_FLAT { target.store(m.value, v0 + v.value, y[m.value][v.value]); });
-  });
+  } while (k < count);
 }
 
 }  // namespace fovea::FOVEA_ISA
