@@ -1,5 +1,7 @@
 #include "interpreter.h"
 
+#include "fusing.h"
+
 namespace fovea {
 
 const int tensors_of[kinds] = {
@@ -83,8 +85,20 @@ bool interpret(const KernelTable& table, const Program& program, Barrier& barrie
   Work work = {thread, barrier.threads, program.scratch, &barrier, &barrier.counters};
   bool timed = program.nanoseconds && thread == 0;
   double before = timed ? now() : 0;
+  int done = 0;
   return each_op(program, [&](const Op& op, int kind, int64_t index) {
-    table.run[kind](op, work);
+    if (done > 0) {
+      done--;
+      return true;
+    }
+    Fused group;
+    // Ops that are timed are run one by one.
+    bool may = !program.nanoseconds && (Kind(kind) == Kind::linear || Kind(kind) == Kind::rmsnorm);
+    int ops = may ? fuse(program, op, group) : 0;
+    if (ops > 1) {
+      table.fused(group, work);
+      done = ops - 1;
+    } else table.run[kind](op, work);
     barrier_wait(barrier);
     if (timed) {
       double after = now();

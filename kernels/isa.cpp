@@ -17,7 +17,7 @@
 
 namespace fovea::FOVEA_ISA {
 static constexpr KernelTable table() {
-  KernelTable t = {FOVEA_TEXT_OF(FOVEA_ISA), {}, {}, panel_bytes};
+  KernelTable t = {FOVEA_TEXT_OF(FOVEA_ISA), {}, {}, panel_bytes, fused};
 #define FOVEA_RUN(name, tensors, numbers) t.run[int(Kind::name)] = name;
   FOVEA_OPS(FOVEA_RUN)
 #undef FOVEA_RUN

@@ -89,6 +89,16 @@ class Ranges {
   int ranges_, first_, passed_ = 0;
 };
 
+/**
+ * Neighbouring ops that are run in one go, their results being those of one after the other: an rmsnorm (or
+ * none), one to four linear ops of one format over its result, and a gate (or none) over the two results.
+ */
+struct Fused {
+  static constexpr int most = 4;
+  Op norm, linear[most], gate;
+  int count;
+};
+
 struct KernelTable {
   const char* isa;
   /** By kind. */
@@ -97,6 +107,7 @@ struct KernelTable {
   int64_t (*scratch[kinds])(const Op&, int threads);
   /** Bytes of an [m, k] matrix in panels, a multiple of 64; 0 when the kernels use the format as rows. */
   int64_t (*panel_bytes)(DType, int64_t m, int64_t k);
+  void (*fused)(const Fused&, const Work&);
 };
 
 }  // namespace fovea

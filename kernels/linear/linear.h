@@ -1,10 +1,11 @@
-// Products with weight matrices: the ops linear and expert_linear. Prepares the activations of a chunk of
+// Products with weight matrices: the ops linear and expert_linear, and what is fused with them. Prepares the activations of a chunk of
 // rows, then hands panels and tiles to the threads. Who computes what has no influence on any bit.
 #pragma once
 #include "amx_tile.h"
 #include "pack.h"
 #include "tile.h"
 #include "tiles.h"
+#include "../ops/norm.h"
 
 namespace fovea::FOVEA_ISA {
 
@@ -13,6 +14,20 @@ template <class Fmt> constexpr int64_t k_step = matrix_tiles<Fmt> ? 2048 : Fmt::
 
 /** Multiplications below which one thread is faster than two that must meet. */
 constexpr int64_t small_product = 1 << 15;
+
+/** The gate of a product over some rows and columns [from, to), as far as there are. */
+inline void join(const Product& p, const int32_t* rows, int count, int64_t from, int64_t to) {
+  const int64_t m = p.matrix[0].m;
+  if (to > m) to = m;
+  with_function(p.gate->fn, [&](auto fn) {
+    for (int i = 0; i < count; i++) {
+      const int64_t at = rows[i] * m;
+      each(p.gate->y + at, from, to, [&](auto load, int64_t j) {
+        return V::mul(fn(load(p.matrix[0].y + at + j)), load(p.matrix[1].y + at + j));
+      });
+    }
+  });
+}
 
 template <class Fmt> struct Multiplier {
   const Product& p;
@@ -26,9 +41,9 @@ template <class Fmt> struct Multiplier {
   static int64_t own_bytes(const Product& p) {
     return packed_bytes(p) + step_bytes(p);
   }
-  static int64_t packed_bytes(const Product& p) { return p.weight.layout == Layout::rows ? Fmt::bytes(p.k) : 0; }
+  static int64_t packed_bytes(const Product& p) { return p.in_rows() ? Fmt::bytes(p.k) : 0; }
   static int64_t step_bytes(const Product& p) {
-    int64_t step = p.weight.layout == Layout::rows ? p.k : k_step<Fmt>;
+    int64_t step = p.in_rows() ? p.k : k_step<Fmt>;
 #if defined(FOVEA_ISA_AMX)
     if constexpr (matrix_tiles<Fmt>) return Signed<Fmt>::bytes(step / group);
 #endif
@@ -37,9 +52,10 @@ template <class Fmt> struct Multiplier {
 
   uint8_t* step_memory() const { return own + packed_bytes(p); }
 
-  const float* source(const Tile& t, int m) const {
+  /** Where row m of a tile begins in x; for padding that of the tile's last row. */
+  int64_t place(const Tile& t, int m) const {
     int last = t.count - 1;
-    return p.x + tiles.row[t.first + (m < last ? m : last)] / p.share * p.k;
+    return tiles.row[t.first + (m < last ? m : last)] / p.share * p.k;
   }
 
   /** This thread's part of the activations of a chunk; padding repeats a tile's last row. */
@@ -54,7 +70,13 @@ template <class Fmt> struct Multiplier {
         from = (from < 0 ? 0 : from) * piece;
         to = to * piece < p.k ? to * piece : p.k;
         if (from >= to) continue;
-        const float* row = source(t, m);
+        const int64_t at = place(t, m);
+        const float* row = p.x + at;
+        // Padding needs numbers, no matter which: x is being written.
+        if (p.norm && m >= t.count) row = p.norm->rows + at;
+        else if (p.norm)
+          scale_row(p.norm->rows + at, inverse_rms(p.norm->rows + at, p.k, p.norm->eps), p.norm->weight, from, to,
+                    p.x + at);
         if constexpr (Fmt::integer) {
           for (int64_t k = from; k < to; k += group) x.quantize(row, k / group, t.at, t.width, m);
         } else if (t.width > 1) x.spread(row, from, to, t.at, t.width, m);
@@ -77,7 +99,7 @@ template <class Fmt> struct Multiplier {
       for (int v = 0; v < across && v * V::lanes < target.columns; v += parts)
         integer_tile<Fmt, width, parts>(panel, v, k0 / group, k1 / group, x, t.at, target);
     } else {
-      const float* from = width == 1 ? source(t, 0) + k0 : x.x + t.at * p.k + k0 * width;
+      const float* from = width == 1 ? p.x + place(t, 0) + k0 : x.x + t.at * p.k + k0 * width;
       auto part = [&](int v, auto parts) {
         if (widened)
           float_tile<F32, width, parts.value>(step_memory(), F32::bytes(k1 - k0), v, k1 - k0, from, target);
@@ -125,11 +147,11 @@ template <class Fmt> struct Multiplier {
     }
   }
 
-  /** Panels [p0, p1) of the matrix of tiles [t0, t1). */
-  void block(int64_t p0, int64_t p1, int t0, int t1) const {
-    const int64_t panels = panels_of(p.m), bytes = Fmt::bytes(p.k);
+  /** Panels [p0, p1) of a matrix times tiles [t0, t1), which are all of one expert. */
+  void block(const Matrix& matrix, int64_t p0, int64_t p1, int t0, int t1) const {
+    const int64_t m = matrix.m, panels = panels_of(m), bytes = Fmt::bytes(p.k);
     const int32_t expert = tiles.tile[t0].expert;
-    const bool rows = p.weight.layout == Layout::rows;
+    const bool rows = p.in_rows();
     const bool wide = widens && t1 - t0 > 1;
     const bool narrow = t1 - t0 == 1 && tiles.tile[t0].width <= middle;
     // Two panels of floats fill the widest registers with sums.
@@ -138,43 +160,54 @@ template <class Fmt> struct Multiplier {
     for (int64_t k0 = 0, k1 = -1; k1 < p.k; k0 = k1) {
       k1 = k0 + step < p.k ? k0 + step : p.k;
       for (int64_t i = p0; i < p1; i += at_once) {
-        int64_t left = p.m - i * panel_rows, most = (p1 - i < at_once ? p1 - i : at_once) * panel_rows;
+        int64_t left = m - i * panel_rows, most = (p1 - i < at_once ? p1 - i : at_once) * panel_rows;
         int columns = int(left < most ? left : most);
-        const uint8_t* panel = p.weight.data + (expert * panels + i) * bytes;
+        const uint8_t* panel = matrix.weight.data + (expert * panels + i) * bytes;
         if (rows) {
-          int64_t first = expert * p.m + i * panel_rows;
-          pack_panel<Fmt>(p.weight.data + row_bytes<Fmt>(first * p.k), columns, p.k, own);
+          int64_t first = expert * m + i * panel_rows;
+          pack_panel<Fmt>(matrix.weight.data + row_bytes<Fmt>(first * p.k), columns, p.k, own);
           panel = own;
         }
         if constexpr (widens)
           if (wide)
             for (int j = 0; j * panel_rows < columns; j++) widen(panel + j * bytes, k0, k1, j);
-        const float* bias = p.bias ? p.bias + expert * p.m + i * panel_rows : nullptr;
-        Target target = {p.y + i * panel_rows, p.m, nullptr, 0, columns, bias, k0 == 0, k1 == p.k};
+        const float* bias = matrix.bias ? matrix.bias + expert * m + i * panel_rows : nullptr;
+        Target target = {matrix.y + i * panel_rows, m, nullptr, 0, columns, bias, k0 == 0, k1 == p.k};
         tiles_of_step(panel, t0, t1, k0, k1, target, wide);
       }
     }
   }
 
-  /** All panels of all matrices of a chunk, in units that the threads take as they come. */
+  /**
+   * All panels of all matrices of a chunk, in units that the threads take as they come. Matrices follow one
+   * another; but with a gate the same panels of both are one unit, and their results are joined at its end.
+   */
   void chunk(const Chunk& c, const Work& work) const {
-    const int64_t panels = panels_of(p.m);
+    const int sides = p.gate ? 2 : 1, strips = p.count / sides;
+    int64_t panels = 0, blocks = 0, parts = 1;
+    for (int i = 0; i < strips; i++) panels += panels_of(p.matrix[i].m);
     // Sixteen units for each thread keep the threads busy to the end; a unit of several panels, or of a part
     // of the tiles, as there are many panels or few.
-    int64_t wanted = 16 * work.threads, per_unit = c.runs * panels / wanted, parts = 1;
+    int64_t wanted = 16 * work.threads, per_unit = c.runs * panels / wanted;
     per_unit = per_unit < 1 ? 1 : per_unit > 8 ? 8 : per_unit;
     if (work.threads > 1 && c.runs * panels < wanted) {
       parts = (wanted + c.runs * panels - 1) / (c.runs * panels);
       parts = parts < c.tiles ? parts : c.tiles;
     }
-    int64_t blocks = (panels + per_unit - 1) / per_unit;
+    auto blocks_of = [&](int i) { return (panels_of(p.matrix[i].m) + per_unit - 1) / per_unit; };
+    for (int i = 0; i < strips; i++) blocks += blocks_of(i);
     Ranges units(work, c.runs * blocks * parts);
     for (int64_t unit = units.take(); unit >= 0; unit = units.take()) {
-      int64_t run = unit / (blocks * parts), block_ = unit / parts % blocks, part = unit % parts;
+      int64_t run = unit / (blocks * parts), at = unit / parts % blocks, part = unit % parts;
       int64_t t0 = tiles.run[run], count = tiles.run[run + 1] - t0;
-      int64_t p0 = block_ * per_unit, p1 = p0 + per_unit < panels ? p0 + per_unit : panels;
-      int a = int(t0 + count * part / parts), b = int(t0 + count * (part + 1) / parts);
-      if (a < b) block(p0, p1, a, b);
+      int a = int(t0 + count * part / parts), b = int(t0 + count * (part + 1) / parts), strip = 0;
+      if (a == b) continue;
+      while (at >= blocks_of(strip)) at -= blocks_of(strip++);
+      int64_t last = panels_of(p.matrix[strip].m), p0 = at * per_unit, p1 = p0 + per_unit < last ? p0 + per_unit : last;
+      for (int side = 0; side < sides; side++) block(p.matrix[strip + side], p0, p1, a, b);
+      if (p.gate)
+        for (int i = a; i < b; i++)
+          join(p, tiles.row + tiles.tile[i].first, tiles.tile[i].count, p0 * panel_rows, p1 * panel_rows);
     }
   }
 };
@@ -186,7 +219,7 @@ template <class Fmt> inline int64_t product_scratch(const Product& p, int thread
 
 template <class Fmt> inline void multiply(const Product& p, const Work& shared) {
   Work work = shared;
-  const bool alone = p.n * p.m * p.k < small_product;
+  const bool alone = p.multiplications() < small_product;
   if (alone) {
     if (work.thread != 0) return;
     work.threads = 1;
@@ -206,7 +239,7 @@ template <class Fmt> inline void multiply(const Product& p, const Work& shared) 
   for (int64_t from = 0; from < p.n;) {
     if (from > 0) meet();
     Chunk c = tiles.next(from);
-    if (Fmt::integer || c.wide) {
+    if (Fmt::integer || c.wide || p.norm) {
       multiplier.prepare(c, work);
       meet();
     }
@@ -217,29 +250,29 @@ template <class Fmt> inline void multiply(const Product& p, const Work& shared) 
 #endif
 }
 
+inline const float* floats_or_null(const Tensor& t) { return t.data ? t.f32() : nullptr; }
+
 inline Product product_of_linear(const Op& op) {
   Tensor x = op.tensor(0), weight = op.tensor(1), bias = op.tensor(2), y = op.tensor(3);
-  return {x.f32(), x.d[0], 1, weight, 1, weight.d[0], weight.d[1], nullptr, bias.data ? bias.f32() : nullptr,
-          y.f32()};
+  return {x.f32(), x.d[0], 1, weight.d[1], 1, nullptr, {{weight, weight.d[0], floats_or_null(bias), y.f32()}},
+          1, nullptr, nullptr};
 }
 
 inline Product product_of_experts(const Op& op) {
   Tensor x = op.tensor(0), weight = op.tensor(1), experts = op.tensor(2), bias = op.tensor(3), y = op.tensor(4);
   int64_t picks = experts.d[1];
-  return {x.f32(), experts.d[0] * picks, x.d[0] == experts.d[0] ? picks : 1, weight, weight.d[0], weight.d[1],
-          weight.d[2], experts.i32(), bias.data ? bias.f32() : nullptr, y.f32()};
+  return {x.f32(), experts.d[0] * picks, x.d[0] == experts.d[0] ? picks : 1, weight.d[2], weight.d[0],
+          experts.i32(), {{weight, weight.d[1], floats_or_null(bias), y.f32()}}, 1, nullptr, nullptr};
 }
 
 inline void run_product(const Product& p, const Work& work) {
-  if (p.n == 0 || p.m == 0) return;
-  with_format(p.weight.dtype, [&](auto type) { multiply<typename decltype(type)::type>(p, work); });
+  if (p.n == 0 || p.matrix[0].m == 0) return;
+  with_format(p.dtype(), [&](auto type) { multiply<typename decltype(type)::type>(p, work); });
 }
 
 inline int64_t scratch_of_product(const Product& p, int threads) {
   int64_t bytes = 0;
-  with_format(p.weight.dtype, [&](auto type) {
-    bytes = product_scratch<typename decltype(type)::type>(p, threads);
-  });
+  with_format(p.dtype(), [&](auto type) { bytes = product_scratch<typename decltype(type)::type>(p, threads); });
   return bytes;
 }
 
@@ -247,6 +280,23 @@ inline int64_t scratch_of_product(const Product& p, int threads) {
 inline void linear(const Op& op, const Work& work) { run_product(product_of_linear(op), work); }
 inline int64_t linear_scratch(const Op& op, int threads) {
   return scratch_of_product(product_of_linear(op), threads);
+}
+
+/** Neighbouring ops in one go; see `Fused`. Its scratch memory is that of any of its linear ops. */
+inline void fused(const Fused& f, const Work& work) {
+  Product p = product_of_linear(f.linear[0]);
+  for (int i = 1; i < f.count; i++) p.matrix[p.count++] = product_of_linear(f.linear[i]).matrix[0];
+  Norm norm;
+  if (f.norm.words) {
+    norm = {f.norm.tensor(0).f32(), f.norm.tensor(1).f32(), float(f.norm.number(0))};
+    p.norm = &norm;
+  }
+  Gate gate;
+  if (f.gate.words) {
+    gate = {f.gate.tensor(2).f32(), int(f.gate.number(0))};
+    p.gate = &gate;
+  }
+  run_product(p, work);
 }
 
 /** The op: tensors x, weight [e, m, k], experts [n, p], bias [e, m] or absent, y [n * p, m]. */

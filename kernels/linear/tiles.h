@@ -8,15 +8,49 @@ namespace fovea::FOVEA_ISA {
 /** Tokens (padding included) whose activations are prepared at a time: their slice of k fits the L2 cache. */
 constexpr int64_t chunk_tokens = 528;
 
-/** The product `y[row] = weight[expert of row] · x[row / share] + bias`, of a single matrix when e is 1. */
-struct Product {
-  const float* x;
-  int64_t n, share;
+/** One of the matrices that a product multiplies by, [m, k] or [e, m, k], and what belongs to it. */
+struct Matrix {
   Tensor weight;
-  int64_t e, m, k;
-  const int32_t* experts;
+  int64_t m;
+  /** [m] or [e, m], or null. */
   const float* bias;
   float* y;
+};
+
+/** RMS norm of rows on their way into a product: x is then written, not read. */
+struct Norm {
+  const float *rows, *weight;
+  float eps;
+};
+
+/** `y = fn(y of matrix 0) * (y of matrix 1)` behind a product. */
+struct Gate {
+  float* y;
+  int fn;
+};
+
+/**
+ * The products `y[row] = weight[expert of row] · x[row / share] + bias` by up to four matrices of one format, or
+ * by a stack of `e` of them.
+ */
+struct Product {
+  static constexpr int most = 4;
+
+  float* x;
+  int64_t n, share, k, e;
+  const int32_t* experts;
+  Matrix matrix[most];
+  int count;
+  const Norm* norm;
+  const Gate* gate;
+
+  DType dtype() const { return matrix[0].weight.dtype; }
+  bool in_rows() const { return matrix[0].weight.layout == Layout::rows; }
+  int64_t multiplications() const {
+    int64_t rows = 0;
+    for (int i = 0; i < count; i++) rows += matrix[i].m;
+    return n * rows * k;
+  }
 };
 
 /** `count` rows, from place `first` of the sorted rows on, as a tile that begins at token `at` of the chunk. */

@@ -19,6 +19,21 @@ template <class Fn> inline float sum_row(int64_t d, Fn f) {
   return V::reduce_add(V::add(V::add(s[0], s[1]), V::add(s[2], s[3])));
 }
 
+/** 1 / sqrt(mean of squares + eps) of a row. */
+inline float inverse_rms(const float* row, int64_t d, float eps) {
+  float squares = sum_row(d, [&](auto load, int64_t j) {
+    V::F a = load(row + j);
+    return V::mul(a, a);
+  });
+  return 1 / __builtin_sqrtf(squares / float(d) + eps);
+}
+
+/** y[j] = x[j] * factor * w[j] for j in [begin, end). */
+inline void scale_row(const float* x, float factor, const float* w, int64_t begin, int64_t end, float* y) {
+  V::F f = V::set1(factor);
+  each(y, begin, end, [&](auto load, int64_t j) { return V::mul(V::mul(load(x + j), f), load(w + j)); });
+}
+
 inline void rmsnorm(const Op& op, const Work& work) {
   Tensor x = op.tensor(0), weight = op.tensor(1), y = op.tensor(2);
   int64_t n = x.d[0], d = x.d[1], begin, end;
@@ -27,13 +42,7 @@ inline void rmsnorm(const Op& op, const Work& work) {
   for (int64_t i = begin; i < end; i++) {
     const float* row = x.f32() + i * d;
     const float* w = weight.f32() + i % weight.d[0] * d;
-    float squares = sum_row(d, [&](auto load, int64_t j) {
-      V::F a = load(row + j);
-      return V::mul(a, a);
-    });
-    V::F factor = V::set1(1 / __builtin_sqrtf(squares / float(d) + eps));
-    each(y.f32() + i * d, 0, d,
-         [&](auto load, int64_t j) { return V::mul(V::mul(load(row + j), factor), load(w + j)); });
+    scale_row(row, inverse_rms(row, d, eps), w, 0, d, y.f32() + i * d);
   }
 }
 

@@ -43,9 +43,11 @@ export function attention(parts: AttentionParts): Block {
       const { cos, sin } = step.rotation(parts.rope);
       return rope(s, normed, cos, sin, parts.rope.style);
     };
-    const q = place(parts.q(s, x), parts.qNorm, heads);
-    const k = place(parts.k(s, x), parts.kNorm, kvHeads);
-    const v = parts.v(s, x).reshape(n, kvHeads, headDim);
+    // The three products next to each other, so that devices can run them as one.
+    const [queries, keys, values] = [parts.q(s, x), parts.k(s, x), parts.v(s, x)];
+    const q = place(queries, parts.qNorm, heads);
+    const k = place(keys, parts.kNorm, kvHeads);
+    const v = values.reshape(n, kvHeads, headDim);
     step.cache.append(layer, k, v);
     return parts.o(s, step.cache.attend(layer, q, options).reshape(n, heads * headDim));
   };

@@ -1,0 +1,68 @@
+/**
+ * Devices may run neighbouring ops in one go: a norm, the products of its result, and a gate behind them. The
+ * bits are those of the same ops in steps of their own.
+ */
+import { describe, expect, it } from "vitest";
+import type { FormatName } from "../../../src/format/index.ts";
+import { gated, linear, rmsNorm, type Tensor } from "../../../src/ops/index.ts";
+import { Job, layoutsOf, subjects, useDevice } from "../../support/devices.ts";
+import { Random } from "../../support/random.ts";
+import { randomWeight } from "../../support/weights.ts";
+
+/** Rows of one, a few and several tiles; more than are prepared at once. */
+const counts = [1, 3, 13, 40, 530];
+const K = 512;
+/** Rows of three matrices: whole panels, a broken one, and fewer than a panel. */
+const sizes = [48, 70, 5];
+
+describe.each(subjects)("$name", (subject) => {
+  const use = useDevice(subject);
+
+  for (const format of ["f32", "f16", "q4_0", "q8_0", "q4_K", "q6_K"] as FormatName[])
+    it.each(counts)(`norm, ${format} products and gate over %i rows`, async (n) => {
+      const random = new Random(n);
+      const x = random.normals(n * K);
+      const scale = random.normals(K);
+      const bias = random.normals(sizes[0]!);
+      const shapes = sizes.map((m) => [m, K] as const);
+      const bytes = shapes.map((shape) => randomWeight(random, format, shape).bytes);
+      for (const layout of layoutsOf(use.device, format, shapes[0]!)) {
+        const job = new Job(use.device);
+        const weights = (on: Job): Tensor[] =>
+          shapes.map((shape, i) => on.weight(format, shape, bytes[i]!, layout));
+        const [a, b, c] = weights(job) as [Tensor, Tensor, Tensor];
+        const normed = rmsNorm(job.stream, job.f32(x, n, K), job.f32(scale, 1, K), 1e-5);
+        const three = [
+          linear(job.stream, normed, a, job.f32(bias, sizes[0]!)),
+          linear(job.stream, normed, b),
+          linear(job.stream, normed, c),
+        ];
+        const again = rmsNorm(job.stream, job.f32(x, n, K), job.f32(scale, 1, K), 1e-5);
+        const both = [linear(job.stream, again, b), linear(job.stream, again, b)] as const;
+        const joined = gated(job.stream, ...both, "silu");
+        const together = await job.run(normed, ...three, joined);
+
+        const apart = async (build: (job: Job) => Tensor): Promise<Float32Array> => {
+          const own = new Job(use.device);
+          return (await own.run(build(own)))[0]!;
+        };
+        const rows = await apart((on) => rmsNorm(on.stream, on.f32(x, n, K), on.f32(scale, 1, K), 1e-5));
+        const product = (i: number): Promise<Float32Array> =>
+          apart((on) =>
+            linear(
+              on.stream,
+              on.f32(rows, n, K),
+              weights(on)[i]!,
+              i === 0 ? on.f32(bias, sizes[0]!) : undefined,
+            ),
+          );
+        const products = [await product(0), await product(1), await product(2)];
+        const gate = await apart((on) =>
+          gated(on.stream, on.f32(products[1]!, n, sizes[1]!), on.f32(products[1]!, n, sizes[1]!), "silu"),
+        );
+        const wanted = [rows, ...products, gate];
+        for (const [i, values] of together.entries())
+          expect(Buffer.compare(Buffer.from(values.buffer), Buffer.from(wanted[i]!.buffer))).toBe(0);
+      }
+    });
+});
