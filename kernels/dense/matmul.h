@@ -141,18 +141,21 @@ struct Round {
 
   /** All columns of the round, in units that the threads take as they come. */
   void multiply(const Work& work) const {
-    // Some units for each thread: groups of fewer panels, or a part of the tiles, where columns are few.
-    int64_t panels = (p.m + dense_columns - 1) / dense_columns, wanted = 3 * work.threads;
-    int64_t each = clamped((i1 - i0) * panels / wanted, 1, dense_group), groups = (panels + each - 1) / each, parts = 1;
-    int64_t whole = (i1 - i0) * groups;
-    if (work.threads > 1 && whole < wanted) parts = least(p.tiles, (wanted + whole - 1) / whole);
+    // As many groups for each thread; parts of the tiles too where columns are few.
+    int64_t panels = (p.m + dense_columns - 1) / dense_columns, matrices = i1 - i0;
+    int64_t groups = (panels + dense_group - 1) / dense_group;
+    if (matrices < work.threads) groups = least(panels, (groups + work.threads - 1) / work.threads * work.threads);
+    int64_t whole = matrices * groups, parts = 1;
+    if (whole < work.threads) parts = least(p.tiles, (work.threads + whole - 1) / whole);
     auto unit_of = [&](int64_t i) -> Unit {
-      int64_t part = i % parts, j = i / parts % groups * each * dense_columns;
-      return {i0 + i / parts / groups, j, least(j + each * dense_columns, p.m), p.tiles * part / parts,
+      int64_t part = i % parts, group = i / parts % groups;
+      return {i0 + i / parts / groups, panels * group / groups * dense_columns,
+              least(panels * (group + 1) / groups * dense_columns, p.m), p.tiles * part / parts,
               p.tiles * (part + 1) / parts};
     };
-    for (int64_t i = work.take(), next; i < whole * parts; i = next) {
-      next = work.take();
+    for (int64_t i = work.take(); i < whole * parts; i = work.take()) {
+      // Most likely: to take the next one now would leave another thread without work.
+      int64_t next = i + work.threads;
       Unit unit = unit_of(i);
       int64_t k = k0;
       do {
