@@ -24,6 +24,7 @@
   X(gather, 3, 0)         \
   X(layernorm, 4, 1)      \
   X(linear, 4, 0)         \
+  X(matmul, 4, 2)         \
   X(mul, 3, 0)            \
   X(pack, 2, 0)           \
   X(rmsnorm, 3, 1)        \

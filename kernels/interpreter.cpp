@@ -70,6 +70,7 @@ bool is_small(const Program& program) {
     meetings += 1400;
     switch (Kind(kind)) {
       case Kind::linear: cost += (d(0, 0) + 1) * d(1, 0) * d(1, 1) / 20; break;
+      case Kind::matmul: cost += elements * d(0, op.number(0) != 0 ? 1 : 2) / 20; break;
       case Kind::expert_linear: cost += 2 * elements * d(1, 2) / 20; break;
       // Queries times heads times width, for keys and values, times the number of keys.
       case Kind::attend: cost += 2 * elements * op.number(3) / 20; break;

@@ -2,6 +2,7 @@
 // one of the macros defined that simd/simd.h names.
 #include "kernels.h"
 
+#include "dense/matmul.h"
 #include "linear/embed.h"
 #include "linear/linear.h"
 #include "ops/attend.h"
@@ -24,6 +25,7 @@ static constexpr KernelTable table() {
   t.scratch[int(Kind::attend)] = attend_scratch;
   t.scratch[int(Kind::expert_linear)] = expert_linear_scratch;
   t.scratch[int(Kind::linear)] = linear_scratch;
+  t.scratch[int(Kind::matmul)] = matmul_scratch;
   t.scratch[int(Kind::route)] = route_scratch;
   return t;
 }

@@ -14,6 +14,7 @@ export {
 } from "./elementwise.ts";
 export { combine, route } from "./experts.ts";
 export { embed, expertLinear, linear } from "./linear.ts";
+export { type MatmulOptions, matmul } from "./matmul.ts";
 export { gather } from "./movement.ts";
 export { layerNorm, rmsNorm } from "./norm.ts";
 export { type Plan, placeOf } from "./plan.ts";

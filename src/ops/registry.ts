@@ -16,6 +16,8 @@ import type { Combine, Route } from "./experts.ts";
 import { combineDefinition, routeDefinition } from "./experts.ts";
 import type { Embed, ExpertLinear, Linear, Pack } from "./linear.ts";
 import { embedDefinition, expertLinearDefinition, linearDefinition, packDefinition } from "./linear.ts";
+import type { Matmul } from "./matmul.ts";
+import { matmulDefinition } from "./matmul.ts";
 import type { Copy, Gather } from "./movement.ts";
 import { copyDefinition, gatherDefinition } from "./movement.ts";
 import type { LayerNorm, RmsNorm } from "./norm.ts";
@@ -35,6 +37,7 @@ export type Op =
   | Gather
   | LayerNorm
   | Linear
+  | Matmul
   | Mul
   | Pack
   | RmsNorm
@@ -58,6 +61,7 @@ export const definitions: { readonly [K in OpKind]: OpDefinition<Extract<Op, { k
   gather: gatherDefinition,
   layernorm: layerNormDefinition,
   linear: linearDefinition,
+  matmul: matmulDefinition,
   mul: mulDefinition,
   pack: packDefinition,
   rmsnorm: rmsNormDefinition,

@@ -99,6 +99,33 @@ function expertLinear({ x, weight, experts, bias, y }: OpOf<"expert_linear">, me
   });
 }
 
+/** All numbers of a tensor in any format. */
+function decoded(tensor: Tensor, memory: Memory): Float32Array {
+  const all = new Float32Array(tensor.elements);
+  formats[tensor.dtype as FormatName].unpack(memory.bytes(tensor), all);
+  return all;
+}
+
+function matmul({ a, b, c, y, transposeA, transposeB }: OpOf<"matmul">, memory: Memory): void {
+  const [left, right, to] = [decoded(a, memory), decoded(b, memory), memory.f32Out(y)];
+  const start = c && memory.f32(c);
+  const [batch = 0, n = 0, m = 0] = y.shape;
+  const k = a.dim(transposeA === 1 ? 1 : 2);
+  const [rowA, stepA] = transposeA === 1 ? [1, n] : [k, 1];
+  const [columnB, stepB] = transposeB === 1 ? [k, 1] : [1, m];
+  for (let i = 0; i < batch; i++) {
+    const [fromA, fromB] = [a.dim(0) === 1 ? 0 : i * n * k, b.dim(0) === 1 ? 0 : i * k * m];
+    for (let r = 0; r < n; r++)
+      for (let j = 0; j < m; j++) {
+        const at = (i * n + r) * m + j;
+        let sum = start ? start[at]! : 0;
+        for (let q = 0; q < k; q++)
+          sum += left[fromA + r * rowA + q * stepA]! * right[fromB + j * columnB + q * stepB]!;
+        to[at] = sum;
+      }
+  }
+}
+
 function embed({ table, ids, y }: OpOf<"embed">, memory: Memory): void {
   const [bytes, to] = [memory.bytes(table), memory.f32Out(y)];
   const [v = 0, d = 0] = table.shape;
@@ -168,6 +195,7 @@ export const kernels: Kernels = {
   gather,
   layernorm: layerNorm,
   linear,
+  matmul,
   mul: (op, memory) => pair(op, memory, (a, b) => a * b),
   pack({ y }, memory) {
     throw memory.error(`pack: ${y}: this device has no panels`);

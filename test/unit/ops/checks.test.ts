@@ -47,6 +47,14 @@ const cacheWrite: OpOf<"cache_write"> = {
   keys: tensor("f16", 9, 2, 16, 8),
   values: tensor("f16", 9, 2, 16, 6),
 };
+const matmul: OpOf<"matmul"> = {
+  kind: "matmul",
+  a: f32(3, 4, 6),
+  b: f32(3, 6, 5),
+  y: f32(3, 4, 5),
+  transposeA: 0,
+  transposeB: 0,
+};
 const expertLinear: OpOf<"expert_linear"> = {
   kind: "expert_linear",
   x: f32(4, 64),
@@ -201,6 +209,31 @@ const cases: { readonly [K in Op["kind"]]: Case<OpOf<K>> } = {
       [{ bias: f32(1, 7) }, /bias is f32\[1,7\].*\[7\]/],
       [{ y: f32(7, 3) }, /y is f32\[7,3\].*\[3,7\]/],
       [{ x: panels("f32", 3, 64) }, /x is f32\[3,64\] in panels/],
+    ],
+  },
+  matmul: {
+    good: [
+      matmul,
+      { ...matmul, c: f32(3, 4, 5) },
+      { ...matmul, a: tensor("bf16", 1, 4, 6), b: tensor("bf16", 3, 6, 5) },
+      { ...matmul, b: f32(1, 6, 5) },
+      { ...matmul, a: f32(3, 6, 4), transposeA: 1 },
+      { ...matmul, b: f32(3, 5, 6), transposeB: 1 },
+      { ...matmul, a: f32(3, 4, 0), b: f32(3, 0, 5) },
+    ],
+    bad: [
+      [{ a: f32(4, 6) }, /a is f32\[4,6\]/],
+      [{ a: tensor("f16", 3, 4, 6) }, /a is f16\[3,4,6\].*f32 or bf16/],
+      [{ b: tensor("q8_0", 3, 6, 32) }, /b is q8_0/],
+      [{ b: panels("f32", 3, 6, 5) }, /b is f32\[3,6,5\] in panels/],
+      [{ b: f32(3, 5, 6) }, /a, f32\[3,4,6\], sums over 6.*b, f32\[3,5,6\], over 5/],
+      [{ transposeA: 1 }, /sums over 4.*over 6/],
+      [{ transposeB: 1 }, /sums over 6.*over 5/],
+      [{ transposeA: 2 }, /transposeA is 2/],
+      [{ transposeB: Number.NaN }, /transposeB is NaN/],
+      [{ b: f32(2, 6, 5) }, /a, f32\[3,4,6\], and b, f32\[2,6,5\].*batches/],
+      [{ y: f32(3, 5, 4) }, /y is f32\[3,5,4\].*\[3,4,5\]/],
+      [{ c: f32(1, 4, 5) }, /c is f32\[1,4,5\].*\[3,4,5\]/],
     ],
   },
   mul: pairCase("mul"),

@@ -28,6 +28,20 @@ const cases: readonly (readonly [what: string, op: Op, bytes: number, operations
     3 * 64 * 4 + 10 * 2 * 34 + 40 + 120,
     2 * 3 * 64 * 10,
   ],
+  [
+    "matmul reads a matrix that serves all of a batch once, and what it adds to",
+    {
+      kind: "matmul",
+      a: f32(3, 6, 4),
+      b: tensor("bf16", 1, 6, 5),
+      c: f32(3, 4, 5),
+      y: f32(3, 4, 5),
+      transposeA: 1,
+      transposeB: 0,
+    },
+    4 * 72 + 2 * 30 + 2 * 4 * 60,
+    2 * 3 * 4 * 6 * 5,
+  ],
   ["copy reads and writes", { kind: "copy", x: i32(5), y: i32(5) }, 40, 0],
   [
     "embed reads only the rows it needs",

@@ -1,0 +1,116 @@
+// The innermost product of the dense kernels: a tile of rows of a times a few vectors of columns of b over at
+// most `dense_step` k, all sums in registers. Every element is formed in one order, whatever the tile:
+//
+//   s = fma(b, a, s) over 256 k from s = 0, then y = y + s
+//
+// which is the order of the float formats in linear/tile.h.
+#pragma once
+#include "../simd/simd.h"
+
+namespace fovea::FOVEA_ISA {
+
+/** k that a sum runs over before it joins the total: bounds the error of long sums, and what lies in the caches. */
+constexpr int64_t dense_step = 256;
+
+/** Rows of the tallest tile, and vectors in its width: as many sums as the registers hold. */
+#if defined(__ARM_NEON)
+constexpr int tallest = 8, dense_vectors = 3;
+#else
+constexpr int tallest = V::lanes == 16 ? 14 : V::lanes == 8 ? 6 : 4, dense_vectors = 2;
+#endif
+
+/** Columns of a panel of b, and places for the rows of a packed tile of a: whole vectors. */
+constexpr int dense_columns = dense_vectors * V::lanes;
+constexpr int dense_rows = (tallest + V::lanes - 1) / V::lanes * V::lanes;
+
+/** k between requests for memory. */
+constexpr int dense_stride = 16;
+
+/** k that b is asked for ahead, from the second cache to the first. */
+constexpr int dense_near = 8;
+
+/** Columns of b as f32: `step` floats from one k to the next. */
+struct Columns {
+  const float* at;
+  int64_t step;
+};
+
+/** The part of the result that a tile adds to: `rows` by `columns` elements at y, and what they begin with. */
+struct Sums {
+  float* y;
+  /** y itself, c, or null for zeros; with the same distance between rows. */
+  const float* start;
+  int64_t ld;
+  int rows, columns;
+
+  template <bool whole> V::F load(int r, int v) const {
+    const float* from = start + r * ld + v * V::lanes;
+    int n = whole ? V::lanes : columns - v * V::lanes;
+    if (!start || r >= rows || n <= 0) return V::zero();
+    return n >= V::lanes ? V::load(from) : V::load_tail(from, n);
+  }
+  template <bool whole> void store(int r, int v, V::F f) const {
+    float* to = y + r * ld + v * V::lanes;
+    int n = whole ? V::lanes : columns - v * V::lanes;
+    if (r >= rows || n <= 0) return;
+    if (n >= V::lanes) V::store(to, f);
+    else V::store_tail(to, f, n);
+  }
+};
+
+/** Memory that will be read soon: rows of `run` lines, `step` bytes apart. Asked for piece by piece. */
+struct Ahead {
+  const uint8_t* at;
+  int64_t step, run, left, line, each;
+
+  /** Asks for the next `each` lines, for the second cache. */
+  void ask() {
+    for (int64_t i = 0; i < each && left > 0; i++, left--) {
+      __builtin_prefetch(at + 64 * line, 0, 2);
+      if (++line == run) line = 0, at += step;
+    }
+  }
+};
+
+/** a is [count][dense_rows], of which `height` are taken; `count` is at most `dense_step`. */
+template <int height>
+inline void dense_tile(const float* a, Columns b, int64_t count, const Sums& sums, Ahead& ahead) {
+  V::F s[height][dense_vectors];
+  unroll<0, height>([&](auto r) FOVEA_FLAT {
+    unroll<0, dense_vectors>([&](auto v) FOVEA_FLAT { s[r.value][v.value] = V::zero(); });
+  });
+  const float *y = sums.y, *end = sums.y + sums.rows * sums.ld;
+  for (int64_t k = 0; k < count;) {
+    // All at once the lines of y would keep those of b waiting.
+    if (y < end) {
+      V::prefetch(y);
+      V::prefetch(y + dense_columns - 1);
+      y += sums.ld;
+    }
+    ahead.ask();
+    for (int64_t to = k + dense_stride < count ? k + dense_stride : count; k < to; k++, a += dense_rows, b.at += b.step) {
+      V::prefetch(b.at + dense_near * b.step);
+      V::prefetch(b.at + dense_near * b.step + dense_columns - 1);
+      V::F w[dense_vectors];
+      unroll<0, dense_vectors>([&](auto v) FOVEA_FLAT { w[v.value] = V::load(b.at + v.value * V::lanes); });
+      unroll<0, height>([&](auto r) FOVEA_FLAT {
+        V::F one = V::set1(a[r.value]);
+        unroll<0, dense_vectors>([&](auto v) FOVEA_FLAT {
+          s[r.value][v.value] = V::fma(w[v.value], one, s[r.value][v.value]);
+        });
+      });
+    }
+  }
+  auto join = [&](auto whole) FOVEA_FLAT {
+    unroll<0, height>([&](auto r) FOVEA_FLAT {
+      unroll<0, dense_vectors>([&](auto v) FOVEA_FLAT {
+        V::F before = sums.template load<whole.value != 0>(r.value, v.value);
+        sums.template store<whole.value != 0>(r.value, v.value, V::add(before, s[r.value][v.value]));
+      });
+    });
+  };
+  if (sums.columns == dense_columns) join(Int<1>{});
+  else join(Int<0>{});
+}
+
+}  // namespace fovea::FOVEA_ISA
