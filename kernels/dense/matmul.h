@@ -190,7 +190,7 @@ inline void matmul(const Op& op, const Work& shared) {
         Round round = {p, i, least(i + p.matrices, p.batch), r, least(r + p.rows, p.n), k, least(k + p.depth, p.k),
                        reinterpret_cast<float*>(block), reinterpret_cast<float*>(group)};
         round.pack(work);
-        if (alone) *work.counter = 0;
+        if (alone) work.counters->clear(1);
         else work.barrier();
         round.multiply(work);
         k += p.depth;

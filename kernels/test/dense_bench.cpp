@@ -39,7 +39,7 @@ static std::vector<std::vector<double>> time_rounds(int threads, int rounds, uin
   barrier.patience = 100000;
   std::vector<std::vector<double>> times(works.size());
   auto body = [&](int t) {
-    Work mine = {t, threads, scratch, &barrier, &barrier.counter};
+    Work mine = {t, threads, scratch, &barrier, &barrier.counters};
     for (int i = 0; i < rounds; i++)
       for (size_t w = 0; w < works.size(); w++) {
         barrier_wait(barrier);
