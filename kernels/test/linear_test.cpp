@@ -196,7 +196,8 @@ constexpr Values difficult[] = {Values::cancelling, Values::equal, Values::denor
 static Floats activations(const Matrix& w, int64_t n, Values values) {
   const int64_t k = w.k;
   Floats x(size_t(n * k));
-  double reach = 1;
+  // With minimums the activations of a group are summed up by themselves.
+  double reach = 32;
   for (int64_t j = 0; j < w.m; j++) {
     double sum = 0;
     for (int64_t c = 0; c < k; c++) sum += w.values[size_t(j * k + c)].reach();

@@ -63,7 +63,7 @@ async function suite(
   { arch = process.arch, isas, flags, cxx = compiler, runner, size, engine = true },
 ) {
   const start = performance.now();
-  const at = (file) => join(folder, `${name}-${file}`);
+  const at = (file) => join(folder, `${name.replaceAll(/\W+/g, "-")}-${file}`);
   const compile = (flags_, source, output) =>
     run(cxx, [...common, ...flags, ...flags_, "-c", source, "-o", output]);
   const tables = tablesFlag(isas);
@@ -139,21 +139,14 @@ async function sanitized() {
   };
   for (const sanitizer of ["address", "undefined", "thread"])
     if (!works(sanitizer)) throw new Error(`programs of ${compiler} -fsanitize=${sanitizer} do not run here`);
-  await suite("threads", { isas: ["scalar"], flags: flags("thread"), size: "tiny" });
-  await suite("undefined behaviour", {
-    isas: ["scalar"],
-    flags: flags("address", "undefined"),
-    size: "tiny",
-  });
-  console.log(
-    `undefined behaviour: SKIPPED for ${host.filter((isa) => isa !== "scalar").join(", ")}: compilers take minutes ` +
-      "for their intrinsics; the kernels are the same templates as for scalar",
-  );
-  await suite("addresses", {
-    isas: host.filter((isa) => isa !== "scalar"),
-    flags: flags("address"),
-    size: "quick",
-  });
+  await Promise.all([
+    suite("addresses, undefined behaviour", {
+      isas: host,
+      flags: flags("address", "undefined"),
+      size: "tiny",
+    }),
+    suite("threads", { isas: host, flags: flags("thread"), size: "tiny" }),
+  ]);
 }
 
 mkdirSync(folder, { recursive: true });
