@@ -85,7 +85,7 @@ function findCompiler() {
 }
 
 /** The instruction sets whose flags the compiler refuses. */
-const unknownTo = (compiler) =>
+export const unknownTo = (compiler) =>
   Object.keys(isas).filter((isa) => {
     const empty = ["-fsyntax-only", "-x", "c++", "/dev/null"];
     return spawnSync(compiler, [...isas[isa], ...empty], { stdio: "ignore" }).status !== 0;

@@ -1,10 +1,14 @@
 /** linear and expert_linear: every format, as rows and as panels, against f64 sums with derived bounds. */
 import { describe, expect, it } from "vitest";
+import { readF32 } from "../../../src/checkpoint/checkpoint.ts";
+import { locate } from "../../../src/checkpoint/locate.ts";
+import { openCheckpoint } from "../../../src/checkpoint/open.ts";
 import { type FormatName, formats } from "../../../src/format/index.ts";
 import { expertLinear, linear } from "../../../src/ops/index.ts";
 import { Job, layoutsOf, subjects, useDevice } from "../../support/devices.ts";
 import { difficult, expectSameBits, expectWithin, gamma, TINY, U } from "../../support/numerics.ts";
 import { Random } from "../../support/random.ts";
+import { haveShared, shared } from "../../support/shared.ts";
 import { randomWeight, type Weight, weightFrom, weightOf } from "../../support/weights.ts";
 
 const formatNames = Object.keys(formats) as FormatName[];
@@ -29,16 +33,22 @@ interface Wanted {
   readonly bound: number;
 }
 
+/** Largest sizes of the codes of integer formats. */
+const codes: Partial<Record<FormatName, number>> = {
+  ...{ q8_0: 128, q4_0: 8, q4_1: 15, q5_0: 16, q5_1: 31, q4_K: 15, q5_K: 31, q6_K: 32 },
+};
+
 /**
- * One result and its bound. A sum of k products in any order, fused or not, is off by γ_k · Σ|x||w| (Higham
- * 2002, section 4.2); where a format adds scaled quants and offsets apart, |w| is the sum of both sizes; eight
- * more roundings for scales, the bias and the rounding of the result. For block formats each activation may be
- * rounded to a 127th of its group's largest: off by at most half a step, max|x| / 254, with scales rounded
- * once. Products that underflow lose at most one TINY each.
+ * One result and its bound, as docs/kernels.md has it. A sum of k products in any order, fused or not, is off by
+ * γ_k · Σ|x||w| (Higham 2002, section 4.2); where a format adds scaled codes and offsets apart, |w| is the sum of
+ * both sizes; eight more roundings for scales, the bias and the rounding of the result. For block formats each
+ * activation may be rounded to a 127th of its group's largest: off by at most half a step, max|x| / 254, with
+ * scales rounded once. Near zero a sum loses at most one TINY at each step, and so does the product of two scales,
+ * which counts 127 · code times, and the scale of a group, which counts 127 · |w| times.
  */
 function dot(format: FormatName, x: Float32Array, weight: Weight, row: number, bias: number): Wanted {
   const k = x.length;
-  let [y, sizes, rounding, largest] = [bias, Math.abs(bias), 0, 0];
+  let [y, sizes, rounding, weights] = [bias, Math.abs(bias), 0, 0];
   for (let start = 0; start < k; start += GROUP) {
     let [max, total] = [0, 0];
     for (let j = start; j < Math.min(k, start + GROUP); j++) {
@@ -47,12 +57,31 @@ function dot(format: FormatName, x: Float32Array, weight: Weight, row: number, b
       sizes += Math.abs(x[j]!) * weight.sizes[at]!;
       max = Math.max(max, Math.abs(x[j]!));
       total += Math.abs(weight.values[at]!);
-      largest = Math.max(largest, weight.sizes[at]!);
+      weights += weight.sizes[at]!;
     }
     rounding += (max / 254) * total;
   }
-  const allowed = floats.includes(format) ? 0 : rounding * (1 + 8 * U);
-  return { y, bound: gamma(k + 8) * sizes + allowed + (k + 8) * TINY * (1 + largest) };
+  const integer = !floats.includes(format);
+  const small = k + 8 + (integer ? 127 * (k * codes[format]! + weights) : weights);
+  const bound = gamma(k + 8) * sizes + (integer ? rounding * (1 + 8 * U) : 0) + small * TINY;
+  return { y, bound };
+}
+
+/** Matrices of the story model; for super-blocks, rows of the embedding laid end to end. */
+function trained(): { name: string; values: Float32Array; k: number }[] {
+  const checkpoint = openCheckpoint(locate(shared("models/stories260K/hf")));
+  const matrix = (name: string, k?: number): { name: string; values: Float32Array; k: number } => {
+    const values = readF32(checkpoint, `model.${name}.weight`);
+    return { name, values, k: k ?? checkpoint.tensors.get(`model.${name}.weight`)!.shape[1]! };
+  };
+  const list = [
+    matrix("layers.0.self_attn.q_proj"),
+    matrix("layers.2.mlp.gate_proj"),
+    matrix("layers.4.mlp.down_proj"),
+    matrix("embed_tokens", 256),
+  ];
+  checkpoint.close();
+  return list;
 }
 
 interface Shape {
@@ -144,6 +173,59 @@ describe.each(subjects)("$name", (subject) => {
         const parts = { x: random.normals(n * k), weight: weightOf(format, w), bias: random.normals(m) };
         for (const layout of layoutsOf(on.device, format, [m, k]))
           expectLinear(format, shape, parts, await run(format, shape, parts, layout), `${kind} in ${layout}`);
+      }
+    });
+
+    it("is within its bound at the ends of the range", async () => {
+      const random = new Random(9);
+      const shape = { n: 3, m: 19, k: block === 1 ? 100 : Math.max(block, 64) };
+      const { n, m, k } = shape;
+      // The largest values whose sums stay finite, of activations, then of weights; with minimums, activations
+      // of a group are summed up by themselves.
+      const ends = (count: number, size: number): Float32Array =>
+        Float32Array.from({ length: count }, () => random.pick([-1, 1]) * size * (0.5 + random.next() / 2));
+      const largest = ["q4_1", "q5_1", "q4_K", "q5_K"].includes(format) ? 3.4e38 / GROUP : 3.4e38;
+      const top = format === "f32" || format === "bf16" ? 3.3e38 : 60_000;
+      for (const [what, x, w] of [
+        ["activations", ends(n * k, largest), random.normals(m * k, 0.2 / k)],
+        ["weights", ends(n * k, Math.min(1000, largest / top / k)), ends(m * k, top)],
+      ] as const) {
+        const parts = { x, weight: weightOf(format, w), bias: undefined };
+        for (const layout of layoutsOf(on.device, format, [m, k]))
+          expectLinear(format, shape, parts, await run(format, shape, parts, layout), `${what} in ${layout}`);
+      }
+    });
+
+    it("gives each row its own bits among 1 to 70 rows", async () => {
+      const random = new Random(10);
+      const [most, m, k] = [70, 19, block === 1 ? 67 : Math.max(block, 96)];
+      const x = random.normals(most * k);
+      const weight = randomWeight(random, format, [m, k]);
+      for (const layout of layoutsOf(on.device, format, [m, k])) {
+        const job = new Job(on.device);
+        const [rows, w] = [job.f32(x, most, k), job.weight(format, [m, k], weight.bytes, layout)];
+        const counts = Array.from({ length: most }, (_, i) => i + 1);
+        const alone = counts.map((n) => linear(job.stream, rows.rows(n - 1, n), w));
+        const together = counts.map((n) => linear(job.stream, rows.rows(0, n), w));
+        const results = await job.run(...alone, ...together);
+        const wanted = Float32Array.from(results.slice(0, most).flatMap((row) => [...row]));
+        const parts = { x, weight, bias: undefined };
+        expectLinear(format, { n: most, m, k }, parts, wanted, layout);
+        for (const n of counts)
+          expectSameBits(results[most + n - 1]!, wanted.subarray(0, n * m), `${n} rows in ${layout}`);
+      }
+    });
+
+    it.skipIf(!haveShared)("is within its bound for the weights of a trained model", async () => {
+      const n = 5;
+      for (const { name, values, k } of trained()) {
+        if (k % block !== 0) continue;
+        const m = values.length / k;
+        // What a layer would see: other rows of the same matrix, of about the size of a normalized vector.
+        const x = values.slice(7 * k, (7 + n) * k).map((v) => 10 * v);
+        const parts = { x, weight: weightOf(format, values), bias: undefined };
+        for (const layout of layoutsOf(on.device, format, [m, k]))
+          expectLinear(format, { n, m, k }, parts, await run(format, { n, m, k }, parts, layout), name);
       }
     });
 
