@@ -31,13 +31,15 @@ struct Attention {
   int64_t window;
   float softcap;
   int64_t longest;
+  bool causal;
 
   explicit Attention(const Op& op)
       : q(op.tensor(0)), keys(op.tensor(1)), values(op.tensor(2)), pages(op.tensor(3)), spans(op.tensor(4)),
         y(op.tensor(5)), heads(q.d[1]), kv_heads(keys.d[1]), group(heads / kv_heads), d(q.d[2]),
         dv(values.d[3]), page(keys.d[2]), page_count(keys.d[0]), sequences(spans.d[0]),
         d_padded((d + V::lanes - 1) / V::lanes * V::lanes), scale(float(op.number(0))),
-        window(int64_t(op.number(1))), softcap(float(op.number(2))), longest(int64_t(op.number(3))) {}
+        window(int64_t(op.number(1))), softcap(float(op.number(2))), longest(int64_t(op.number(3))),
+        causal(op.number(4) != 0) {}
 
   // Scratch of a thread, in floats: transposed keys, scores (padded so that vector loads stay inside), sums.
   int64_t transposed_floats() const { return tile * d_padded; }
@@ -233,8 +235,14 @@ struct Rows {
     int64_t low = position(r) - a.window + 1;
     return a.window && low > 0 ? low : 0;
   }
+  /** Behind the last key that the row sees. */
+  int64_t highest(int64_t r) const {
+    if (a.causal) return position(r) + 1;
+    int64_t end = span.position + span.count, high = position(r) + a.window;
+    return a.window && high < end ? high : end;
+  }
   Sight sight(int64_t r, int64_t start) const {
-    int64_t low = lowest(r) - start, high = position(r) + 1 - start;
+    int64_t low = lowest(r) - start, high = highest(r) - start;
     return {low > 0 ? int(low) : 0, high < Attention::tile ? int(high) : Attention::tile};
   }
   /** The rows [first, last) that see keys of the tile from `start`, if any do. */
@@ -377,7 +385,7 @@ template <class K, class W> inline void attend_block(const Rows& rows, const Scr
     totals[r] = 0;
     __builtin_memset(a.y.f32() + rows.index(r) * a.dv, 0, size_t(a.dv) * 4);
   }
-  int64_t start = rows.lowest(0) / Attention::tile * Attention::tile, end = rows.position(rows.count - 1) + 1;
+  int64_t start = rows.lowest(0) / Attention::tile * Attention::tile, end = rows.highest(rows.count - 1);
   for (; start < end; start += Attention::tile) {
     int64_t first, last;
     if (!rows.seeing(start, first, last)) continue;

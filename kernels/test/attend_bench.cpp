@@ -67,7 +67,7 @@ static void measure(const Case& c, int threads) {
   tensor(4, 11, {double(c.sequences), double(pages_each)});
   tensor(5, 11, {double(c.sequences), 3});
   tensor(6, 0, {double(rows), double(c.heads), double(c.d)});
-  for (double number : {0.125, 0.0, 0.0, double(longest)}) words.push_back(number);
+  for (double number : {0.125, 0.0, 0.0, double(longest), 1.0}) words.push_back(number);
   uint8_t* buffers[] = {nullptr, (uint8_t*)q.data(), keys.data(), values.data(), (uint8_t*)table.data(), (uint8_t*)spans.data(), (uint8_t*)y.data()};
   Op op = {words.data(), buffers, 6};
   std::vector<uint8_t> memory(size_t(FOVEA_ISA::attend_scratch(op, threads)) + 64);

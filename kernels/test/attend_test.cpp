@@ -16,7 +16,7 @@ double fovea::now() { return 0; }
 static float random_float() { return float(std::rand()) / float(RAND_MAX) - 0.5f; }
 
 static bool check(int64_t n, int64_t position, int64_t heads, int64_t kv_heads, int64_t d, int64_t dv, int64_t page,
-                  bool half, int64_t window, double softcap) {
+                  bool half, int64_t window, double softcap, bool causal = true) {
   int64_t keys = position + n, pages = (keys + page - 1) / page;
   std::vector<float> q(size_t(n * heads * d)), y(size_t(n * heads * dv));
   std::vector<int32_t> table, spans = {0, int32_t(n), int32_t(position)};
@@ -42,7 +42,7 @@ static bool check(int64_t n, int64_t position, int64_t heads, int64_t kv_heads, 
   tensor(4, 11, 1, pages, 1, 1);
   tensor(5, 11, 1, 3, 1, 1);
   tensor(6, 0, n, heads, dv, 1);
-  for (double number : {0.3, double(window), softcap, double(keys)}) words.push_back(number);
+  for (double number : {0.3, double(window), softcap, double(keys), causal ? 1.0 : 0.0}) words.push_back(number);
   auto data = [](auto& v) { return reinterpret_cast<uint8_t*>(v.data()); };
   uint8_t* buffers[] = {nullptr, data(q), half ? data(halves[0]) : data(caches[0]),
                         half ? data(halves[1]) : data(caches[1]), data(table), data(spans), data(y)};
@@ -59,9 +59,10 @@ static bool check(int64_t n, int64_t position, int64_t heads, int64_t kv_heads, 
   for (int64_t i = 0; i < n; i++)
     for (int64_t h = 0; h < heads; h++) {
       int64_t g = h / (heads / kv_heads), p = position + i, from = window && p + 1 > window ? p + 1 - window : 0;
+      int64_t to = causal ? p + 1 : window && p + window < keys ? p + window : keys;
       std::vector<double> want(size_t(dv), 0.0);
       double sum = 0;
-      for (int64_t j = from; j <= p; j++) {
+      for (int64_t j = from; j < to; j++) {
         double s = 0;
         for (int64_t c = 0; c < d; c++) s += double(q[size_t((i * heads + h) * d + c)]) * row(0, j, g)[c];
         s *= 0.3;
@@ -86,6 +87,8 @@ int main() {
           good &= check(1, 300, 4, 2, d, dv, page, half, 0, 0);
           good &= check(23, 250, 7, 1, d, dv, page, half, 0, 0);
           good &= check(40, 260, 2, 2, d, dv, page, half, 37, 5);
+          good &= check(270, 0, 2, 2, d, dv, page, half, 0, 0, false);
+          good &= check(70, 220, 4, 2, d, dv, page, half, 37, 5, false);
         }
   std::puts(good ? "ok" : "FAILED");
   return good ? 0 : 1;

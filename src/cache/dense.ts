@@ -208,7 +208,7 @@ class DenseStep implements CacheStep {
     const { keys, values, shape } = this.layers[layer]!;
     const { spans, pages, longest } = this.index;
     const y = this.s.empty("f32", [q.dim(0), q.dim(1), shape.valueDim]);
-    this.s.push({ kind: "attend", q, keys, values, pages, spans, y, ...options, longest });
+    this.s.push({ kind: "attend", q, keys, values, pages, spans, y, ...options, longest, causal: 1 });
     return y;
   }
 }

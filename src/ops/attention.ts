@@ -89,12 +89,14 @@ export const cacheWriteDefinition: OpDefinition<CacheWrite> = {
 };
 
 /**
- * Causal attention of ragged queries over paged keys and values (Vaswani et al. 2017, section 3.2.1; grouped
+ * Attention of ragged queries over paged keys and values (Vaswani et al. 2017, section 3.2.1; grouped
  * heads: Ainslie et al. 2023):
  *
  * `y[i, h] = Σ_j softmax_j(cap(scale · q[i, h] · K[j, g])) V[j, g]`, g = ⌊h · kvHeads / heads⌋,
- * over positions j with `p − window < j ≤ p` for a query at position p (`window` 0: all j ≤ p);
- * `cap(x) = softcap · tanh(x / softcap)`, or x when softcap is 0.
+ * where a query at position p sees the positions j with `p − window < j ≤ p` when `causal` is 1, and those with
+ * `|j − p| < window` up to the last row of its span when it is 0 (encoders; an encoder that counts w keys to
+ * each side says window w + 1); `window` 0 sets no limit. `cap(x) = softcap · tanh(x / softcap)`, or x when
+ * softcap is 0.
  *
  * q f32 [n, heads, d]; keys [pages, kvHeads, page, d] and values [pages, kvHeads, page, dv] in f32 or f16,
  * the page size a divisor of {@link KEY_TILE}; pages i32 [s, maxPages]: position j of sequence t lies in page
@@ -116,15 +118,17 @@ export interface Attend {
   readonly window: number;
   readonly softcap: number;
   readonly longest: number;
+  /** 1: no key behind the query; 0: all keys of its sequence. */
+  readonly causal: number;
 }
 
 export const attendDefinition: OpDefinition<Attend> = {
   kind: "attend",
   reads: ["q", "keys", "values", "pages", "spans"],
   writes: ["y"],
-  numbers: ["scale", "window", "softcap", "longest"],
+  numbers: ["scale", "window", "softcap", "longest", "causal"],
   words: {},
-  check({ q, keys, values, pages, spans, y, scale, window, softcap, longest }) {
+  check({ q, keys, values, pages, spans, y, scale, window, softcap, longest, causal }) {
     expectTensor("attend", "q", q, F32, [undefined, undefined, undefined]);
     const [n, heads = 0, d] = q.shape;
     expectTensor("attend", "keys", keys, CACHE_FORMATS, [undefined, undefined, undefined, d]);
@@ -144,12 +148,17 @@ export const attendDefinition: OpDefinition<Attend> = {
       `softcap is ${softcap}, but must be finite and not negative`);
     require("attend", longest >= 0 && longest <= pages.dim(1) * page, () =>
       `${longest} keys do not fit ${pages.dim(1)} pages of ${page}`);
+    require("attend", causal === 0 || causal === 1, () => `causal is ${causal}, but must be 1 or 0`);
   },
-  operations: ({ q, values, window, longest }) =>
-    2 * q.dim(0) * q.dim(1) * (q.dim(2) + values.dim(3)) * (window ? Math.min(window, longest) : longest),
-  bytes({ q, keys, values, y, spans, window, longest }) {
-    const span = window ? Math.min(window, longest) : longest;
+  operations: (op) => 2 * op.q.dim(0) * op.q.dim(1) * (op.q.dim(2) + op.values.dim(3)) * keysSeen(op),
+  bytes(op) {
+    const { q, keys, values, y, spans } = op;
+    const span = keysSeen(op);
     const perKey = (keys.bytes + values.bytes) / Math.max(1, keys.dim(0) * keys.dim(2));
     return q.bytes + y.bytes + spans.dim(0) * span * perKey;
   },
 };
+
+/** Keys that a query sees at most. */
+const keysSeen = ({ window, longest, causal }: Attend): number =>
+  window ? Math.min(causal ? window : 2 * window - 1, longest) : longest;

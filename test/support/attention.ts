@@ -19,6 +19,8 @@ export interface Options {
   readonly scale: number;
   readonly window: number;
   readonly softcap: number;
+  /** Default 1. */
+  readonly causal?: 0 | 1;
 }
 
 /** A sequence: queries for its last `rows` positions; keys [length, kvHeads, d] and values [length, kvHeads, dv]. */
@@ -112,6 +114,7 @@ export function attendBatch(
     y,
     ...options,
     longest: Math.max(0, ...sequences.map(({ length }) => length)),
+    causal: options.causal ?? 1,
   });
   return y;
 }
@@ -132,7 +135,7 @@ export function attendBatch(
 export function attention(
   s: Sequence,
   h: Heads,
-  { scale, window, softcap }: Options,
+  { scale, window, softcap, causal = 1 }: Options,
 ): { y: Float64Array; bound: Float64Array } {
   const y = new Float64Array(s.rows * h.heads * h.dv);
   const bound = new Float64Array(y.length);
@@ -142,9 +145,11 @@ export function attention(
       const g = Math.floor(head / share);
       const position = s.length - s.rows + i;
       const begin = window > 0 ? Math.max(0, position - window + 1) : 0;
+      const ahead = causal ? position + 1 : s.length;
+      const end = window > 0 ? Math.min(ahead, position + window) : ahead;
       const scores: number[] = [];
       let error = 0;
-      for (let j = begin; j <= position; j++) {
+      for (let j = begin; j < end; j++) {
         let [sum, size] = [0, 0];
         for (let c = 0; c < h.d; c++) {
           const product = s.q[(i * h.heads + head) * h.d + c]! * s.k[(j * h.kvHeads + g) * h.d + c]!;
@@ -157,7 +162,7 @@ export function attention(
       error += 6 * U * softcap;
       const max = Math.max(...scores);
       const total = scores.reduce((sum, score) => sum + Math.exp(score - max), 0);
-      const tiles = Math.ceil((position + 1) / 256);
+      const tiles = Math.ceil(end / 256);
       const weights = scores.map((score) => Math.exp(score - max) / total);
       const errors = scores.map(
         (score) => 2 * error + U * (max - score) + 8 * U * (tiles + 1) + gamma(scores.length),

@@ -82,23 +82,31 @@ export function attend(op: OpOf<"attend">, memory: Memory): void {
         Float32Array,
       ];
       for (let i = 0; i < rows; i++)
-        attendRow(op, memory, { row: first + i, g, position: position + i, k, v });
+        attendRow(op, memory, { row: first + i, g, position: position + i, length, k, v });
     }
   }
 }
 
 /** One query row, for the heads that share key head g, over that head's joined keys and values. */
 function attendRow(
-  { q, keys, values, y, scale, window, softcap }: OpOf<"attend">,
+  { q, keys, values, y, scale, window, softcap, causal }: OpOf<"attend">,
   memory: Memory,
-  { row, g, position, k, v }: { row: number; g: number; position: number; k: Float32Array; v: Float32Array },
+  {
+    row,
+    g,
+    position,
+    length,
+    k,
+    v,
+  }: { row: number; g: number; position: number; length: number; k: Float32Array; v: Float32Array },
 ): void {
   const [queries, to] = [memory.f32(q), memory.f32Out(y)];
   const [, heads = 0, d = 0] = q.shape;
   const dv = values.dim(3);
   const share = heads / keys.dim(1);
   const begin = window ? Math.max(0, position - window + 1) : 0;
-  const count = position + 1 - begin;
+  const ahead = causal ? position + 1 : length;
+  const count = (window ? Math.min(ahead, position + window) : ahead) - begin;
   const scores = new Float64Array(count);
   for (let h = g * share; h < (g + 1) * share; h++) {
     const query = (row * heads + h) * d;

@@ -6,6 +6,7 @@ import {
   attendBatch,
   attention,
   type Heads,
+  type Options,
   randomSequence,
   type Sequence,
 } from "../../support/attention.ts";
@@ -149,7 +150,7 @@ describe.each(subjects)("$name", (subject) => {
     async function check(
       sequences: readonly Sequence[],
       h: Heads,
-      options: { scale: number; window: number; softcap: number; page: number },
+      options: Options & { page: number },
       what: string,
     ): Promise<void> {
       const job = new Job(on.device);
@@ -212,6 +213,23 @@ describe.each(subjects)("$name", (subject) => {
             `window ${window}, cap ${softcap}`,
           );
         }
+    });
+
+    it("sees both sides when it is not causal, with windows and in ragged batches", async () => {
+      const random = new Random(12);
+      const h = { heads: 4, kvHeads: 2, d: 32, dv: 16 };
+      const sizes = [
+        [1, 1],
+        [300, 300],
+        [70, 70],
+        [5, 0],
+        [530, 9],
+      ] as const;
+      for (const window of [0, 1, 2, 17, 100, 256, 10_000]) {
+        const sequences = sizes.map(([length, rows]) => randomSequence(random, h, length, rows));
+        const options = { scale: 0.3, window, softcap: 0, causal: 0, page: 64 } as const;
+        await check(sequences, h, options, `window ${window}`);
+      }
     });
 
     it("is within its bound for sharp, flat and one-sided scores", async () => {

@@ -156,9 +156,10 @@ describe.each(subjects)("$name", ({ open }) => {
       sequences: Parameters<typeof attendBatch>[2],
       page: number,
       seed: number,
+      causal: 0 | 1 = 1,
     ): Promise<Float32Array> => {
       const job = new Job(device);
-      const y = attendBatch(job, new Random(seed), sequences, h, { ...options, scale: 0.4, page });
+      const y = attendBatch(job, new Random(seed), sequences, h, { ...options, scale: 0.4, page, causal });
       return (await job.run(y))[0]!;
     };
     let whole: Float32Array;
@@ -196,6 +197,19 @@ describe.each(subjects)("$name", ({ open }) => {
           y.subarray(at, at + (end - start) * width),
           whole.subarray(start * width, end * width),
         );
+      }
+    });
+
+    it("a batch that sees both sides is each of its sequences alone", async () => {
+      const whole = others.filter(({ length, rows }) => length === rows);
+      const both = (device: Device, sequences: typeof others, page: number): Promise<Float32Array> =>
+        run(device, sequences, page, 9, 0);
+      const batch = await both(two, [...whole, s], 16);
+      let row = 0;
+      for (const each of [...whole, s]) {
+        const alone = await both(one, [each], 64);
+        expectSameBits(batch.subarray(row * width, (row + each.rows) * width), alone);
+        row += each.rows;
       }
     });
 

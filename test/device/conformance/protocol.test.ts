@@ -226,6 +226,7 @@ describe.each(subjects)("$name", (subject) => {
         window: 0,
         softcap: 0,
         longest: 8,
+        causal: 1,
       });
       return y;
     };

@@ -30,6 +30,7 @@ const attend: OpOf<"attend"> = {
   window: 0,
   softcap: 0,
   longest: 64,
+  causal: 1,
 };
 const rope: OpOf<"rope"> = {
   kind: "rope",
@@ -107,6 +108,7 @@ const cases: { readonly [K in Op["kind"]]: Case<OpOf<K>> } = {
       [{ window: 1.5 }, /window is 1.5/],
       [{ softcap: -2 }, /softcap is -2/],
       [{ softcap: Infinity }, /softcap is Infinity/],
+      [{ causal: 2 }, /causal is 2, but must be 1 or 0/],
       [{ longest: -1 }, /-1 keys/],
       [{ longest: 65 }, /65 keys do not fit 4 pages of 16/],
     ],
