@@ -35,6 +35,7 @@ static void check(const char* name, V::F (*f)(V::F), double (*reference)(double)
 
 int main() {
   check("exp", exp, [](double x) { return std::exp(x); }, true);
+  check("exp2", exp2, [](double x) { return std::exp2(x); }, true);
   check("sigmoid", sigmoid, [](double x) { return 1 / (1 + std::exp(-x)); }, false);
   check("silu", silu, [](double x) { return x / (1 + std::exp(-x)); }, false);
   check("tanh", tanh, [](double x) { return std::tanh(x); }, false);

@@ -1,7 +1,7 @@
 /** Rotary positions, the write into the key-value cache, and attention over it. */
 import { expectTensor, F32, I32, type OpDefinition, require } from "./define.ts";
 import type { Stream } from "./stream.ts";
-import type { Tensor } from "./tensor.ts";
+import { type Tensor, tensorBytes } from "./tensor.ts";
 
 /**
  * Keys are taken in tiles of this many positions, aligned to absolute positions. A tile has its own maximum
@@ -9,6 +9,9 @@ import type { Tensor } from "./tensor.ts";
  * depend on who computes a tile, or with whom.
  */
 export const KEY_TILE = 256;
+
+/** Keys of a page lie in runs of this many positions, transposed: see {@link CacheWrite}. */
+export const KEY_RUN = 16;
 
 /** `half` pairs element i with i + r/2 (GPT-NeoX, Hugging Face); `interleaved` pairs 2i with 2i + 1 (GPT-J). */
 export const ropeStyles = ["half", "interleaved"] as const;
@@ -52,14 +55,40 @@ export function rope(s: Stream, x: Tensor, cos: Tensor, sin: Tensor, style: Rope
   return y;
 }
 
-const CACHE_FORMATS = ["f32", "f16"] as const;
+export const cacheFormats = ["f32", "f16", "q8_0"] as const;
+export type CacheFormat = (typeof cacheFormats)[number];
+
+/** What a cache's two tensors must be, and how their pages must divide. */
+function expectCache(
+  kind: string,
+  keys: Tensor,
+  values: Tensor,
+  heads: number | undefined,
+  d: number,
+  dv: number | undefined,
+): void {
+  expectTensor(kind, "keys", keys, cacheFormats, [undefined, heads, undefined, d]);
+  expectTensor(kind, "values", values, cacheFormats, [keys.dim(0), keys.dim(1), keys.dim(2), dv]);
+  const page = keys.dim(2);
+  require(kind, page > 0 && page % KEY_RUN === 0 && KEY_TILE % page === 0, () =>
+    `a page of ${page} does not divide ${KEY_TILE} into runs of ${KEY_RUN}`);
+}
 
 /**
  * Writes the keys and values of n tokens into the pages of a layer's cache:
  * `keys[slot / page, :, slot mod page] = k[i]`, likewise the values.
  *
  * k f32 [n, heads, d], v f32 [n, heads, dv]; slots i32 [n], all different, each in [0, pages·page);
- * keys [pages, heads, page, d] and values [pages, heads, page, dv] in f32 or f16 (rounded to nearest even).
+ * keys [pages, heads, page, d] and values [pages, heads, page, dv] in f32, f16 (rounded to nearest even) or q8_0
+ * (d and dv multiples of 32). The page size is a multiple of {@link KEY_RUN} that divides {@link KEY_TILE}.
+ *
+ * A page of a head is one piece of memory, in an order that only this op and `attend` know. Values lie row by row.
+ * Keys lie in runs of 16 positions, transposed: component c of position j at `(⌊j/16⌋·d + c)·16 + j mod 16`, so
+ * that attention finds the same component of neighbouring keys side by side. In q8_0 the codes of the page come
+ * first, one byte each, then the f16 scales of its groups of 32 components, in the same order as components.
+ *
+ * q8_0 rounds a group x to codes round(x / s), ties to even, s = f16(max|x| / 127): each is off by
+ * `max|x| / 254 · (1 + 2⁻¹⁰) + 2⁻¹⁸` at most. A NaN, an infinity, or a number beyond 8.3 million makes its group NaN.
  */
 export interface CacheWrite {
   readonly kind: "cache_write";
@@ -81,11 +110,11 @@ export const cacheWriteDefinition: OpDefinition<CacheWrite> = {
     const [n, heads, d] = k.shape;
     expectTensor("cache_write", "v", v, F32, [n, heads, undefined]);
     expectTensor("cache_write", "slots", slots, I32, [n]);
-    expectTensor("cache_write", "keys", keys, CACHE_FORMATS, [undefined, heads, undefined, d]);
-    expectTensor("cache_write", "values", values, CACHE_FORMATS, [keys.dim(0), heads, keys.dim(2), v.dim(2)]);
+    expectCache("cache_write", keys, values, heads, d!, v.dim(2));
   },
   operations: () => 0,
-  bytes: ({ k, v }) => 2 * (k.bytes + v.bytes),
+  bytes: ({ k, v, keys, values }) =>
+    k.bytes + v.bytes + tensorBytes(keys.dtype, k.shape) + tensorBytes(values.dtype, v.shape),
 };
 
 /**
@@ -98,8 +127,8 @@ export const cacheWriteDefinition: OpDefinition<CacheWrite> = {
  * each side says window w + 1); `window` 0 sets no limit. `cap(x) = softcap · tanh(x / softcap)`, or x when
  * softcap is 0.
  *
- * q f32 [n, heads, d]; keys [pages, kvHeads, page, d] and values [pages, kvHeads, page, dv] in f32 or f16,
- * the page size a divisor of {@link KEY_TILE}; pages i32 [s, maxPages]: position j of sequence t lies in page
+ * q f32 [n, heads, d]; keys [pages, kvHeads, page, d] and values [pages, kvHeads, page, dv] as
+ * {@link CacheWrite} leaves them; pages i32 [s, maxPages]: position j of sequence t lies in page
  * `pages[t, ⌊j / page⌋]` at `j mod page`; spans i32 [s, 3]: for each sequence its first row in q, its number
  * of rows, and the position of the first of them (the others follow). Every row belongs to one span.
  * y f32 [n, heads, dv].
@@ -131,16 +160,13 @@ export const attendDefinition: OpDefinition<Attend> = {
   check({ q, keys, values, pages, spans, y, scale, window, softcap, longest, causal }) {
     expectTensor("attend", "q", q, F32, [undefined, undefined, undefined]);
     const [n, heads = 0, d] = q.shape;
-    expectTensor("attend", "keys", keys, CACHE_FORMATS, [undefined, undefined, undefined, d]);
-    const [count, kvHeads = 0, page = 0] = keys.shape;
-    expectTensor("attend", "values", values, CACHE_FORMATS, [count, kvHeads, page, undefined]);
+    expectCache("attend", keys, values, undefined, d!, undefined);
+    const [, kvHeads = 0, page = 0] = keys.shape;
     expectTensor("attend", "pages", pages, I32, [undefined, undefined]);
     expectTensor("attend", "spans", spans, I32, [pages.dim(0), 3]);
     expectTensor("attend", "y", y, F32, [n, heads, values.dim(3)]);
     require("attend", kvHeads > 0 && heads % kvHeads === 0, () =>
       `${heads} heads share ${kvHeads} key heads unevenly`);
-    require("attend", page > 0 && KEY_TILE % page === 0, () =>
-      `a page of ${page} does not divide ${KEY_TILE}`);
     require("attend", Number.isFinite(scale), () => `scale is ${scale}`);
     require("attend", Number.isSafeInteger(window) && window >= 0, () =>
       `window is ${window}, but must be a whole number, 0 for none`);

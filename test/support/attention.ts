@@ -2,8 +2,8 @@
  * Attention worked out plainly in f64 over unpaged keys, with the bound of what f32 may lose; and the paging of
  * sequences, in any order of pages.
  */
-import type { Tensor } from "../../src/ops/index.ts";
-import { attendDefinition } from "../../src/ops/index.ts";
+import { halfFrom, halfValue } from "../../src/format/half.ts";
+import { attendDefinition, type CacheFormat, type Tensor } from "../../src/ops/index.ts";
 import type { Job } from "./devices.ts";
 import { gamma, TINY, U } from "./numerics.ts";
 import type { Random } from "./random.ts";
@@ -42,6 +42,25 @@ export function randomSequence(random: Random, h: Heads, length: number, rows: n
   };
 }
 
+/** Numbers as a cache of the format keeps them. */
+export function asCached(x: Float32Array, format: CacheFormat): Float32Array {
+  if (format === "f32") return x;
+  if (format === "f16") return x.map((v) => halfValue[halfFrom(v)]!);
+  const kept = new Float32Array(x.length);
+  for (let g = 0; g < x.length; g += 32) {
+    const group = [...x.subarray(g, g + 32)];
+    const most = Math.max(...group.map(Math.abs));
+    const scale = Number.isFinite(most) ? halfValue[halfFrom(Math.fround(most / 127))]! : Number.NaN;
+    for (const [i, v] of group.entries()) {
+      const exact = scale === 0 ? 0 : Math.fround(v / scale);
+      // Adding and taking away 1.5 · 2^52 rounds to whole numbers, ties to even.
+      const code = exact + 1.5 * 2 ** 52 - 1.5 * 2 ** 52;
+      kept[g + i] = scale * Math.max(-127, Math.min(127, code));
+    }
+  }
+  return kept;
+}
+
 /** The last `rows` of a sequence whose queries begin at position 0, as far as position `end`. */
 export function part(s: Sequence, h: Heads, start: number, end: number): Sequence {
   const first = s.length - s.rows;
@@ -68,7 +87,7 @@ export function attendBatch(
     dtype,
     valueDtype = dtype,
     ...options
-  }: Options & { page: number; dtype: "f32" | "f16"; valueDtype?: "f32" | "f16" },
+  }: Options & { page: number; dtype: CacheFormat; valueDtype?: CacheFormat },
 ): Tensor {
   const counts = sequences.map(({ length }) => Math.ceil(length / page));
   const spare = 2;

@@ -140,8 +140,9 @@ describe.each(subjects)("$name", ({ open }) => {
     { dtype: "f32", window: 0, softcap: 0 },
     { dtype: "f16", window: 0, softcap: 0 },
     { dtype: "f16", window: 70, softcap: 20 },
+    { dtype: "q8_0", window: 0, softcap: 0 },
   ] as const)("attention over $dtype, window $window, softcap $softcap", (options) => {
-    const h = { heads: 4, kvHeads: 2, d: 32, dv: 24 };
+    const h = { heads: 4, kvHeads: 2, d: 32, dv: options.dtype === "q8_0" ? 32 : 24 };
     const width = h.heads * h.dv;
     const length = 389;
     const random = new Random(3);

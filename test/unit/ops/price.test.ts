@@ -68,6 +68,19 @@ const cases: readonly (readonly [what: string, op: Op, bytes: number, operations
     2 * 4 * 16 * 39,
   ],
   [
+    "cache_write of q8_0 writes codes and scales",
+    {
+      kind: "cache_write",
+      k: f32(1, 2, 32),
+      v: f32(1, 2, 32),
+      slots: i32(1),
+      keys: tensor("q8_0", 100, 2, 16, 32),
+      values: tensor("q8_0", 100, 2, 16, 32),
+    },
+    2 * (256 + 68),
+    0,
+  ],
+  [
     "cache_write touches what it writes, not the cache",
     {
       kind: "cache_write",
