@@ -16,6 +16,8 @@ struct Attention {
   static constexpr int tile = 256;
   /** Query rows that meet a tile together. */
   static constexpr int block = 96;
+  /** Components of a query that lie together: at a constant distance the rows in registers need one pointer. */
+  static constexpr int part = 128;
   /** Query rows that the inner loops hold in registers. */
 #if defined(FOVEA_ISA_AVX512)
   static constexpr int rows = 12;
@@ -50,12 +52,14 @@ struct Attention {
         scale(float(op.number(0))), window(int64_t(op.number(1))), softcap(float(op.number(2))),
         longest(int64_t(op.number(3))), causal(op.number(4) != 0) {}
 
-  // Scratch of a thread, in floats: keys, values and their scales, widened; scores; sums.
+  // Scratch of a thread, in floats: keys, values and their scales, widened; queries; scores; sums.
   int64_t key_floats() const { return tile * d; }
   int64_t value_floats() const { return tile * dv; }
   int64_t scale_floats() const { return values.dtype == DType::q8_0 ? tile * dv / 32 : 0; }
+  /** Queries lie as [d / part][block][part]. */
+  int64_t query_floats() const { return (d + part - 1) / part * part * block; }
   int64_t thread_floats() const {
-    return (key_floats() + value_floats() + scale_floats() + block * tile + block * dv + 2 * block + 15) / 16 * 16;
+    return (key_floats() + value_floats() + scale_floats() + query_floats() + block * (tile + dv + 2) + 15) / 16 * 16;
   }
   /** A tile's result for a row and head: maximum, sum, dv weighted values. */
   int64_t partial_floats() const { return dv + 2; }
@@ -113,11 +117,11 @@ struct Runs {
 };
 
 /**
- * scores[r][j] = sum over c of q[r][c] * k[j][c] for R rows and N vectors of keys, which begin at keys[n] (and
- * whose scales at scales[n]).
+ * scores[r][j] = sum over c of q[r][c] * k[j][c] for R rows, of which q holds the first, and N vectors of keys,
+ * which begin at keys[n] (and whose scales at scales[n]).
  */
 template <int R, int N, class T>
-inline void score_rows(const float* const* q, int64_t d, const T* const* keys, const uint16_t* const* scales,
+inline void score_rows(const float* q, int64_t d, const T* const* keys, const uint16_t* const* scales,
                        float* scores) {
   constexpr int L = V::lanes;
   V::F sum[R][N], scale[N];
@@ -129,14 +133,15 @@ inline void score_rows(const float* const* q, int64_t d, const T* const* keys, c
     FOVEA_UNROLL(4)
     for (int n = 0; n < N; n++) sum[r][n] = V::zero();
   }
-  constexpr int64_t step = T_is_code<T> ? 32 : 1 << 30;
+  constexpr int64_t step = T_is_code<T> ? 32 : Attention::part;
   for (int64_t c = 0; c < d;) {
     int64_t end = d - c < step ? d : c + step;
+    const float* query = q + c / Attention::part * (Attention::block * Attention::part) + c % Attention::part;
     if constexpr (T_is_code<T>) {
       FOVEA_UNROLL(4)
       for (int n = 0; n < N; n++) scale[n] = V::load_f16(scales[n] + c / 32 * run_keys);
     }
-    for (; c < end; c++) {
+    for (; c < end; c++, query++) {
       V::F x[N];
       FOVEA_UNROLL(4)
       for (int n = 0; n < N; n++) {
@@ -145,7 +150,7 @@ inline void score_rows(const float* const* q, int64_t d, const T* const* keys, c
       }
       FOVEA_UNROLL(12)
       for (int r = 0; r < R; r++) {
-        V::F b = V::set1(q[r][c]);
+        V::F b = V::set1(query[r * Attention::part]);
         FOVEA_UNROLL(4)
         for (int n = 0; n < N; n++) sum[r][n] = V::fma(b, x[n], sum[r][n]);
       }
@@ -275,18 +280,29 @@ struct Rows {
 
 /** A thread's scratch memory. */
 struct Scratch {
-  float *keys, *values, *scales, *scores, *sums, *maxima, *totals;
+  float *keys, *values, *scales, *queries, *scores, *sums, *maxima, *totals;
 
   Scratch(const Attention& a, uint8_t* base, int thread) {
     keys = reinterpret_cast<float*>(base) + thread * a.thread_floats();
     values = keys + a.key_floats();
-    scores = values + a.value_floats();
+    queries = values + a.value_floats();
+    scores = queries + a.query_floats();
     sums = scores + Attention::block * Attention::tile;
     maxima = sums + Attention::block * a.dv;
     totals = maxima + Attention::block;
     scales = totals + Attention::block;
   }
 };
+
+/** The block's queries, to their place in the scratch memory. */
+inline void gather_queries(const Rows& rows, float* queries) {
+  constexpr int part = Attention::part;
+  for (int64_t r = 0; r < rows.count; r++)
+    for (int64_t c = 0; c < rows.a.d; c += part) {
+      int64_t count = rows.a.d - c < part ? rows.a.d - c : part;
+      __builtin_memcpy(queries + c * Attention::block + r * part, rows.query(r) + c, size_t(count) * 4);
+    }
+}
 
 /** Scores become weights 2^(score / ln 2 - maximum); gives the maximum, in the same unit, and the sum. */
 inline void soften(const Attention& a, Sight sight, float* scores, float& maximum, float& total) {
@@ -329,12 +345,10 @@ inline void soften(const Attention& a, Sight sight, float* scores, float& maximu
 /** Scores of the rows [first, last) against all keys of the tile that they see. */
 template <class T>
 inline void score_tile(const Rows& rows, int64_t first, int64_t last, int64_t start, const T* const* runs,
-                       const uint16_t* const* run_scales, float* scores) {
+                       const uint16_t* const* run_scales, const float* queries, float* scores) {
   constexpr int L = V::lanes, most = Attention::rows;
   auto pass = [&](int64_t r, auto n, int from, int to) {
     constexpr int R = decltype(n)::value, N = Attention::vectors<R>();
-    const float* queries[R];
-    for (int64_t i = 0; i < R; i++) queries[i] = rows.query(r + i);
     for (int key = from / (N * L) * (N * L); key < to; key += N * L) {
       const T* keys[N];
       const uint16_t* scales[N];
@@ -343,7 +357,7 @@ inline void score_tile(const Rows& rows, int64_t first, int64_t last, int64_t st
         keys[i] = runs[at / run_keys] + at % run_keys;
         scales[i] = run_scales ? run_scales[at / run_keys] + at % run_keys : nullptr;
       }
-      score_rows<R, N>(queries, rows.a.d, keys, scales, scores + r * Attention::tile + key);
+      score_rows<R, N>(queries + r * Attention::part, rows.a.d, keys, scales, scores + r * Attention::tile + key);
     }
   };
   // Keys outside, so that a piece of them stays in the first cache while the rows pass.
@@ -403,13 +417,14 @@ inline void attend_tile(const Rows& rows, int64_t first, int64_t last, int64_t s
     auto* const* keys = reinterpret_cast<const T* const*>(runs.keys);
     auto* const* scales = reinterpret_cast<const uint16_t* const*>(runs.key_scales);
     if (sizeof(T) == 4 || !many)
-      return score_tile<T>(rows, first, last, start, keys, T_is_code<T> ? scales : nullptr, scratch.scores);
+      return score_tile<T>(rows, first, last, start, keys, T_is_code<T> ? scales : nullptr, scratch.queries,
+                           scratch.scores);
     for (int r = 0; r < Runs::count; r++) {
       float* to_run = scratch.keys + r * run_keys * a.d;
       wide[r] = to_run;
       if (r >= first_run && r < runs_end) widen_keys(keys[r], scales[r], a.d, to_run);
     }
-    score_tile<float>(rows, first, last, start, wide, nullptr, scratch.scores);
+    score_tile<float>(rows, first, last, start, wide, nullptr, scratch.queries, scratch.scores);
   });
 
   for (int64_t r = first; r < last; r++)
@@ -463,6 +478,7 @@ inline void attend_block(const Rows& rows, const Scratch& scratch) {
     totals[r] = 0;
     __builtin_memset(a.y.f32() + rows.index(r) * a.dv, 0, size_t(a.dv) * 4);
   }
+  gather_queries(rows, scratch.queries);
   int64_t start = rows.lowest(0) / Attention::tile * Attention::tile, end = rows.highest(rows.count - 1);
   for (; start < end; start += Attention::tile) {
     int64_t first, last;
@@ -479,7 +495,10 @@ inline void attend_block(const Rows& rows, const Scratch& scratch) {
 inline void attend_part(const Rows& rows, int64_t tile, const Scratch& scratch, float* partials) {
   const Attention& a = rows.a;
   int64_t start = tile * Attention::tile, first, last;
-  if (rows.seeing(start, first, last)) attend_tile(rows, first, last, start, scratch);
+  if (rows.seeing(start, first, last)) {
+    gather_queries(rows, scratch.queries);
+    attend_tile(rows, first, last, start, scratch);
+  }
   for (int64_t r = 0; r < rows.count; r++) {
     float* out = partials + (rows.index(r) * a.tiles() + tile) * a.partial_floats();
     bool seen = r >= first && r < last;

@@ -54,7 +54,7 @@ function rowsOf(
 ): Float32Array {
   const [, , page = 0, d = 0] = cache.shape;
   const joined = new Float32Array(count * d);
-  for (let j = 0; j < count; j++) side.load(pages[Math.floor(j / page)]!, head, j % page, joined, j * d);
+  for (let j = 0; j < count; j++) cached.load(pages[Math.floor(j / page)]!, head, j % page, joined, j * d);
   return joined;
 }
 

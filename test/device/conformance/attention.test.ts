@@ -1,5 +1,6 @@
 /** rope, cache_write and attend. */
 import { describe, expect, it } from "vitest";
+import { DenseCache } from "../../../src/cache/index.ts";
 import { halfValue } from "../../../src/format/half.ts";
 import { type CacheFormat, type RopeStyle, rope } from "../../../src/ops/index.ts";
 import {
@@ -406,5 +407,16 @@ describe.each(subjects)("$name", (subject) => {
     expect(
       await job.run(attendBatch(job, new Random(1), [s], h, { ...plain, scale: 1, page: 16, dtype: "f32" })),
     ).toEqual([new Float32Array(0)]);
+  });
+
+  it("a cache in q8_0 counts its bytes, and refuses heads that do not fill groups", () => {
+    const shape = { kvHeads: 2, keyDim: 64, valueDim: 32 };
+    const cache = new DenseCache(on.device, [shape, shape], { format: "q8_0", tokens: 128 });
+    expect(cache.bytes()).toBe(2 * 128 * 2 * (68 + 34));
+    cache.close();
+    const odd = { ...shape, keyDim: 80 };
+    expect(() => new DenseCache(on.device, [shape, odd], { format: "q8_0" })).toThrow(
+      /cacheFormat: q8_0 rounds groups of 32, and does not fit heads of 80; take f16/,
+    );
   });
 });
