@@ -14,7 +14,7 @@
 #define FOVEA_OPS(X)      \
   X(activation, 2, 1)     \
   X(add, 3, 0)            \
-  X(attend, 6, 4)         \
+  X(attend, 6, 5)         \
   X(cache_write, 5, 0)    \
   X(combine, 3, 0)        \
   X(copy, 2, 0)           \

@@ -6,6 +6,7 @@
 #include "linear/embed.h"
 #include "linear/linear.h"
 #include "ops/attend.h"
+#include "ops/cached.h"
 #include "ops/elementwise.h"
 #include "ops/experts.h"
 #include "ops/movement.h"

@@ -1,4 +1,4 @@
-// Ops that move values: gather, copy, the write into the key-value cache; and rotary positions.
+// Ops that move values: gather and copy; and rotary positions.
 // Their equations are in src/ops/movement.ts and src/ops/attention.ts. An index out of range, which is the
 // caller's mistake, never leads outside a tensor.
 #pragma once
@@ -43,33 +43,6 @@ inline void copy(const Op& op, const Work& work) {
   int64_t begin, end;
   work.share(format_bytes(y.dtype, y.elements()), 4096, begin, end);
   __builtin_memcpy(y.data + begin, x.data + begin, size_t(end - begin));
-}
-
-inline void write_row(const Tensor& cache, int64_t row, const float* from) {
-  int64_t d = cache.d[3];
-  if (cache.dtype == DType::f32) {
-    __builtin_memcpy(cache.f32() + row * d, from, size_t(d) * 4);
-    return;
-  }
-  uint16_t* to = reinterpret_cast<uint16_t*>(cache.data) + row * d;
-  int64_t j = 0;
-  for (; j + V::lanes <= d; j += V::lanes) V::store_f16(to + j, V::load(from + j));
-  if (int rest = int(d - j); rest > 0) V::store_f16_tail(to + j, V::load_tail(from + j, rest), rest);
-}
-
-inline void cache_write(const Op& op, const Work& work) {
-  Tensor k = op.tensor(0), v = op.tensor(1), slots = op.tensor(2), keys = op.tensor(3), values = op.tensor(4);
-  int64_t heads = k.d[1], page = keys.d[2], begin, end;
-  work.share(k.d[0], 1, begin, end);
-  for (int64_t i = begin; i < end; i++) {
-    int64_t slot = slots.i32()[i];
-    if (slot < 0 || slot >= keys.d[0] * page) continue;
-    for (int64_t h = 0; h < heads; h++) {
-      int64_t row = (slot / page * heads + h) * page + slot % page;
-      write_row(keys, row, k.f32() + (i * heads + h) * k.d[2]);
-      write_row(values, row, v.f32() + (i * heads + h) * v.d[2]);
-    }
-  }
 }
 
 inline void rope(const Op& op, const Work& work) {

@@ -23,6 +23,22 @@ inline V::F exp(V::F x) {
   return V::scale2(p, n);
 }
 
+/** 2^x = 2^n * 2^r with n = round(x): 0 below -160, for x up to 128. Cheaper than exp, for softmax. */
+inline V::F exp2(V::F x) {
+  x = V::max(V::set1(-160.0f), V::min(V::set1(129.0f), x));
+  // The last place of 1.5 * 2^23 is 1: adding it rounds to a whole number, ties to even.
+  V::F n = V::sub(V::add(x, V::set1(0x1.8p23f)), V::set1(0x1.8p23f));
+  V::F r = V::sub(x, n);
+  V::F p = V::set1(1.53533561e-4f);
+  p = V::fma(p, r, V::set1(1.33988773e-3f));
+  p = V::fma(p, r, V::set1(9.61843785e-3f));
+  p = V::fma(p, r, V::set1(5.55033237e-2f));
+  p = V::fma(p, r, V::set1(2.40226477e-1f));
+  p = V::fma(p, r, V::set1(6.93147182e-1f));
+  p = V::fma(p, r, V::set1(1.0f));
+  return V::scale2(p, n);
+}
+
 /** 1 / (1 + e^-x) */
 inline V::F sigmoid(V::F x) {
   return V::div(V::set1(1.0f), V::add(V::set1(1.0f), exp(V::neg(x))));

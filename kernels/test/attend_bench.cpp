@@ -29,8 +29,10 @@ static double used() {
 struct Case {
   const char* name;
   int64_t n, position, heads, kv_heads, d;
-  bool half;
+  /** Of the cache. */
+  DType format;
   int64_t sequences;
+  bool causal = true;
 };
 
 static void measure(const Case& c, int threads) {
@@ -40,14 +42,22 @@ static void measure(const Case& c, int threads) {
   std::vector<float> q(size_t(rows * c.heads * c.d)), y(q.size());
   Memory keys, values;
   std::string problem;
-  for (Memory* m : {&keys, &values}) m->allocate(size_t(cache * (c.half ? 2 : 4)), problem);
+  for (Memory* m : {&keys, &values}) m->allocate(size_t(FOVEA_ISA::format_bytes(c.format, cache)), problem);
   std::vector<int32_t> table, spans;
   auto random = [] { return float(std::rand()) / float(RAND_MAX) - 0.5f; };
   for (float& x : q) x = random();
   for (const Memory* bytes : {&keys, &values})
-    for (int64_t i = 0; i < cache; i++) {
-      if (c.half) reinterpret_cast<uint16_t*>(bytes->data())[i] = FOVEA_ISA::f16_of(random());
-      else reinterpret_cast<float*>(bytes->data())[i] = random();
+    for (int64_t p = 0; p < pages * c.kv_heads; p++) {
+      // As q8_0: codes, then scales.
+      uint8_t* at = bytes->data() + p * FOVEA_ISA::format_bytes(c.format, page * c.d);
+      for (int64_t i = 0; i < page * c.d; i++) {
+        if (c.format == DType::f16) reinterpret_cast<uint16_t*>(at)[i] = FOVEA_ISA::f16_of(random());
+        else if (c.format == DType::f32) reinterpret_cast<float*>(at)[i] = random();
+        else at[i] = uint8_t(std::rand());
+      }
+      if (c.format == DType::q8_0)
+        for (int64_t i = 0; i < page * c.d / 32; i++)
+          reinterpret_cast<uint16_t*>(at + page * c.d)[i] = FOVEA_ISA::f16_of(0.004f);
     }
   for (int64_t p = 0; p < pages; p++) table.push_back(int32_t(p));
   for (int64_t s = 0; s < c.sequences; s++) {
@@ -60,14 +70,14 @@ static void measure(const Case& c, int threads) {
     words.insert(words.end(), {id, 0, dtype, 0});
     for (size_t i = 0; i < 4; i++) words.push_back(i < shape.size() ? shape[i] : 1);
   };
-  double type = c.half ? 1 : 0;
+  double type = double(int(c.format));
   tensor(1, 0, {double(rows), double(c.heads), double(c.d)});
   tensor(2, type, {double(pages), double(c.kv_heads), page, double(c.d)});
   tensor(3, type, {double(pages), double(c.kv_heads), page, double(c.d)});
   tensor(4, 11, {double(c.sequences), double(pages_each)});
   tensor(5, 11, {double(c.sequences), 3});
   tensor(6, 0, {double(rows), double(c.heads), double(c.d)});
-  for (double number : {0.125, 0.0, 0.0, double(longest)}) words.push_back(number);
+  for (double number : {0.125, 0.0, 0.0, double(longest), c.causal ? 1.0 : 0.0}) words.push_back(number);
   uint8_t* buffers[] = {nullptr, (uint8_t*)q.data(), keys.data(), values.data(), (uint8_t*)table.data(), (uint8_t*)spans.data(), (uint8_t*)y.data()};
   Op op = {words.data(), buffers, 6};
   std::vector<uint8_t> memory(size_t(FOVEA_ISA::attend_scratch(op, threads)) + 64);
@@ -92,27 +102,41 @@ static void measure(const Case& c, int threads) {
   body(0);
   for (auto& t : others) t.join();
   double pairs = 0;
-  for (int64_t i = 0; i < c.n; i++) pairs += double(c.position + i + 1);
-  double flops = 4.0 * pairs * double(c.heads * c.d * c.sequences), bytes = 2.0 * double(longest * c.kv_heads * c.d * c.sequences) * (c.half ? 2 : 4);
+  for (int64_t i = 0; i < c.n; i++) pairs += double(c.causal ? c.position + i + 1 : longest);
+  double flops = 4.0 * pairs * double(c.heads * c.d * c.sequences), bytes = 2.0 * double(FOVEA_ISA::format_bytes(c.format, longest * c.kv_heads * c.d * c.sequences));
   std::printf("%-34s %9.1f us %8.1f GFLOP/s %7.2f GB/s\n", c.name, best / 1e3, flops / best, bytes / best);
 }
 
 int main(int argc, char** argv) {
   int threads = argc > 1 ? std::atoi(argv[1]) : 1;
   int only = argc > 2 ? std::atoi(argv[2]) : -1, index = 0;
+  constexpr DType f32 = DType::f32, f16 = DType::f16, q8 = DType::q8_0;
   for (const Case& c : {
-           Case{"512 tokens, 32/4 heads of 64, f16", 512, 0, 32, 4, 64, true, 1},
-           Case{"512 tokens, 32/4 heads of 64, f32", 512, 0, 32, 4, 64, false, 1},
-           Case{"512 at 3584, 14/2 heads of 64, f16", 512, 3584, 14, 2, 64, true, 1},
-           Case{"512 tokens, 32/8 heads of 128, f16", 512, 0, 32, 8, 128, true, 1},
-           Case{"512 tokens, 12/12 heads of 64, f32", 512, 0, 12, 12, 64, false, 1},
-           Case{"1 at 511, 32/4 heads of 64, f16", 1, 511, 32, 4, 64, true, 1},
-           Case{"1 at 511, 14/2 heads of 64, f16", 1, 511, 14, 2, 64, true, 1},
-           Case{"1 at 4095, 32/4 heads of 64, f16", 1, 4095, 32, 4, 64, true, 1},
-           Case{"1 at 4095, 32/4 heads of 64, f32", 1, 4095, 32, 4, 64, false, 1},
-           Case{"1 at 4095, 32/8 heads of 128, f16", 1, 4095, 32, 8, 128, true, 1},
-           Case{"1 at 4095, 32/32 heads of 128, f16", 1, 4095, 32, 32, 128, true, 1},
-           Case{"16 sequences at 1000, 32/4, f16", 1, 1000, 32, 4, 64, true, 16},
+           Case{"512 at 0, 32/4 heads of 64, f16", 512, 0, 32, 4, 64, f16, 1},
+           Case{"512 at 0, 32/4 heads of 64, f32", 512, 0, 32, 4, 64, f32, 1},
+           Case{"512 at 7680, 32/4 heads of 64, f16", 512, 7680, 32, 4, 64, f16, 1},
+           Case{"512 at 7680, 32/4 heads of 64, f32", 512, 7680, 32, 4, 64, f32, 1},
+           Case{"512 at 7680, 32/4 heads of 64, q8", 512, 7680, 32, 4, 64, q8, 1},
+           Case{"512 at 7680, 14/2 heads of 64, f16", 512, 7680, 14, 2, 64, f16, 1},
+           Case{"512 at 7680, 32/8 heads of 128, f16", 512, 7680, 32, 8, 128, f16, 1},
+           Case{"512 at 0, 12/12 heads of 64, f32", 512, 0, 12, 12, 64, f32, 1},
+           Case{"1 at 127, 32/4 heads of 64, f16", 1, 127, 32, 4, 64, f16, 1},
+           Case{"1 at 127, 14/2 heads of 64, f16", 1, 127, 14, 2, 64, f16, 1},
+           Case{"1 at 511, 32/4 heads of 64, f16", 1, 511, 32, 4, 64, f16, 1},
+           Case{"1 at 511, 14/2 heads of 64, f16", 1, 511, 14, 2, 64, f16, 1},
+           Case{"1 at 8191, 32/4 heads of 64, f16", 1, 8191, 32, 4, 64, f16, 1},
+           Case{"1 at 8191, 32/4 heads of 64, f32", 1, 8191, 32, 4, 64, f32, 1},
+           Case{"1 at 8191, 32/4 heads of 64, q8", 1, 8191, 32, 4, 64, q8, 1},
+           Case{"1 at 8191, 14/2 heads of 64, f16", 1, 8191, 14, 2, 64, f16, 1},
+           Case{"1 at 8191, 14/2 heads of 64, q8", 1, 8191, 14, 2, 64, q8, 1},
+           Case{"1 at 8191, 32/8 heads of 128, f16", 1, 8191, 32, 8, 128, f16, 1},
+           Case{"1 at 8191, 32/8 heads of 128, q8", 1, 8191, 32, 8, 128, q8, 1},
+           Case{"1 at 8191, 32/32 heads of 128, f16", 1, 8191, 32, 32, 128, f16, 1},
+           Case{"1 at 8191, 32/32 heads of 128, q8", 1, 8191, 32, 32, 128, q8, 1},
+           Case{"8 sequences at 1000, 32/4, f16", 1, 1000, 32, 4, 64, f16, 8},
+           Case{"32 sequences at 1000, 32/4, f16", 1, 1000, 32, 4, 64, f16, 32},
+           Case{"128 both sides, 12/12 heads of 64", 128, 0, 12, 12, 64, f32, 1, false},
+           Case{"8 x 128 both sides, 12/12 of 64", 128, 0, 12, 12, 64, f32, 8, false},
        })
     if (int i = index++; only < 0 || only == i) measure(c, threads);
 }

@@ -1,6 +1,7 @@
-// Attention of one or more instruction sets against plain loops in f64: odd widths, both cache formats, windows,
-// soft caps, pages in disorder, difficult scores; the same bits on any number of threads. "tiny" leaves a few
-// shapes, for emulators and slow sanitizers.
+// Attention of one or more instruction sets against plain loops in f64: odd widths, all cache formats, windows,
+// soft caps, both sides, pages in disorder, difficult scores; the same bits on any number of threads. The cache is
+// filled by the kernel that writes it, and read by plain loops too. "tiny" leaves a few shapes, for emulators and
+// slow sanitizers.
 #include <initializer_list>
 
 #define FOVEA_ISA bits
@@ -12,11 +13,12 @@ using namespace fovea::test;
 
 struct Shape {
   int64_t n, position, heads, kv_heads, d, dv, page;
-  bool half;
+  DType format;
   int64_t window;
   double softcap;
   /** Of the queries: small ones give weights that are nearly equal, large ones a single weight. */
   double size;
+  bool causal = true;
 };
 
 constexpr double scale = 0.3;
@@ -29,50 +31,75 @@ static void check(const KernelTable& table, const Shape& s) {
   int64_t keys = s.position + s.n, pages = (keys + s.page - 1) / s.page;
   Floats q(size_t(s.n * s.heads * s.d)), y(size_t(s.n * s.heads * s.dv));
   for (float& x : q) x = float(s.size * (uniform() - 0.5));
-  // Pages lie in reverse order. Values as the cache holds them, and the cache itself.
-  std::vector<int32_t> places, spans = {0, int32_t(s.n), int32_t(s.position)};
+  // Pages lie in reverse order. Memory that no token has written is full of NaN.
+  std::vector<int32_t> places, slots, spans = {0, int32_t(s.n), int32_t(s.position)};
   for (int64_t p = 0; p < pages; p++) places.push_back(int32_t(pages - 1 - p));
-  Floats caches[2];
-  std::vector<uint16_t> halves[2];
+  for (int64_t j = 0; j < keys; j++) slots.push_back(int32_t(places[size_t(j / s.page)] * s.page + j % s.page));
+  const int64_t block = s.format == DType::q8_0 ? 32 : 1;
+  const int64_t block_bytes = s.format == DType::q8_0 ? 34 : s.format == DType::f16 ? 2 : 4;
+  auto format_bytes = [&](int64_t elements) { return size_t(elements / block * block_bytes); };
+  Floats fresh[2];
+  Bytes caches[2];
   for (int which = 0; which < 2; which++) {
-    caches[which].resize(size_t(pages * s.kv_heads * s.page * (which ? s.dv : s.d)));
-    for (float& x : caches[which]) {
-      halves[which].push_back(bits::f16_of(x = float(uniform() - 0.5)));
-      if (s.half) x = bits::float_of_f16(halves[which].back());
-    }
+    fresh[which].resize(size_t(keys * s.kv_heads * (which ? s.dv : s.d)));
+    for (float& x : fresh[which]) x = float(uniform() - 0.5);
+    caches[which].resize(format_bytes(pages * s.kv_heads * s.page * (which ? s.dv : s.d)), 0xff);
   }
-  DType type = s.half ? DType::f16 : DType::f32;
-  auto cache = [&](int which) -> const void* {
-    if (s.half) return halves[which].data();
-    return caches[which].data();
-  };
+  const Operand key_cache = {caches[0].data(), s.format, Layout::rows, {pages, s.kv_heads, s.page, s.d}};
+  const Operand value_cache = {caches[1].data(), s.format, Layout::rows, {pages, s.kv_heads, s.page, s.dv}};
+  run(table, Kind::cache_write,
+      {{fresh[0].data(), DType::f32, Layout::rows, {keys, s.kv_heads, s.d}},
+       {fresh[1].data(), DType::f32, Layout::rows, {keys, s.kv_heads, s.dv}},
+       {slots.data(), DType::i32, Layout::rows, {keys}},
+       key_cache,
+       value_cache},
+      {}, 2);
   auto attend = [&](int threads) {
     Floats out(y.size(), NAN);
     run(table, Kind::attend,
         {{q.data(), DType::f32, Layout::rows, {s.n, s.heads, s.d}},
-         {cache(0), type, Layout::rows, {pages, s.kv_heads, s.page, s.d}},
-         {cache(1), type, Layout::rows, {pages, s.kv_heads, s.page, s.dv}},
+         key_cache,
+         value_cache,
          {places.data(), DType::i32, Layout::rows, {1, pages}},
          {spans.data(), DType::i32, Layout::rows, {1, 3}},
          {out.data(), DType::f32, Layout::rows, {s.n, s.heads, s.dv}}},
-        {scale, double(s.window), s.softcap, double(keys)}, threads);
+        {scale, double(s.window), s.softcap, double(keys), s.causal ? 1.0 : 0.0}, threads);
     return out;
   };
   y = attend(1);
   for (int threads : {2, 3})
     if (!same(y, attend(threads))) fail("more threads give other bits");
 
+  // What the cache holds; what is rounded lies within its bound of what was written.
+  Floats held[2];
+  for (int which = 0; which < 2; which++)
+    for (int64_t j = 0; j < keys; j++)
+      for (int64_t g = 0; g < s.kv_heads; g++)
+        for (int64_t c = 0, width = which ? s.dv : s.d, at = j % s.page; c < width; c++) {
+          int64_t head = places[size_t(j / s.page)] * s.kv_heads + g;
+          const uint8_t* base = caches[which].data() + format_bytes(head * s.page * width);
+          int64_t i = which ? at * width + c : (at / 16 * width + c) * 16 + at % 16;
+          auto half = [&](const uint8_t* from, int64_t index) { return bits::float_of_f16(bits::load_as<uint16_t>(from + 2 * index)); };
+          if (s.format == DType::f32) held[which].push_back(bits::load_as<float>(base + 4 * i));
+          if (s.format == DType::f16) held[which].push_back(half(base, i));
+          if (s.format != DType::q8_0) continue;
+          int64_t groups = width / 32, scale_at = which ? at * groups + c / 32 : (at / 16 * groups + c / 32) * 16 + at % 16;
+          float step = half(base + s.page * width, scale_at);
+          held[which].push_back(step * float(int8_t(base[i])));
+          if (!(std::fabs(held[which].back() - fresh[which][held[which].size() - 1]) <= 0.501f * step))
+            fail("a rounded key or value is too far from what was written");
+        }
   auto row = [&](int which, int64_t j, int64_t g) {
-    int64_t width = which ? s.dv : s.d;
-    return caches[which].data() + ((places[size_t(j / s.page)] * s.kv_heads + g) * s.page + j % s.page) * width;
+    return held[which].data() + (j * s.kv_heads + g) * (which ? s.dv : s.d);
   };
   const double u = std::ldexp(1.0, -24);
   for (int64_t i = 0; i < s.n; i++)
     for (int64_t h = 0; h < s.heads; h++) {
       int64_t g = h / (s.heads / s.kv_heads), p = s.position + i, from = s.window && p + 1 > s.window ? p + 1 - s.window : 0;
+      int64_t to = s.causal ? p + 1 : s.window && p + s.window < keys ? p + s.window : keys;
       std::vector<double> scores, want(size_t(s.dv), 0.0);
       double sum = 0, most = 0, top = -INFINITY, off = 0;
-      for (int64_t j = from; j <= p; j++) {
+      for (int64_t j = from; j < to; j++) {
         double score = 0, sizes = 0;
         for (int64_t c = 0; c < s.d; c++) {
           double product = double(q[size_t((i * s.heads + h) * s.d + c)]) * row(0, j, g)[c];
@@ -86,7 +113,7 @@ static void check(const KernelTable& table, const Shape& s) {
         scores.push_back(score);
         top = std::fmax(top, score);
       }
-      for (int64_t j = from; j <= p; j++) {
+      for (int64_t j = from; j < to; j++) {
         double w = std::exp(scores[size_t(j - from)] - top);
         sum += w;
         for (int64_t c = 0; c < s.dv; c++) {
@@ -110,15 +137,18 @@ static void check(const KernelTable& table, const Shape& s) {
 int main(int count, char** arguments) {
   const bool tiny = count > 1 && std::string(arguments[1]) == "tiny";
   return for_each_table([&](const KernelTable& table) {
-    for (bool half : {false, true})
-      for (int64_t d : {1, 5, 8, 19, 64})
-        for (int64_t dv : {1, 12, 33, 64})
-          for (int64_t page : {1, 16, 256}) {
-            if (tiny && (page == 256 || d == 8 || dv == 12)) continue;
-            check(table, {1, 300, 4, 2, d, dv, page, half, 0, 0, 4});
-            check(table, {23, 250, 7, 1, d, dv, page, half, 0, 0, 4});
-            check(table, {40, 260, 2, 2, d, dv, page, half, 37, 5, 4});
+    for (DType format : {DType::f32, DType::f16, DType::q8_0})
+      for (int64_t d : {1, 5, 8, 19, 32, 64, 96})
+        for (int64_t dv : {1, 12, 33, 64, 160})
+          for (int64_t page : {16, 64, 256}) {
+            if (format == DType::q8_0 && (d % 32 || dv % 32)) continue;
+            if (tiny && (page == 256 || d == 8 || d == 96 || dv == 12 || dv == 160)) continue;
+            check(table, {1, 300, 4, 2, d, dv, page, format, 0, 0, 4});
+            check(table, {23, 250, 7, 1, d, dv, page, format, 0, 0, 4});
+            check(table, {40, 260, 2, 2, d, dv, page, format, 37, 5, 4});
+            check(table, {270, 0, 2, 2, d, dv, page, format, 0, 0, 4, false});
+            check(table, {70, 220, 4, 2, d, dv, page, format, 37, 5, 4, false});
           }
-    for (double size : {0.0, 1e-39, 1e4, 1e30}) check(table, {9, 600, 3, 1, 20, 9, 16, false, 0, 0, size});
+    for (double size : {0.0, 1e-39, 1e4, 1e30}) check(table, {9, 600, 3, 1, 20, 9, 16, DType::f32, 0, 0, size});
   });
 }

@@ -3,7 +3,15 @@
  * buffer for each layer, forks share what they have in common, and nothing is moved when one ends.
  */
 import { ParameterError } from "../base/errors.ts";
-import { type Device, type DeviceBuffer, KEY_TILE, type Stream, Tensor, tensorBytes } from "../ops/index.ts";
+import {
+  type CacheFormat,
+  type Device,
+  type DeviceBuffer,
+  KEY_TILE,
+  type Stream,
+  Tensor,
+  tensorBytes,
+} from "../ops/index.ts";
 import type { SequenceId, TokenBatch } from "./batch.ts";
 import type { AttentionOptions, CacheStep, KvCache, LayerShape } from "./kv-cache.ts";
 import { PageTable } from "./pages.ts";
@@ -25,14 +33,15 @@ interface LayerStore {
 }
 
 export interface DenseCacheOptions {
-  readonly format: "f32" | "f16";
+  /** q8_0 needs heads of a multiple of 32. */
+  readonly format: CacheFormat;
   /** Tokens to make room for at first; it grows beyond that by doubling. */
   readonly tokens?: number;
 }
 
 export class DenseCache implements KvCache {
   private readonly device: Device;
-  private readonly format: "f32" | "f16";
+  private readonly format: CacheFormat;
   private readonly layers: LayerStore[];
   private readonly table = new PageTable();
   private readonly sequences = new Map<SequenceId, Held>();
@@ -40,6 +49,12 @@ export class DenseCache implements KvCache {
   private nextId = 0;
 
   constructor(device: Device, layers: readonly LayerShape[], { format, tokens = PAGE }: DenseCacheOptions) {
+    const odd = layers.flatMap(({ keyDim, valueDim }) => [keyDim, valueDim]).find((d) => d % 32 !== 0);
+    if (format === "q8_0" && odd !== undefined)
+      throw new ParameterError(
+        "cacheFormat",
+        `q8_0 rounds groups of 32, and does not fit heads of ${odd}; take f16`,
+      );
     this.device = device;
     this.format = format;
     const pages = Math.max(1, Math.ceil(tokens / PAGE));
@@ -208,7 +223,7 @@ class DenseStep implements CacheStep {
     const { keys, values, shape } = this.layers[layer]!;
     const { spans, pages, longest } = this.index;
     const y = this.s.empty("f32", [q.dim(0), q.dim(1), shape.valueDim]);
-    this.s.push({ kind: "attend", q, keys, values, pages, spans, y, ...options, longest });
+    this.s.push({ kind: "attend", q, keys, values, pages, spans, y, ...options, longest, causal: 1 });
     return y;
   }
 }

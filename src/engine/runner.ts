@@ -6,7 +6,7 @@ import { ParameterError } from "../base/errors.ts";
 import { DenseCache, makeBatch, type SequenceId } from "../cache/index.ts";
 import { type Choice, Sampler, type Sampling, SamplingWorkspace } from "../decode/sampling.ts";
 import type { Decoder } from "../nn/index.ts";
-import { type Device, Stream } from "../ops/index.ts";
+import { type CacheFormat, type Device, Stream } from "../ops/index.ts";
 
 /** Prompt tokens in one step: enough to use the device well, few enough that an abort is heeded soon. */
 const CHUNK = 512;
@@ -25,7 +25,7 @@ export class Runner {
   private readonly cache: DenseCache;
   private readonly workspace: SamplingWorkspace;
 
-  constructor(decoder: Decoder, device: Device, cacheFormat: "f32" | "f16") {
+  constructor(decoder: Decoder, device: Device, cacheFormat: CacheFormat) {
     this.decoder = decoder;
     this.device = device;
     this.cache = new DenseCache(device, decoder.parts.cacheLayers, { format: cacheFormat });

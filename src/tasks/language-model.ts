@@ -5,7 +5,7 @@ import type { Tokenizer } from "../checkpoint/tokenizer/index.ts";
 import { nll } from "../decode/logprobs.ts";
 import { Runner } from "../engine/runner.ts";
 import type { LoadedModel } from "../models/index.ts";
-import type { Device } from "../ops/index.ts";
+import type { CacheFormat, Device } from "../ops/index.ts";
 import { TextGeneration } from "./generation.ts";
 import type {
   ChatMessage,
@@ -26,7 +26,7 @@ export interface ModelParts {
   readonly loaded: LoadedModel;
   readonly tokenizer: Tokenizer | undefined;
   readonly endTokens: readonly number[];
-  readonly cacheFormat: "f32" | "f16";
+  readonly cacheFormat: CacheFormat;
 }
 
 export class LoadedLanguageModel implements LanguageModel {

@@ -9,6 +9,7 @@ import { openCheckpoint, readJsonFile } from "../checkpoint/open.ts";
 import { openTokenizer, type Tokenizer, tokenizerFromGguf } from "../checkpoint/tokenizer/index.ts";
 import { openDevice } from "../device/index.ts";
 import { loadModel } from "../models/index.ts";
+import { cacheFormats } from "../ops/index.ts";
 import { LoadedLanguageModel } from "./language-model.ts";
 import type { LanguageModel, OpenOptions } from "./types.ts";
 
@@ -56,8 +57,11 @@ export async function openModel(
   endTokens: readonly number[],
   { device: deviceName = "auto", threads, cacheFormat, onProgress, signal }: OpenOptions,
 ): Promise<LanguageModel> {
-  if (cacheFormat !== undefined && !["f32", "f16"].includes(cacheFormat))
-    throw new ParameterError("cacheFormat", `must be f32 or f16, not "${cacheFormat}"`);
+  if (cacheFormat !== undefined && !cacheFormats.includes(cacheFormat))
+    throw new ParameterError(
+      "cacheFormat",
+      `must be one of ${cacheFormats.join(", ")}, not "${cacheFormat}"`,
+    );
   const device = await openDevice(deviceName, threads === undefined ? {} : { threads });
   try {
     // The vocabulary is read while the device packs weights.

@@ -2,8 +2,8 @@
  * Attention worked out plainly in f64 over unpaged keys, with the bound of what f32 may lose; and the paging of
  * sequences, in any order of pages.
  */
-import type { Tensor } from "../../src/ops/index.ts";
-import { attendDefinition } from "../../src/ops/index.ts";
+import { halfFrom, halfValue } from "../../src/format/half.ts";
+import { attendDefinition, type CacheFormat, type Tensor } from "../../src/ops/index.ts";
 import type { Job } from "./devices.ts";
 import { gamma, TINY, U } from "./numerics.ts";
 import type { Random } from "./random.ts";
@@ -19,6 +19,8 @@ export interface Options {
   readonly scale: number;
   readonly window: number;
   readonly softcap: number;
+  /** Default 1. */
+  readonly causal?: 0 | 1;
 }
 
 /** A sequence: queries for its last `rows` positions; keys [length, kvHeads, d] and values [length, kvHeads, dv]. */
@@ -38,6 +40,25 @@ export function randomSequence(random: Random, h: Heads, length: number, rows: n
     k: random.normals(length * h.kvHeads * h.d),
     v: random.normals(length * h.kvHeads * h.dv),
   };
+}
+
+/** Numbers as a cache of the format keeps them. */
+export function asCached(x: Float32Array, format: CacheFormat): Float32Array {
+  if (format === "f32") return x;
+  if (format === "f16") return x.map((v) => halfValue[halfFrom(v)]!);
+  const kept = new Float32Array(x.length);
+  for (let g = 0; g < x.length; g += 32) {
+    const group = [...x.subarray(g, g + 32)];
+    const most = Math.max(...group.map(Math.abs));
+    const scale = Number.isFinite(most) ? halfValue[halfFrom(Math.fround(most / 127))]! : Number.NaN;
+    for (const [i, v] of group.entries()) {
+      const exact = scale === 0 ? 0 : Math.fround(v / scale);
+      // Adding and taking away 1.5 · 2^52 rounds to whole numbers, ties to even.
+      const code = exact + 1.5 * 2 ** 52 - 1.5 * 2 ** 52;
+      kept[g + i] = scale * Math.max(-127, Math.min(127, code));
+    }
+  }
+  return kept;
 }
 
 /** The last `rows` of a sequence whose queries begin at position 0, as far as position `end`. */
@@ -66,7 +87,7 @@ export function attendBatch(
     dtype,
     valueDtype = dtype,
     ...options
-  }: Options & { page: number; dtype: "f32" | "f16"; valueDtype?: "f32" | "f16" },
+  }: Options & { page: number; dtype: CacheFormat; valueDtype?: CacheFormat },
 ): Tensor {
   const counts = sequences.map(({ length }) => Math.ceil(length / page));
   const spare = 2;
@@ -112,6 +133,7 @@ export function attendBatch(
     y,
     ...options,
     longest: Math.max(0, ...sequences.map(({ length }) => length)),
+    causal: options.causal ?? 1,
   });
   return y;
 }
@@ -132,7 +154,7 @@ export function attendBatch(
 export function attention(
   s: Sequence,
   h: Heads,
-  { scale, window, softcap }: Options,
+  { scale, window, softcap, causal = 1 }: Options,
 ): { y: Float64Array; bound: Float64Array } {
   const y = new Float64Array(s.rows * h.heads * h.dv);
   const bound = new Float64Array(y.length);
@@ -142,9 +164,11 @@ export function attention(
       const g = Math.floor(head / share);
       const position = s.length - s.rows + i;
       const begin = window > 0 ? Math.max(0, position - window + 1) : 0;
+      const ahead = causal ? position + 1 : s.length;
+      const end = window > 0 ? Math.min(ahead, position + window) : ahead;
       const scores: number[] = [];
       let error = 0;
-      for (let j = begin; j <= position; j++) {
+      for (let j = begin; j < end; j++) {
         let [sum, size] = [0, 0];
         for (let c = 0; c < h.d; c++) {
           const product = s.q[(i * h.heads + head) * h.d + c]! * s.k[(j * h.kvHeads + g) * h.d + c]!;
@@ -157,7 +181,7 @@ export function attention(
       error += 6 * U * softcap;
       const max = Math.max(...scores);
       const total = scores.reduce((sum, score) => sum + Math.exp(score - max), 0);
-      const tiles = Math.ceil((position + 1) / 256);
+      const tiles = Math.ceil(end / 256);
       const weights = scores.map((score) => Math.exp(score - max) / total);
       const errors = scores.map(
         (score) => 2 * error + U * (max - score) + 8 * U * (tiles + 1) + gamma(scores.length),

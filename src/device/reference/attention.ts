@@ -2,8 +2,8 @@
  * Rotary positions, the cache write and attention, in plain loops. Attention here has no tiles: a query's
  * softmax is over all its keys at once, in f64, which is what the ordered merge of tiles must come to.
  */
-import { halfFrom, halfValue } from "../../format/half.ts";
 import type { Op, OpKind, Tensor } from "../../ops/index.ts";
+import { CacheSide } from "./cache.ts";
 import { softmax } from "./functions.ts";
 import type { Memory } from "./memory.ts";
 
@@ -30,33 +30,31 @@ export function rope({ x, cos, sin, y, style }: OpOf<"rope">, memory: Memory): v
 export function cacheWrite({ k, v, slots, keys, values }: OpOf<"cache_write">, memory: Memory): void {
   const [pages = 0, heads = 0, page = 0] = keys.shape;
   const places = memory.indices(slots, pages * page, "cache_write: slots");
-  for (const [source, cache] of [
-    [k, keys],
-    [v, values],
+  for (const [source, cache, side] of [
+    [k, keys, "keys"],
+    [v, values, "values"],
   ] as const) {
     const from = memory.f32(source);
-    const [to, convert] =
-      cache.dtype === "f16" ? [memory.f16Out(cache), halfFrom] : [memory.f32Out(cache), (x: number) => x];
+    const cached = new CacheSide(cache, memory.out(cache), side);
     const d = cache.dim(3);
     places.forEach((slot, i) => {
-      for (let h = 0; h < heads; h++) {
-        const at = ((Math.floor(slot / page) * heads + h) * page + (slot % page)) * d;
-        for (let c = 0; c < d; c++) to[at + c] = convert(from[(i * heads + h) * d + c]!);
-      }
+      for (let h = 0; h < heads; h++)
+        cached.store(Math.floor(slot / page), h, slot % page, from, (i * heads + h) * d);
     });
   }
 }
 
 /** The first `count` rows of one head that a sequence's pages hold, joined: [count, d]. */
-function rowsOf(cache: Tensor, head: number, pages: Int32Array, count: number, memory: Memory): Float32Array {
-  const [, heads = 0, page = 0, d = 0] = cache.shape;
+function rowsOf(
+  cached: CacheSide,
+  cache: Tensor,
+  head: number,
+  pages: Int32Array,
+  count: number,
+): Float32Array {
+  const [, , page = 0, d = 0] = cache.shape;
   const joined = new Float32Array(count * d);
-  const half = cache.dtype === "f16" ? memory.f16(cache) : undefined;
-  const full = half ? undefined : memory.f32(cache);
-  for (let j = 0; j < count; j++) {
-    const at = ((pages[Math.floor(j / page)]! * heads + head) * page + (j % page)) * d;
-    for (let c = 0; c < d; c++) joined[j * d + c] = half ? halfValue[half[at + c]!]! : full![at + c]!;
-  }
+  for (let j = 0; j < count; j++) cached.load(pages[Math.floor(j / page)]!, head, j % page, joined, j * d);
   return joined;
 }
 
@@ -77,28 +75,40 @@ export function attend(op: OpOf<"attend">, memory: Memory): void {
       );
     if (wrong !== undefined) throw memory.error(`attend: pages holds ${wrong}, outside [0, ${count})`);
     for (let g = 0; g < kvHeads; g++) {
-      const [k, v] = [keys, op.values].map((cache) => rowsOf(cache, g, used, length, memory)) as [
-        Float32Array,
-        Float32Array,
-      ];
+      const k = rowsOf(new CacheSide(keys, memory.bytes(keys), "keys"), keys, g, used, length);
+      const v = rowsOf(
+        new CacheSide(op.values, memory.bytes(op.values), "values"),
+        op.values,
+        g,
+        used,
+        length,
+      );
       for (let i = 0; i < rows; i++)
-        attendRow(op, memory, { row: first + i, g, position: position + i, k, v });
+        attendRow(op, memory, { row: first + i, g, position: position + i, length, k, v });
     }
   }
 }
 
 /** One query row, for the heads that share key head g, over that head's joined keys and values. */
 function attendRow(
-  { q, keys, values, y, scale, window, softcap }: OpOf<"attend">,
+  { q, keys, values, y, scale, window, softcap, causal }: OpOf<"attend">,
   memory: Memory,
-  { row, g, position, k, v }: { row: number; g: number; position: number; k: Float32Array; v: Float32Array },
+  {
+    row,
+    g,
+    position,
+    length,
+    k,
+    v,
+  }: { row: number; g: number; position: number; length: number; k: Float32Array; v: Float32Array },
 ): void {
   const [queries, to] = [memory.f32(q), memory.f32Out(y)];
   const [, heads = 0, d = 0] = q.shape;
   const dv = values.dim(3);
   const share = heads / keys.dim(1);
   const begin = window ? Math.max(0, position - window + 1) : 0;
-  const count = position + 1 - begin;
+  const ahead = causal ? position + 1 : length;
+  const count = (window ? Math.min(ahead, position + window) : ahead) - begin;
   const scores = new Float64Array(count);
   for (let h = g * share; h < (g + 1) * share; h++) {
     const query = (row * heads + h) * d;

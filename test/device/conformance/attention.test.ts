@@ -1,11 +1,14 @@
 /** rope, cache_write and attend. */
 import { describe, expect, it } from "vitest";
-import { halfFrom, halfValue } from "../../../src/format/half.ts";
-import { type RopeStyle, rope } from "../../../src/ops/index.ts";
+import { DenseCache } from "../../../src/cache/index.ts";
+import { halfValue } from "../../../src/format/half.ts";
+import { type CacheFormat, type RopeStyle, rope } from "../../../src/ops/index.ts";
 import {
+  asCached,
   attendBatch,
   attention,
   type Heads,
+  type Options,
   randomSequence,
   type Sequence,
 } from "../../support/attention.ts";
@@ -24,12 +27,42 @@ const groups: readonly Heads[] = [
 ];
 const plain = { window: 0, softcap: 0 };
 
-/** The same sequence with keys and values as an f16 cache keeps them. */
-const halved = (s: Sequence): Sequence => ({
+/** The same sequence with keys and values as a cache keeps them. */
+const cached = (s: Sequence, keys: CacheFormat, values = keys): Sequence => ({
   ...s,
-  k: s.k.map((v) => halfValue[halfFrom(v)]!),
-  v: s.v.map((v) => halfValue[halfFrom(v)]!),
+  k: asCached(s.k, keys),
+  v: asCached(s.v, values),
 });
+
+/** Where the tests of `cache_write` find component c of position `at` in a page of a head. */
+const keyPlace = (at: number, c: number, d: number): number => (Math.floor(at / 16) * d + c) * 16 + (at % 16);
+const valuePlace = (at: number, c: number, d: number): number => at * d + c;
+
+/** All numbers of one side of a cache, in the order of their codes or floats. */
+function numbersOf(
+  dtype: CacheFormat,
+  bytes: Uint8Array,
+  pages: number,
+  page: number,
+  width: number,
+  place: typeof keyPlace,
+): Float32Array {
+  if (dtype === "f32") return new Float32Array(bytes.buffer);
+  if (dtype === "f16") return Float32Array.from(new Uint16Array(bytes.buffer), (bits) => halfValue[bits]!);
+  const numbers = new Float32Array(pages * page * width);
+  const pageBytes = page * width * (34 / 32);
+  for (let p = 0; p < pages; p++) {
+    const codes = new Int8Array(bytes.buffer, p * pageBytes, page * width);
+    const scales = new Uint16Array(bytes.buffer, p * pageBytes + page * width, (page * width) / 32);
+    for (let at = 0; at < page; at++)
+      for (let c = 0; c < width; c++) {
+        const i = place(at, c, width);
+        const scale = halfValue[scales[place(at, Math.floor(c / 32), width / 32)]!]!;
+        numbers[p * page * width + i] = scale * codes[i]!;
+      }
+  }
+  return numbers;
+}
 
 describe.each(subjects)("$name", (subject) => {
   const on = useDevice(subject);
@@ -77,17 +110,17 @@ describe.each(subjects)("$name", (subject) => {
     },
   );
 
-  it.each(["f32", "f16"] as const)(
+  it.each(["f32", "f16", "q8_0"] as const)(
     "cache_write into %s pages is exact, and touches nothing else",
     async (dtype) => {
       const random = new Random(2);
-      for (const page of [1, 16, 64])
+      for (const page of [16, 64])
         for (const n of [0, 1, 5, 40]) {
           const [pages, heads, d, dv] = [
             Math.ceil(48 / page),
             3,
-            random.pick([1, 5, 8, 33]),
-            random.pick([1, 4, 64]),
+            random.pick(dtype === "q8_0" ? [32, 96] : [1, 5, 8, 33]),
+            random.pick(dtype === "q8_0" ? [32, 64] : [1, 4, 64]),
           ];
           const slots = random.order(pages * page).slice(0, n);
           // f16: ties, the denormal range, overflow to infinity, NaN.
@@ -121,42 +154,53 @@ describe.each(subjects)("$name", (subject) => {
             values,
           });
           const outputs = await job.bytes(keys, values);
-          for (const [source, width, bytes] of [
-            [k, d, outputs[0]!],
-            [v, dv, outputs[1]!],
+          for (const [source, width, bytes, place] of [
+            [k, d, outputs[0]!, keyPlace],
+            [v, dv, outputs[1]!, valuePlace],
           ] as const) {
+            const kept = asCached(source, dtype);
             const wanted = new Float32Array(pages * heads * page * width);
             slots.forEach((slot, i) => {
               for (let head = 0; head < heads; head++)
                 for (let c = 0; c < width; c++) {
-                  const x = source[(i * heads + head) * width + c]!;
-                  wanted[((Math.floor(slot / page) * heads + head) * page + (slot % page)) * width + c] =
-                    dtype === "f16" ? halfValue[halfFrom(x)]! : x;
+                  const at = (Math.floor(slot / page) * heads + head) * page * width;
+                  wanted[at + place(slot % page, c, width)] = kept[(i * heads + head) * width + c]!;
                 }
             });
-            const aligned = bytes.slice().buffer;
-            const actual =
-              dtype === "f16"
-                ? Float32Array.from(new Uint16Array(aligned), (bits) => halfValue[bits]!)
-                : new Float32Array(aligned);
+            const count = pages * heads;
+            const actual = numbersOf(dtype, bytes.slice(), count, page, width, place);
             expectSameBits(actual, wanted, `${n} rows of ${width}, page ${page}`);
           }
         }
     },
   );
 
+  it("what q8_0 keeps is within its bound", () => {
+    const random = new Random(13);
+    for (const [kind, values] of Object.entries(difficult)) {
+      const x = values(random, 64 * 32).map((v) => Math.max(-8e6, Math.min(8e6, v)));
+      const kept = asCached(x, "q8_0");
+      for (let g = 0; g < x.length; g += 32) {
+        const most = x.subarray(g, g + 32).reduce((max, v) => Math.max(max, Math.abs(v)), 0);
+        const bound = (most / 254) * (1 + 2 ** -10) + 2 ** -18;
+        for (let i = g; i < g + 32; i++)
+          expect(Math.abs(kept[i]! - x[i]!), `${kind}, ${x[i]}`).toBeLessThanOrEqual(bound);
+      }
+    }
+  });
+
   describe.each(["f32", "f16"] as const)("attend over %s", (dtype) => {
     async function check(
       sequences: readonly Sequence[],
       h: Heads,
-      options: { scale: number; window: number; softcap: number; page: number },
+      options: Options & { page: number },
       what: string,
     ): Promise<void> {
       const job = new Job(on.device);
       const [actual] = await job.run(attendBatch(job, new Random(9), sequences, h, { ...options, dtype }));
       let row = 0;
       for (const [t, s] of sequences.entries()) {
-        const { y, bound } = attention(dtype === "f16" ? halved(s) : s, h, options);
+        const { y, bound } = attention(cached(s, dtype), h, options);
         const width = h.heads * h.dv;
         const own = actual!.subarray(row * width, (row + s.rows) * width);
         expectWithin(own, y, (i) => bound[i]!, `${what}, sequence ${t} (${s.rows} of ${s.length})`);
@@ -212,6 +256,23 @@ describe.each(subjects)("$name", (subject) => {
             `window ${window}, cap ${softcap}`,
           );
         }
+    });
+
+    it("sees both sides when it is not causal, with windows and in ragged batches", async () => {
+      const random = new Random(12);
+      const h = { heads: 4, kvHeads: 2, d: 32, dv: 16 };
+      const sizes = [
+        [1, 1],
+        [300, 300],
+        [70, 70],
+        [5, 0],
+        [530, 9],
+      ] as const;
+      for (const window of [0, 1, 2, 17, 100, 256, 10_000]) {
+        const sequences = sizes.map(([length, rows]) => randomSequence(random, h, length, rows));
+        const options = { scale: 0.3, window, softcap: 0, causal: 0, page: 64 } as const;
+        await check(sequences, h, options, `window ${window}`);
+      }
     });
 
     it("is within its bound for sharp, flat and one-sided scores", async () => {
@@ -298,19 +359,43 @@ describe.each(subjects)("$name", (subject) => {
     });
   });
 
+  it("attend over q8_0 is within its bound", async () => {
+    const random = new Random(14);
+    for (const h of [
+      { heads: 4, kvHeads: 1, d: 64, dv: 64 },
+      { heads: 14, kvHeads: 2, d: 32, dv: 96 },
+      { heads: 2, kvHeads: 2, d: 128, dv: 128 },
+    ])
+      for (const [length, rows, causal, window] of [
+        [1, 1, 1, 0],
+        [17, 17, 1, 0],
+        [300, 1, 1, 0],
+        [257, 70, 1, 0],
+        [600, 5, 1, 100],
+        [270, 270, 0, 0],
+      ] as const) {
+        const s = randomSequence(random, h, length, rows);
+        const options = { scale: 0.2, window, softcap: 0, causal, page: 64 };
+        const job = new Job(on.device);
+        const [actual] = await job.run(attendBatch(job, random, [s], h, { ...options, dtype: "q8_0" }));
+        const { y, bound } = attention(cached(s, "q8_0"), h, options);
+        expectWithin(actual!, y, (i) => bound[i]!, `${rows} of ${length}, ${h.d} wide`);
+      }
+  });
+
   it("keys and values may have different dtypes", async () => {
-    const h = { heads: 2, kvHeads: 1, d: 24, dv: 40 };
+    const h = { heads: 2, kvHeads: 1, d: 32, dv: 64 };
     const s = randomSequence(new Random(11), h, 300, 3);
     for (const [dtype, valueDtype] of [
       ["f32", "f16"],
       ["f16", "f32"],
+      ["q8_0", "f16"],
+      ["f32", "q8_0"],
     ] as const) {
       const options = { ...plain, scale: 0.3, page: 64, dtype, valueDtype };
       const job = new Job(on.device);
       const [actual] = await job.run(attendBatch(job, new Random(8), [s], h, options));
-      const { k, v } = halved(s);
-      const kept = dtype === "f16" ? { ...s, k } : { ...s, v };
-      const { y, bound } = attention(kept, h, options);
+      const { y, bound } = attention(cached(s, dtype, valueDtype), h, options);
       expectWithin(actual!, y, (i) => bound[i]!, `${dtype} keys, ${valueDtype} values`);
     }
   });
@@ -322,5 +407,16 @@ describe.each(subjects)("$name", (subject) => {
     expect(
       await job.run(attendBatch(job, new Random(1), [s], h, { ...plain, scale: 1, page: 16, dtype: "f32" })),
     ).toEqual([new Float32Array(0)]);
+  });
+
+  it("a cache in q8_0 counts its bytes, and refuses heads that do not fill groups", () => {
+    const shape = { kvHeads: 2, keyDim: 64, valueDim: 32 };
+    const cache = new DenseCache(on.device, [shape, shape], { format: "q8_0", tokens: 128 });
+    expect(cache.bytes()).toBe(2 * 128 * 2 * (68 + 34));
+    cache.close();
+    const odd = { ...shape, keyDim: 80 };
+    expect(() => new DenseCache(on.device, [shape, odd], { format: "q8_0" })).toThrow(
+      /cacheFormat: q8_0 rounds groups of 32, and does not fit heads of 80; take f16/,
+    );
   });
 });

@@ -140,8 +140,9 @@ describe.each(subjects)("$name", ({ open }) => {
     { dtype: "f32", window: 0, softcap: 0 },
     { dtype: "f16", window: 0, softcap: 0 },
     { dtype: "f16", window: 70, softcap: 20 },
+    { dtype: "q8_0", window: 0, softcap: 0 },
   ] as const)("attention over $dtype, window $window, softcap $softcap", (options) => {
-    const h = { heads: 4, kvHeads: 2, d: 32, dv: 24 };
+    const h = { heads: 4, kvHeads: 2, d: 32, dv: options.dtype === "q8_0" ? 32 : 24 };
     const width = h.heads * h.dv;
     const length = 389;
     const random = new Random(3);
@@ -156,9 +157,10 @@ describe.each(subjects)("$name", ({ open }) => {
       sequences: Parameters<typeof attendBatch>[2],
       page: number,
       seed: number,
+      causal: 0 | 1 = 1,
     ): Promise<Float32Array> => {
       const job = new Job(device);
-      const y = attendBatch(job, new Random(seed), sequences, h, { ...options, scale: 0.4, page });
+      const y = attendBatch(job, new Random(seed), sequences, h, { ...options, scale: 0.4, page, causal });
       return (await job.run(y))[0]!;
     };
     let whole: Float32Array;
@@ -196,6 +198,19 @@ describe.each(subjects)("$name", ({ open }) => {
           y.subarray(at, at + (end - start) * width),
           whole.subarray(start * width, end * width),
         );
+      }
+    });
+
+    it("a batch that sees both sides is each of its sequences alone", async () => {
+      const whole = others.filter(({ length, rows }) => length === rows);
+      const both = (device: Device, sequences: typeof others, page: number): Promise<Float32Array> =>
+        run(device, sequences, page, 9, 0);
+      const batch = await both(two, [...whole, s], 16);
+      let row = 0;
+      for (const each of [...whole, s]) {
+        const alone = await both(one, [each], 64);
+        expectSameBits(batch.subarray(row * width, (row + each.rows) * width), alone);
+        row += each.rows;
       }
     });
 

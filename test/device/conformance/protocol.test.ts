@@ -208,10 +208,10 @@ describe.each(subjects)("$name", (subject) => {
   });
 
   // The caller checks indices; a mistake of his is refused or gives some result, but reads and writes nothing else.
-  it.each([-1, 8, 2 ** 31 - 1, -(2 ** 31)])("an index of %i never leads outside a tensor", async (index) => {
+  it.each([-1, 32, 2 ** 31 - 1, -(2 ** 31)])("an index of %i never leads outside a tensor", async (index) => {
     const { device } = on;
-    const cache = device.allocate(8 * 4 * 4);
-    const keys = new Tensor("f32", [2, 1, 4, 4], cache);
+    const cache = device.allocate(32 * 4 * 4);
+    const keys = new Tensor("f32", [2, 1, 16, 4], cache);
     const attend = (s: Stream, pages: readonly number[], spans: readonly number[]): Tensor => {
       const y = s.empty("f32", [2, 1, 4]);
       s.push({
@@ -225,7 +225,8 @@ describe.each(subjects)("$name", (subject) => {
         scale: 1,
         window: 0,
         softcap: 0,
-        longest: 8,
+        longest: 32,
+        causal: 1,
       });
       return y;
     };
@@ -243,9 +244,9 @@ describe.each(subjects)("$name", (subject) => {
         s.push({ kind: "cache_write", k, v: k, slots: s.constant(Int32Array.of(index)), keys, values: keys });
         return keys;
       },
-      (s) => attend(s, [0, index], [0, 2, 4]),
-      (s) => attend(s, [0, 1], [index, 2, 4]),
-      (s) => attend(s, [0, 1], [0, index, 4]),
+      (s) => attend(s, [0, index], [0, 2, 17]),
+      (s) => attend(s, [0, 1], [index, 2, 17]),
+      (s) => attend(s, [0, 1], [0, index, 17]),
       (s) => attend(s, [0, 1], [0, 2, index]),
     ];
     for (const mistake of mistakes) {

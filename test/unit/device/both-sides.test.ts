@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { dtypeCodes, opNamesOf } from "../../../src/device/encode.ts";
-import { activations, definitions, KEY_TILE } from "../../../src/ops/index.ts";
+import { activations, definitions, KEY_RUN, KEY_TILE } from "../../../src/ops/index.ts";
 
 const source = (name: string): string =>
   readFileSync(new URL(`../../../kernels/${name}`, import.meta.url), "utf8");
@@ -32,4 +32,5 @@ it("dtypes, functions and the tile of keys are the same", () => {
   expect(members(source("commands.h"), "DType")).toEqual(dtypes.map(([name]) => name));
   expect(members(source("ops/elementwise.h"), "Function")).toEqual([...activations]);
   expect(source("ops/attend.h")).toContain(`int tile = ${KEY_TILE};`);
+  expect(source("ops/cached.h")).toContain(`int run_keys = ${KEY_RUN};`);
 });

@@ -19,6 +19,7 @@ const attend = {
   window: 0,
   softcap: 0,
   longest: 50,
+  causal: 1,
 } as const;
 
 const cases: readonly (readonly [what: string, op: Op, bytes: number, operations: number])[] = [
@@ -73,6 +74,25 @@ const cases: readonly (readonly [what: string, op: Op, bytes: number, operations
     { ...attend, window: 20 },
     128 + 128 + 20 * 2 * (16 + 16),
     2 * 4 * 16 * 20,
+  ],
+  [
+    "attend to both sides reads two windows",
+    { ...attend, window: 20, causal: 0 },
+    128 + 128 + 39 * 2 * (16 + 16),
+    2 * 4 * 16 * 39,
+  ],
+  [
+    "cache_write of q8_0 writes codes and scales",
+    {
+      kind: "cache_write",
+      k: f32(1, 2, 32),
+      v: f32(1, 2, 32),
+      slots: i32(1),
+      keys: tensor("q8_0", 100, 2, 16, 32),
+      values: tensor("q8_0", 100, 2, 16, 32),
+    },
+    2 * (256 + 68),
+    0,
   ],
   [
     "cache_write touches what it writes, not the cache",
