@@ -5,7 +5,7 @@
 import { ParameterError } from "../base/errors.ts";
 import { DenseCache, makeBatch, type SequenceId } from "../cache/index.ts";
 import { type Choice, Sampler, type Sampling, SamplingWorkspace } from "../decode/sampling.ts";
-import type { Decoder } from "../nn/index.ts";
+import type { Decoder, RecordedStep } from "../nn/index.ts";
 import { type Device, Stream } from "../ops/index.ts";
 
 /** Prompt tokens in one step: enough to use the device well, few enough that an abort is heeded soon. */
@@ -41,6 +41,7 @@ export class Runner {
     const sampler = new Sampler(sampling, this.workspace);
     const generated: number[] = [];
     const sequence = this.cache.add();
+    let step: RecordedStep | undefined;
     try {
       let logits: Float32Array | undefined;
       for (let start = 0; start < prompt.length; start += CHUNK) {
@@ -56,7 +57,10 @@ export class Runner {
         generated.push(choice.token);
         yield choice;
         if (generated.length >= maxTokens || signal?.aborted) return;
-        logits = await this.step(sequence, [choice.token], position, prompt.length, [0]);
+        const parts = [{ sequence, ids: [choice.token], start: position, promptLength: prompt.length }];
+        if (!step?.again(parts))
+          step = this.decoder.record(new Stream(this.device), parts, this.cache, Int32Array.of(0));
+        logits = await step.run();
       }
     } finally {
       this.cache.remove(sequence);
