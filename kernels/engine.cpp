@@ -4,6 +4,8 @@
 #include <string.h>
 #include <time.h>
 
+#include <algorithm>
+
 #include "dispatch.h"
 
 namespace fovea {
@@ -13,6 +15,12 @@ double now() {
   clock_gettime(CLOCK_MONOTONIC, &t);
   return double(t.tv_sec) * 1e9 + double(t.tv_nsec);
 }
+
+/**
+ * A millisecond: ten times what handing a plan over and the way back cost, and no long time for a caller who has other
+ * things to do.
+ */
+static constexpr double short_plan = 1e6;
 
 Engine::Engine(const KernelTable& table, int threads) : table_(table), slots_(1), buffers_(1, nullptr) {
   barrier_.threads = threads;
@@ -100,7 +108,10 @@ void Engine::write(int64_t buffer, size_t offset, const uint8_t* bytes, size_t l
 
 /** Sees that the plan's buffers exist, and the first time finds out what it needs. */
 bool Engine::check(Plan& plan, std::string& problem) {
-  if (plan.checked == frees_) return true;
+  if (plan.checked == frees_) {
+    choose(plan);
+    return true;
+  }
   Program program = {plan.words.data(), int64_t(plan.words.size()), buffers_.data(), nullptr, nullptr};
   int64_t unknown = unknown_buffer(program, int64_t(buffers_.size()));
   for (const Plan::Output& output : plan.outputs)
@@ -110,11 +121,27 @@ bool Engine::check(Plan& plan, std::string& problem) {
     return false;
   }
   if (!plan.checked) {
-    plan.alone = barrier_.threads == 1 || (!meet_always_ && is_small(program));
-    plan.scratch_bytes = size_t(scratch_bytes(table_, program, plan.alone ? 1 : barrier_.threads));
+    bool free_choice = barrier_.threads > 1 && !meet_always_;
+    plan.alone = plan.estimated = barrier_.threads == 1 || (free_choice && is_small(program));
+    plan.doubtful = free_choice && !is_small(program, 0.25);
+    for (int threads : {1, barrier_.threads})
+      plan.scratch_bytes = std::max(plan.scratch_bytes, size_t(scratch_bytes(table_, program, threads)));
   }
   plan.checked = frees_;
+  choose(plan);
   return true;
+}
+
+/**
+ * Whether one thread runs the plan or all do. What meetings cost and threads save differs from machine to machine, so
+ * for a short plan that runs again and again both ways are tried now and then, and the quicker one is taken.
+ */
+void Engine::choose(Plan& plan) {
+  if (!plan.doubtful || !idle()) return;
+  uint32_t turn = plan.runs % 1024;
+  bool is_short = std::min(plan.quickest[0], plan.quickest[1]) < short_plan;
+  if (!is_short || turn < 4) plan.alone = plan.estimated;
+  else plan.alone = turn < 8 ? !plan.estimated : plan.quickest[1] < plan.quickest[0];
 }
 
 bool Engine::submit(std::shared_ptr<Plan> plan, std::function<void(std::string)> done, std::string& problem) {
@@ -132,9 +159,7 @@ bool Engine::submit(std::shared_ptr<Plan> plan, std::function<void(std::string)>
 }
 
 bool Engine::run_here(Plan& plan, std::string& problem) {
-  // A millisecond: ten times what handing over and the way back cost, and no long time for a caller who has other
-  // things to do.
-  if (!idle() || plan.took > 1e6 || !check(plan, problem)) return false;
+  if (!idle() || plan.took > short_plan || !check(plan, problem)) return false;
   if (!plan.alone) change(&called_, called_ + 1, &uncalled_);
   perform(plan, buffers_.data(), nullptr, problem);
   return problem.empty();
@@ -178,7 +203,11 @@ bool Engine::perform(Plan& plan, uint8_t** buffers, const uint8_t* bytes, std::s
   if (problem.empty())
     for (const Plan::Output& output : plan.outputs)
       memcpy(output.to, buffers[size_t(output.buffer)] + output.offset, output.bytes);
+  plan.runs++;
   plan.took = now() - start;
+  double& quickest = plan.quickest[plan.alone];
+  // What was once quick may be so no longer: it is forgotten slowly.
+  quickest = quickest == Plan::unknown ? plan.took : std::min(plan.took, 1.01 * quickest);
   return true;
 }
 

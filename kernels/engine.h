@@ -47,9 +47,13 @@ struct Plan {
   uint64_t checked = 0;
   /** Whether one thread alone runs it: meetings would cost more than the others save. */
   bool alone = true;
+  /** What was estimated of that, and whether the estimate is to be tried. */
+  bool estimated = true, doubtful = false;
   size_t scratch_bytes = 0;
-  /** Nanoseconds of the last run; unknown before the first. */
-  double took = 1e18;
+  uint32_t runs = 0;
+  /** Nanoseconds of the last run, and of the quickest lately by all threads and by one alone. */
+  double took = unknown, quickest[2] = {unknown, unknown};
+  static constexpr double unknown = 1e18;
 };
 
 class Engine {
@@ -110,6 +114,7 @@ class Engine {
 
   int64_t new_slot(uint8_t* data, size_t bytes);
   bool check(Plan& plan, std::string& problem);
+  void choose(Plan& plan);
   void enqueue(std::unique_ptr<Job> job);
   void lead();
   void follow(int thread);

@@ -125,12 +125,16 @@ export class DenseCache implements KvCache {
     if (copies !== this.copies) return false;
     const width = index.pages.length / batch.sequences.length;
     let free = this.table.size - this.table.used;
+    let most = TILE_PAGES;
     for (let i = 0; i < batch.sequences.length; i++) {
       const [held, length] = this.grown(batch, i);
       const pages = Math.ceil(length / PAGE);
       free -= Math.max(0, pages - held.pages.length);
-      if (free < 0 || pages > width || this.writesShared(held, length)) return false;
+      most = Math.max(most, pages);
+      if (free < 0 || this.writesShared(held, length)) return false;
     }
+    // A step for much longer sequences would be right, and slow.
+    if (most > width || width > 4 * most) return false;
     for (let i = 0; i < batch.sequences.length; i++) this.extend(undefined, ...this.grown(batch, i));
     this.locate(batch, index);
     return true;

@@ -21,9 +21,9 @@ export interface CacheStep {
   /** q [n, heads, d] over all that each token may see, its own key included: [n, heads, dv]. */
   attend(layer: number, q: Tensor, options: AttentionOptions): Tensor;
   /**
-   * Begins the step again, with other tokens of the same sequences in its batch: as `begin`, but the step's numbers
-   * are written where the first ones are, so that the ops that were pushed then are right once more. False, and
-   * nothing has changed, when other ops are needed.
+   * Begins the step again, with other tokens or sequences in a batch of the same shape: as `begin`, but the step's
+   * numbers are written where the first ones are, so that the ops that were pushed then are right once more. False,
+   * and nothing has changed, when other ops are needed.
    */
   again(batch: TokenBatch): boolean;
 }

@@ -21,9 +21,9 @@ const NAME = "native";
 
 /**
  * Milliseconds for which short plans may follow one another on the calling thread before timers and sockets get
- * their turn. A turn costs some 2 µs.
+ * their turn. A turn costs some 20 µs.
  */
-const TURN = 1;
+const TURN = 4;
 
 /** Whether the add-on is there; without it the native device cannot be opened. */
 export const haveNative = (): boolean => addon() !== undefined;

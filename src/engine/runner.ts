@@ -24,6 +24,8 @@ export class Runner {
   private readonly device: Device;
   private readonly cache: DenseCache;
   private readonly workspace: SamplingWorkspace;
+  /** Steps for one token that no generation uses now. */
+  private readonly steps: RecordedStep[] = [];
 
   constructor(decoder: Decoder, device: Device, cacheFormat: "f32" | "f16") {
     this.decoder = decoder;
@@ -41,7 +43,7 @@ export class Runner {
     const sampler = new Sampler(sampling, this.workspace);
     const generated: number[] = [];
     const sequence = this.cache.add();
-    let step: RecordedStep | undefined;
+    let step = this.steps.pop();
     try {
       let logits: Float32Array | undefined;
       for (let start = 0; start < prompt.length; start += CHUNK) {
@@ -64,6 +66,7 @@ export class Runner {
       }
     } finally {
       this.cache.remove(sequence);
+      if (step) this.steps.push(step);
     }
   }
 

@@ -22,7 +22,7 @@ export class RecordedStep {
 
   /**
    * Makes it the step of these tokens, which count as the cache's from now on. False when they need another step:
-   * not as many of the same sequences, or the cache must copy, or has moved.
+   * more or fewer parts, or longer ones, or the cache must copy, or has moved.
    */
   again(parts: readonly BatchPart[]): boolean {
     if (!refill(this.batch, parts)) return false;
