@@ -139,8 +139,9 @@ bool Engine::check(Plan& plan, std::string& problem) {
 void Engine::choose(Plan& plan) {
   if (!plan.doubtful || !idle()) return;
   uint32_t turn = plan.runs % 1024;
-  bool is_short = std::min(plan.quickest[0], plan.quickest[1]) < short_plan;
-  if (!is_short || turn < 4) plan.alone = plan.estimated;
+  // The estimate is not so wrong that a trial of a longer plan could pay.
+  bool worth_trying = std::min(plan.quickest[0], plan.quickest[1]) < 4 * short_plan;
+  if (!worth_trying || turn < 4) plan.alone = plan.estimated;
   else plan.alone = turn < 8 ? !plan.estimated : plan.quickest[1] < plan.quickest[0];
 }
 
