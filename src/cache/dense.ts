@@ -8,8 +8,8 @@ import type { SequenceId, TokenBatch } from "./batch.ts";
 import type { AttentionOptions, CacheStep, KvCache, LayerShape } from "./kv-cache.ts";
 import { PageTable } from "./pages.ts";
 
-/** Positions in a page: a divisor of KEY_TILE, small enough that half-empty last pages cost little. */
 const TILE_PAGES = 4;
+/** Positions in a page: a divisor of KEY_TILE, small enough that half-empty last pages cost little. */
 const PAGE = KEY_TILE / TILE_PAGES;
 
 interface Held {
