@@ -157,7 +157,7 @@ napi_value drop_pages_call(const Arguments& a) {
 struct Ticket {
   /** The promise, when there is one. */
   napi_deferred deferred = nullptr;
-  /** Keeps alive what the job uses: the engine, output arrays, an adopted array that has been freed. */
+  /** Keeps alive what the job uses: the plan's arrays, an adopted array that has been freed. */
   napi_ref kept = nullptr;
   std::string problem;
 };
@@ -200,16 +200,16 @@ void settle(napi_env env, napi_value, void* context, void* data) {
   }
 }
 
-/** Gives the job to the engine; its end reaches `settle` with the ticket. */
-void submit(Host* host, std::unique_ptr<Job> job, std::shared_ptr<Ticket> ticket) {
+/** Gives the plan, or nothing, to the engine; the end reaches `settle` with the ticket. */
+void submit(Host* host, std::shared_ptr<Plan> plan, std::shared_ptr<Ticket> ticket) {
   napi_threadsafe_function finished = host->finished;
-  job->done = [ticket, finished](std::unique_ptr<Job> job) {
-    ticket->problem = std::move(job->problem);
+  auto done = [ticket, finished](std::string problem) {
+    ticket->problem = std::move(problem);
     auto* held = new std::shared_ptr<Ticket>(ticket);
     if (napi_call_threadsafe_function(finished, held, napi_tsfn_nonblocking) != napi_ok) delete held;
   };
   std::string problem;
-  if (!host->engine->submit(std::move(job), problem)) fail(host->env, problem);
+  if (!host->engine->submit(std::move(plan), done, problem)) fail(host->env, problem);
   if (host->pending++ == 0) napi_ref_threadsafe_function(host->env, finished);
 }
 
@@ -296,7 +296,7 @@ napi_value free_buffer(const Arguments& a) {
   }
   auto ticket = std::make_shared<Ticket>();
   ticket->kept = ref;
-  submit(host, std::make_unique<Job>(), ticket);
+  submit(host, nullptr, ticket);
   return nullptr;
 }
 
@@ -314,41 +314,60 @@ napi_value write(const Arguments& a) {
   return nullptr;
 }
 
+/** A plan as JavaScript holds it. */
+struct Prepared {
+  /** Only its engine may run it. */
+  const Host* host;
+  std::shared_ptr<Plan> plan;
+};
+
 /**
- * (engine, words, arenaBytes, uploadPlaces, uploads, outputPlaces, outputs, nanoseconds): a promise. Places are
- * numbers: an offset in the arena for each upload; a buffer and an offset for each output.
+ * (engine, words, arenaBytes, uploadPlaces, uploads, outputPlaces, outputs, nanoseconds): a plan. Places are
+ * numbers: an offset in the arena for each upload; a buffer and an offset for each output. The arrays are not kept
+ * alive by it.
  */
-napi_value run(const Arguments& a) {
-  Host* host = host_of(a);
-  auto job = std::make_unique<Job>();
-  auto ticket = std::make_shared<Ticket>();
+napi_value prepare(const Arguments& a) {
+  auto prepared = std::make_unique<Prepared>(Prepared{host_of(a), std::make_shared<Plan>()});
+  Plan& plan = *prepared->plan;
   size_t count, upload_count, output_count;
   const double* words = a.numbers(1, count);
-  job->words.assign(words, words + count);
-  job->arena_bytes = a.size(2);
+  plan.words.assign(words, words + count);
+  plan.arena_bytes = a.size(2);
   const double *upload_places = a.numbers(3, upload_count), *output_places = a.numbers(5, output_count);
-  if (a.length(4) != upload_count || 2 * a.length(6) != output_count) fail(a.env, "run: places are missing");
+  if (a.length(4) != upload_count || 2 * a.length(6) != output_count) fail(a.env, "prepare: places are missing");
   for (uint32_t i = 0; i < upload_count; i++) {
     Bytes bytes = a.bytes_in(4, i);
-    job->uploads.push_back({0, size_t(upload_places[i]), {bytes.data, bytes.data + bytes.length}});
+    plan.uploads.push_back({size_t(upload_places[i]), bytes.data, bytes.length});
   }
   for (uint32_t i = 0; i < output_count / 2; i++) {
     Bytes bytes = a.bytes_in(6, i);
-    job->outputs.push_back(
+    plan.outputs.push_back(
         {int64_t(output_places[2 * i]), size_t(output_places[2 * i + 1]), bytes.data, bytes.length});
   }
-  napi_value promise, kept;
-  check(a.env, napi_create_array_with_length(a.env, 3, &kept));
-  check(a.env, napi_set_element(a.env, kept, 0, a.values[0]));
-  check(a.env, napi_set_element(a.env, kept, 1, a.values[6]));
-  if (!a.absent(7)) {
-    job->nanoseconds = reinterpret_cast<double*>(a.bytes(7).data);
-    check(a.env, napi_set_element(a.env, kept, 2, a.values[7]));
-  }
-  check(a.env, napi_create_reference(a.env, kept, 1, &ticket->kept));
+  if (!a.absent(7)) plan.nanoseconds = reinterpret_cast<double*>(a.bytes(7).data);
+  auto finalize = [](napi_env, void* data, void*) { delete static_cast<Prepared*>(data); };
+  napi_value external;
+  check(a.env, napi_create_external(a.env, prepared.get(), finalize, nullptr, &external));
+  prepared.release();
+  return external;
+}
+
+/** (engine, plan, kept): undefined when the plan has run at once; else a promise, which keeps `kept` alive. */
+napi_value run(const Arguments& a) {
+  Host* host = host_of(a);
+  void* data;
+  check(a.env, napi_get_value_external(a.env, a.values[1], &data));
+  auto* prepared = static_cast<Prepared*>(data);
+  if (prepared->host != host) fail(a.env, "run: the plan was prepared for another engine");
+  std::string problem;
+  if (host->engine->run_here(*prepared->plan, problem)) return nullptr;
+  if (!problem.empty()) fail(a.env, problem);
+  napi_value promise;
+  auto ticket = std::make_shared<Ticket>();
+  check(a.env, napi_create_reference(a.env, a.values[2], 1, &ticket->kept));
   check(a.env, napi_create_promise(a.env, &ticket->deferred, &promise));
   try {
-    submit(host, std::move(job), ticket);
+    submit(host, prepared->plan, ticket);
   } catch (...) {
     napi_delete_reference(a.env, ticket->kept);
     throw;
@@ -400,6 +419,7 @@ NAPI_MODULE_INIT() {
       {"adopt", call<adopt>},
       {"free", call<free_buffer>},
       {"write", call<write>},
+      {"prepare", call<prepare>},
       {"run", call<run>},
       {"memory", call<memory>},
       {"panelBytes", call<panel_bytes_call>},

@@ -4,6 +4,8 @@
 #include <string.h>
 #include <time.h>
 
+#include <algorithm>
+
 #include "dispatch.h"
 
 namespace fovea {
@@ -13,6 +15,12 @@ double now() {
   clock_gettime(CLOCK_MONOTONIC, &t);
   return double(t.tv_sec) * 1e9 + double(t.tv_nsec);
 }
+
+/**
+ * A millisecond: ten times what handing a plan over and the way back cost, and no long time for a caller who has other
+ * things to do.
+ */
+static constexpr double short_plan = 1e6;
 
 Engine::Engine(const KernelTable& table, int threads) : table_(table), slots_(1), buffers_(1, nullptr) {
   barrier_.threads = threads;
@@ -80,6 +88,7 @@ void Engine::free(int64_t buffer) {
   slot.bytes = 0;
   buffers_[size_t(buffer)] = nullptr;
   free_ids_.push_back(buffer);
+  frees_++;
   if (idle() || !memory.data()) return;
   auto job = std::make_unique<Job>();
   job->freed = std::move(memory);
@@ -92,28 +101,73 @@ void Engine::write(int64_t buffer, size_t offset, const uint8_t* bytes, size_t l
     return;
   }
   auto job = std::make_unique<Job>();
-  job->uploads.push_back({buffer, offset, std::vector<uint8_t>(bytes, bytes + length)});
+  job->to = buffers_[size_t(buffer)] + offset;
+  job->bytes.assign(bytes, bytes + length);
   enqueue(std::move(job));
 }
 
-bool Engine::submit(std::unique_ptr<Job> job, std::string& problem) {
-  Program program = {job->words.data(), int64_t(job->words.size()), buffers_.data(), nullptr, nullptr};
+/** Sees that the plan's buffers exist, and the first time finds out what it needs. */
+bool Engine::check(Plan& plan, std::string& problem) {
+  if (plan.checked == frees_) {
+    choose(plan);
+    return true;
+  }
+  Program program = {plan.words.data(), int64_t(plan.words.size()), buffers_.data(), nullptr, nullptr};
   int64_t unknown = unknown_buffer(program, int64_t(buffers_.size()));
-  for (const Job::Output& output : job->outputs)
+  for (const Plan::Output& output : plan.outputs)
     if (output.buffer > 0 && !knows(output.buffer)) unknown = output.buffer;
   if (unknown >= 0) {
     problem = "the plan names buffer " + std::to_string(unknown) + ", which does not exist (any more)";
     return false;
   }
+  if (!plan.checked) {
+    bool free_choice = barrier_.threads > 1 && !meet_always_;
+    plan.alone = plan.estimated = barrier_.threads == 1 || (free_choice && is_small(program));
+    plan.doubtful = free_choice && !is_small(program, 0.25);
+    for (int threads : {1, barrier_.threads})
+      plan.scratch_bytes = std::max(plan.scratch_bytes, size_t(scratch_bytes(table_, program, threads)));
+  }
+  plan.checked = frees_;
+  choose(plan);
+  return true;
+}
+
+/**
+ * Whether one thread runs the plan or all do. What meetings cost and threads save differs from machine to machine, so
+ * for a short plan that runs again and again both ways are tried now and then, and the quicker one is taken.
+ */
+void Engine::choose(Plan& plan) {
+  if (!plan.doubtful || !idle()) return;
+  uint32_t turn = plan.runs % 1024;
+  // The estimate is not so wrong that a trial of a longer plan could pay.
+  bool worth_trying = std::min(plan.quickest[0], plan.quickest[1]) < 4 * short_plan;
+  if (!worth_trying || turn < 4) plan.alone = plan.estimated;
+  else plan.alone = turn < 8 ? !plan.estimated : plan.quickest[1] < plan.quickest[0];
+}
+
+bool Engine::submit(std::shared_ptr<Plan> plan, std::function<void(std::string)> done, std::string& problem) {
+  auto job = std::make_unique<Job>();
+  if (plan) {
+    if (!check(*plan, problem)) return false;
+    for (const Plan::Upload& upload : plan->uploads)
+      job->bytes.insert(job->bytes.end(), upload.from, upload.from + upload.bytes);
+    job->buffers = buffers_;
+  }
+  job->plan = std::move(plan);
+  job->done = std::move(done);
   enqueue(std::move(job));
   return true;
 }
 
+bool Engine::run_here(Plan& plan, std::string& problem) {
+  if (!idle() || plan.took > short_plan || !check(plan, problem)) return false;
+  if (!plan.alone) change(&called_, called_ + 1, &uncalled_);
+  perform(plan, buffers_.data(), nullptr, problem);
+  return problem.empty();
+}
+
 void Engine::enqueue(std::unique_ptr<Job> job) {
-  job->buffers = buffers_;
-  Program program = {job->words.data(), int64_t(job->words.size()), buffers_.data(), nullptr, nullptr};
-  bool alone = barrier_.threads == 1 || (!meet_always_ && is_small(program));
-  job->alone = alone;
+  bool alone = !job->plan || job->plan->alone;
   {
     std::lock_guard<std::mutex> lock(mutex_);
     queue_.push_back(std::move(job));
@@ -130,39 +184,62 @@ static bool grow(Memory& memory, size_t bytes, std::string& problem) {
   return memory.allocate(bytes + bytes / 8, problem);
 }
 
-/** Thread 0 prepares what all threads will read. */
-void Engine::begin(Job& job) {
-  program_ = {job.words.data(), int64_t(job.words.size()), job.buffers.data(), nullptr, job.nanoseconds};
-  size_t scratch = size_t(scratch_bytes(table_, program_, job.alone ? 1 : barrier_.threads));
-  if (!grow(arena_, job.arena_bytes, job.problem) || !grow(scratch_, scratch, job.problem)) program_.count = 0;
+/**
+ * A plan from uploads to outputs, led by the calling thread. `bytes` are those of the uploads, one after another;
+ * null: where the plan says. False when the engine stops. A plan that fails leaves a text.
+ */
+bool Engine::perform(Plan& plan, uint8_t** buffers, const uint8_t* bytes, std::string& problem) {
+  double start = now();
+  program_ = {plan.words.data(), int64_t(plan.words.size()), buffers, nullptr, plan.nanoseconds};
+  if (!grow(arena_, plan.arena_bytes, problem) || !grow(scratch_, plan.scratch_bytes, problem)) program_.count = 0;
   arena_bytes_.store(arena_.bytes());
-  job.buffers[0] = arena_.data();
+  buffers[0] = arena_.data();
   program_.scratch = scratch_.data();
-  if (!job.problem.empty()) return;
-  for (const Job::Upload& upload : job.uploads)
-    memcpy(job.buffers[size_t(upload.buffer)] + upload.offset, upload.bytes.data(), upload.bytes.size());
+  if (problem.empty())
+    for (const Plan::Upload& upload : plan.uploads) {
+      memcpy(buffers[0] + upload.offset, bytes ? bytes : upload.from, upload.bytes);
+      if (bytes) bytes += upload.bytes;
+    }
+  if (!(plan.alone ? interpret(table_, program_, alone_, 0) : take_part(0))) return false;
+  if (problem.empty())
+    for (const Plan::Output& output : plan.outputs)
+      memcpy(output.to, buffers[size_t(output.buffer)] + output.offset, output.bytes);
+  plan.runs++;
+  plan.took = now() - start;
+  double& quickest = plan.quickest[plan.alone];
+  // What was once quick may be so no longer: it is forgotten slowly.
+  quickest = quickest == Plan::unknown ? plan.took : std::min(plan.took, 1.01 * quickest);
+  return true;
 }
 
-/** Thread 0: takes the jobs, and calls the others to meet when a job is for all. */
+bool Engine::perform(Job& job) {
+  if (job.plan) return perform(*job.plan, job.buffers.data(), job.bytes.data(), job.problem);
+  // A buffer's memory ends with a later job, so it is still there.
+  if (!job.bytes.empty()) memcpy(job.to, job.bytes.data(), job.bytes.size());
+  return true;
+}
+
+/** Thread 0: takes the jobs in order. */
 void Engine::lead() {
   for (uint32_t next = 0;; next++) {
     wait_for_change(&submitted_, next, &sleepers_, barrier_.patience);
-    bool alone = false;
+    std::unique_ptr<Job> job;
     if (!__atomic_load_n(&barrier_.stop, __ATOMIC_ACQUIRE)) {
-      {
-        std::lock_guard<std::mutex> lock(mutex_);
-        job_ = std::move(queue_.front());
-        queue_.pop_front();
-      }
-      begin(*job_);
-      alone = job_->alone;
+      std::lock_guard<std::mutex> lock(mutex_);
+      job = std::move(queue_.front());
+      queue_.pop_front();
     }
-    if (!(alone ? interpret(table_, program_, alone_, 0) : take_part(0))) {
+    if (!job || !perform(*job)) {
       // The others are, or will be, at their meeting, and end there.
-      if (alone) barrier_wait(barrier_);
+      if (!job || job->plan->alone) barrier_wait(barrier_);
       return;
     }
-    finish();
+    job->freed = Memory();
+    std::string problem = std::move(job->problem);
+    auto done = std::move(job->done);
+    job = nullptr;
+    finished_.fetch_add(1, std::memory_order_release);
+    if (done) done(std::move(problem));
   }
 }
 
@@ -181,17 +258,6 @@ bool Engine::take_part(int thread) {
   // Behind this no other thread looks at the job.
   barrier_wait(barrier_);
   return !barrier_.stopped;
-}
-
-void Engine::finish() {
-  std::unique_ptr<Job> job = std::move(job_);
-  if (job->problem.empty())
-    for (const Job::Output& output : job->outputs)
-      memcpy(output.to, job->buffers[size_t(output.buffer)] + output.offset, output.bytes);
-  job->freed = Memory();
-  auto done = std::move(job->done);
-  finished_.fetch_add(1, std::memory_order_release);
-  if (done) done(std::move(job));
 }
 
 }  // namespace fovea

@@ -17,12 +17,15 @@
 
 namespace fovea {
 
-/** What the engine does in one turn: bytes in, a program, bytes out. */
-struct Job {
+/**
+ * A program, the bytes that go into its arena and those that are wanted back. It may run again and again; what it
+ * points at belongs to the caller and must outlive the runs.
+ */
+struct Plan {
   struct Upload {
-    int64_t buffer;
     size_t offset;
-    std::vector<uint8_t> bytes;
+    const uint8_t* from;
+    size_t bytes;
   };
   struct Output {
     int64_t buffer;
@@ -31,24 +34,26 @@ struct Job {
     size_t bytes;
   };
 
-  std::vector<Upload> uploads;
   std::vector<double> words;
+  std::vector<Upload> uploads;
   std::vector<Output> outputs;
   size_t arena_bytes = 0;
   /** For each op, or null. */
   double* nanoseconds = nullptr;
-  /** Memory that ends with this job. */
-  Memory freed;
-  /** Called by a thread of the engine, which gives the job away. */
-  std::function<void(std::unique_ptr<Job>)> done;
-  /** Set when the job failed. */
-  std::string problem;
 
  private:
   friend class Engine;
+  /** How many buffers had been freed, and one, when its own were last seen to exist; 0: never. */
+  uint64_t checked = 0;
   /** Whether one thread alone runs it: meetings would cost more than the others save. */
   bool alone = true;
-  std::vector<uint8_t*> buffers;
+  /** What was estimated of that, and whether the estimate is to be tried. */
+  bool estimated = true, doubtful = false;
+  size_t scratch_bytes = 0;
+  uint32_t runs = 0;
+  /** Nanoseconds of the last run, and of the quickest lately by all threads and by one alone. */
+  double took = unknown, quickest[2] = {unknown, unknown};
+  static constexpr double unknown = 1e18;
 };
 
 class Engine {
@@ -74,22 +79,48 @@ class Engine {
   void free(int64_t buffer);
   /** Takes its place in the order of jobs. */
   void write(int64_t buffer, size_t offset, const uint8_t* bytes, size_t length);
-  /** False, with a text, when the program names a buffer that does not exist. */
-  bool submit(std::unique_ptr<Job> job, std::string& problem);
+  /**
+   * Runs the plan (or nothing, when it is null) in its turn, with its uploads as they are now; then a thread of the
+   * engine calls `done` with the reason why it failed, or an empty text. False, with a text, when the plan names a
+   * buffer that does not exist.
+   */
+  bool submit(std::shared_ptr<Plan> plan, std::function<void(std::string)> done, std::string& problem);
+  /**
+   * Runs the plan at once, the calling thread taking the place of thread 0, if nothing else runs and the last run
+   * was so short that handing it over would cost more than it is worth. False when it was not run; with a text when
+   * it cannot be.
+   */
+  bool run_here(Plan& plan, std::string& problem);
 
  private:
+  /** What thread 0 does in one turn. */
+  struct Job {
+    std::shared_ptr<Plan> plan;
+    /** The bytes of the plan's uploads, one after another; without a plan, those that are written `to` a buffer. */
+    std::vector<uint8_t> bytes;
+    uint8_t* to = nullptr;
+    /** Memory that ends with this job. */
+    Memory freed;
+    std::function<void(std::string)> done;
+    /** Set when the job failed. */
+    std::string problem;
+    std::vector<uint8_t*> buffers;
+  };
+
   struct Slot {
     Memory memory;
     size_t bytes = 0;
   };
 
   int64_t new_slot(uint8_t* data, size_t bytes);
+  bool check(Plan& plan, std::string& problem);
+  void choose(Plan& plan);
   void enqueue(std::unique_ptr<Job> job);
   void lead();
   void follow(int thread);
   bool take_part(int thread);
-  void begin(Job& job);
-  void finish();
+  bool perform(Plan& plan, uint8_t** buffers, const uint8_t* bytes, std::string& problem);
+  bool perform(Job& job);
   void stop();
 
   const KernelTable& table_;
@@ -99,6 +130,8 @@ class Engine {
   std::vector<uint8_t*> buffers_;
   std::vector<int64_t> free_ids_;
   size_t buffer_bytes_ = 0;
+  /** Buffers freed so far, and one. */
+  uint64_t frees_ = 1;
 
   std::mutex mutex_;
   std::deque<std::unique_ptr<Job>> queue_;
@@ -111,15 +144,14 @@ class Engine {
   alignas(64) uint32_t called_ = 0;
   uint32_t uncalled_ = 0;
 
-  // Of the running job; thread 0 changes them before the others start on it.
-  std::unique_ptr<Job> job_;
+  // Of the running plan; whoever leads changes them before the others start on it.
   Program program_ = {};
   Memory arena_, scratch_;
   std::atomic<size_t> arena_bytes_{0};
 
   Barrier barrier_;
   bool meet_always_ = false;
-  /** Where thread 0 meets nobody. */
+  /** Where who runs a plan alone meets nobody. */
   Barrier alone_;
   std::vector<std::thread> threads_;
 };

@@ -59,7 +59,7 @@ int64_t scratch_bytes(const KernelTable& table, const Program& program, int thre
   return most;
 }
 
-bool is_small(const Program& program) {
+bool is_small(const Program& program, double part) {
   // Rough costs on one thread: 20 multiply-adds or 4 elements in a nanosecond, and 1.4 µs for a meeting, of
   // which half would be saved work.
   double cost = 0, meetings = 0;
@@ -79,7 +79,7 @@ bool is_small(const Program& program) {
     }
     return cost < 1e6;
   });
-  return cost < meetings;
+  return cost < part * meetings;
 }
 
 bool interpret(const KernelTable& table, const Program& program, Barrier& barrier, int thread) {

@@ -27,8 +27,11 @@ int64_t unknown_buffer(const Program&, int64_t known);
 /** Bytes of scratch memory that the program needs. */
 int64_t scratch_bytes(const KernelTable&, const Program&, int threads);
 
-/** Whether one thread alone is sooner done with the program than several that meet after each op. */
-bool is_small(const Program&);
+/**
+ * Whether one thread alone is sooner done with the program than several that meet after each op: by an estimate, of
+ * which `part` counts.
+ */
+bool is_small(const Program&, double part = 1);
 
 /** Runs the program; called by each thread, all returning together. False when it was told to stop. */
 bool interpret(const KernelTable&, const Program&, Barrier&, int thread);

@@ -39,6 +39,10 @@ int main(int argc, char** argv) {
     Engine engine(*table, threads);
     std::vector<std::vector<float>> results(plans, std::vector<float>(n));
     std::vector<double> nanoseconds(chain + 1);
+    auto ended = [&](std::string failure) {
+      expect(failure.empty(), "a plan runs");
+      done++;
+    };
     int64_t buffer = engine.allocate(4 * n, problem);
     expect(buffer > 0, "allocate");
     std::vector<float> ones(n, 1.0f);
@@ -47,19 +51,14 @@ int main(int argc, char** argv) {
       float start = float(p % 7 + 1);
       std::vector<float> values(n, start);
       engine.write(buffer, 0, reinterpret_cast<uint8_t*>(values.data()), 4 * n);
-      auto job = std::make_unique<Job>();
-      for (int i = 0; i < chain; i++) push_scale(job->words, i ? 0 : double(buffer), i ? 4.0 * n * (i - 1) : 0, 0, 4.0 * n * i, n, i % 2 ? 0.5 : 2);
-      push_scale(job->words, 0, 4.0 * n * chain, 0, 4.0 * n * (chain + 1), n, 3);
-      auto* bytes = reinterpret_cast<uint8_t*>(ones.data());
-      job->uploads.push_back({0, size_t(4 * n * chain), std::vector<uint8_t>(bytes, bytes + 4 * n)});
-      job->arena_bytes = size_t(4 * n * (chain + 2 + p % 3));
-      job->outputs.push_back({0, size_t(4 * n * (chain - 1)), reinterpret_cast<uint8_t*>(results[size_t(p)].data()), 4 * n});
-      if (p % 10 == 0) job->nanoseconds = nanoseconds.data();
-      job->done = [&](std::unique_ptr<Job> ended) {
-        expect(ended->problem.empty(), "a plan runs");
-        done++;
-      };
-      expect(engine.submit(std::move(job), problem), "submit");
+      auto plan = std::make_shared<Plan>();
+      for (int i = 0; i < chain; i++) push_scale(plan->words, i ? 0 : double(buffer), i ? 4.0 * n * (i - 1) : 0, 0, 4.0 * n * i, n, i % 2 ? 0.5 : 2);
+      push_scale(plan->words, 0, 4.0 * n * chain, 0, 4.0 * n * (chain + 1), n, 3);
+      plan->uploads.push_back({size_t(4 * n * chain), reinterpret_cast<uint8_t*>(ones.data()), 4 * n});
+      plan->arena_bytes = size_t(4 * n * (chain + 2 + p % 3));
+      plan->outputs.push_back({0, size_t(4 * n * (chain - 1)), reinterpret_cast<uint8_t*>(results[size_t(p)].data()), 4 * n});
+      if (p % 10 == 0) plan->nanoseconds = nanoseconds.data();
+      expect(engine.submit(plan, ended, problem), "submit");
       if (p % 50 == 0) {
         int64_t other = engine.allocate(1 << 20, problem);
         engine.free(other);
@@ -71,18 +70,53 @@ int main(int argc, char** argv) {
     while (done < plans) std::this_thread::yield();
     for (int p = 0; p < plans; p++)
       for (float x : results[size_t(p)]) expect(x == float(p % 7 + 1), "a plan sees what was written before it");
-    auto wrong = std::make_unique<Job>();
+    auto wrong = std::make_shared<Plan>();
     push_scale(wrong->words, 99, 0, 0, 0, n, 1);
-    expect(!engine.submit(std::move(wrong), problem), "an unknown buffer is refused");
+    expect(!engine.submit(wrong, ended, problem), "an unknown buffer is refused");
+
+    int submitted = plans;
+    // One plan again and again, on this thread where that is allowed and in its turn where not: each run takes the
+    // upload as it is then, and adds nothing of its own. Longer and shorter ones, for all threads and for one.
+    for (int size : {10, 3000}) {
+      auto plan = std::make_shared<Plan>();
+      std::vector<float> in(size), out(size);
+      push_scale(plan->words, 0, 0, 0, 4.0 * size, size, 2);
+      for (int i = 1; i < chain; i++) push_scale(plan->words, 0, 4.0 * size * i, 0, 4.0 * size * (i + 1), size, 1);
+      plan->uploads.push_back({0, reinterpret_cast<uint8_t*>(in.data()), size_t(4 * size)});
+      plan->outputs.push_back({0, size_t(4 * size * chain), reinterpret_cast<uint8_t*>(out.data()), size_t(4 * size)});
+      plan->arena_bytes = size_t(4 * size * (chain + 1));
+      int here = 0;
+      for (int p = 0; p < plans; p++) {
+        for (float& x : in) x = float(p);
+        problem.clear();
+        if (engine.run_here(*plan, problem)) {
+          here++;
+        } else {
+          expect(problem.empty() && engine.submit(plan, ended, problem), "submit again");
+          submitted++;
+          while (done < submitted) std::this_thread::yield();
+        }
+        for (float x : out) expect(x == float(2 * p), "a plan runs again");
+        if (p % 100 == 0) {
+          // Something else that runs just now.
+          engine.free(engine.allocate(1 << 20, problem));
+          engine.submit(plan, ended, problem);
+          submitted++;
+          expect(!engine.run_here(*plan, problem) || engine.idle(), "plans run one after another");
+          while (done < submitted) std::this_thread::yield();
+        }
+      }
+      expect(here > plans / 2, "short plans run on the thread that asks");
+    }
   }
   for (int round = 0; round < 30; round++) {
     // Ended while plans run and wait.
     Engine engine(*table, threads);
     for (int p = 0; p < 20; p++) {
-      auto job = std::make_unique<Job>();
-      for (int i = 0; i < 50; i++) push_scale(job->words, 0, 0, 0, 4.0 * n, n, 2);
-      job->arena_bytes = 8 * n;
-      engine.submit(std::move(job), problem);
+      auto plan = std::make_shared<Plan>();
+      for (int i = 0; i < 50; i++) push_scale(plan->words, 0, 0, 0, 4.0 * n, n, 2);
+      plan->arena_bytes = 8 * n;
+      engine.submit(plan, nullptr, problem);
     }
     std::this_thread::sleep_for(std::chrono::microseconds(37 * round));
   }

@@ -23,11 +23,11 @@ export interface Addon {
   free(engine: AddonEngine, buffer: number): void;
   write(engine: AddonEngine, buffer: number, offset: number, bytes: Uint8Array): void;
   /**
-   * Runs encoded ops; all but `outputs` and `nanoseconds`, which are filled, is copied before it returns.
-   * `uploadPlaces` holds an arena offset for each upload; `outputPlaces` a buffer (0: the arena) and an offset
-   * for each output.
+   * Makes a plan of encoded ops. `words` and the places are copied; the other arrays are read and filled where
+   * they lie by each run, and the caller keeps them alive. `uploadPlaces` holds an arena offset for each upload;
+   * `outputPlaces` a buffer (0: the arena) and an offset for each output.
    */
-  run(
+  prepare(
     engine: AddonEngine,
     words: Float64Array,
     arenaBytes: number,
@@ -36,7 +36,12 @@ export interface Addon {
     outputPlaces: Float64Array,
     outputs: readonly Uint8Array[],
     nanoseconds: Float64Array | undefined,
-  ): Promise<void>;
+  ): AddonPlan;
+  /**
+   * Runs a plan, with its uploads as they are now. Undefined when it was so short that it has run at once, on the
+   * calling thread; else a promise, and `kept` is kept alive until it is settled.
+   */
+  run(engine: AddonEngine, plan: AddonPlan, kept: object): Promise<void> | undefined;
   /** Bytes of allocated buffers, and of the arena. */
   memory(engine: AddonEngine): readonly [number, number];
   /** Bytes of an [m, k] matrix in panels, 0 when the format is used as rows. */
@@ -53,6 +58,11 @@ export interface Addon {
 /** An engine, as the add-on hands it out. */
 export interface AddonEngine {
   readonly __engine: unique symbol;
+}
+
+/** A plan, as the add-on hands it out. */
+export interface AddonPlan {
+  readonly __plan: unique symbol;
 }
 
 let loaded: { addon: Addon | undefined } | undefined;

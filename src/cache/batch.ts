@@ -35,21 +35,43 @@ export interface TokenBatch {
 
 export function makeBatch(parts: readonly BatchPart[]): TokenBatch {
   const n = parts.reduce((sum, part) => sum + part.ids.length, 0);
-  const ids = new Int32Array(n);
-  const positions = new Int32Array(n);
-  const lengths = new Int32Array(n);
   const offsets = new Int32Array(parts.length + 1);
   const sequences = parts.map((part) => part.sequence);
-  if (new Set(sequences).size < sequences.length)
-    throw new ParameterError("batch", `a sequence occurs twice: ${sequences}`);
+  for (const [i, part] of parts.entries()) offsets[i + 1] = offsets[i]! + part.ids.length;
+  const numbers = { ids: new Int32Array(n), positions: new Int32Array(n), lengths: new Int32Array(n) };
+  const batch = { ...numbers, offsets, sequences };
+  fill(batch, parts);
+  return batch;
+}
+
+/**
+ * Puts other tokens in the place of a batch's own, perhaps of other sequences. False, and nothing has changed, unless
+ * the parts are as many and as long.
+ */
+export function refill(batch: TokenBatch, parts: readonly BatchPart[]): boolean {
+  const { offsets } = batch;
+  if (parts.length !== offsets.length - 1) return false;
+  for (let i = 0; i < parts.length; i++)
+    if (parts[i]!.ids.length !== offsets[i + 1]! - offsets[i]!) return false;
+  fill(batch, parts);
+  return true;
+}
+
+type Writable = Omit<TokenBatch, "sequences"> & { sequences: SequenceId[] };
+
+function fill(batch: TokenBatch, parts: readonly BatchPart[]): void {
+  const { ids, positions, lengths, sequences } = batch as Writable;
   let row = 0;
-  for (const [i, part] of parts.entries()) {
+  for (let i = 0; i < parts.length; i++) {
+    const part = parts[i]!;
+    const { start, promptLength = start + part.ids.length } = part;
+    sequences[i] = part.sequence;
     for (let j = 0; j < part.ids.length; j++, row++) {
       ids[row] = part.ids[j]!;
-      positions[row] = part.start + j;
-      lengths[row] = Math.max(part.start + j + 1, part.promptLength ?? part.start + part.ids.length);
+      positions[row] = start + j;
+      lengths[row] = Math.max(start + j + 1, promptLength);
     }
-    offsets[i + 1] = row;
   }
-  return { ids, positions, lengths, offsets, sequences };
+  if (parts.length > 1 && new Set(sequences).size < parts.length)
+    throw new ParameterError("batch", `a sequence occurs twice: ${sequences}`);
 }

@@ -2,7 +2,7 @@
  * The plain cache: it keeps every key and value of every sequence, in pages, so that sequences share one
  * buffer for each layer, forks share what they have in common, and nothing is moved when one ends.
  */
-import { ParameterError } from "../base/errors.ts";
+import { FoveaError, ParameterError } from "../base/errors.ts";
 import {
   type CacheFormat,
   type Device,
@@ -16,8 +16,9 @@ import type { SequenceId, TokenBatch } from "./batch.ts";
 import type { AttentionOptions, CacheStep, KvCache, LayerShape } from "./kv-cache.ts";
 import { PageTable } from "./pages.ts";
 
+const TILE_PAGES = 4;
 /** Positions in a page: a divisor of KEY_TILE, small enough that half-empty last pages cost little. */
-const PAGE = KEY_TILE / 4;
+const PAGE = KEY_TILE / TILE_PAGES;
 
 interface Held {
   length: number;
@@ -32,10 +33,20 @@ interface LayerStore {
   values: Tensor;
 }
 
+/** The numbers of a step, in the arrays that its constants are. */
+interface StepIndex {
+  /** [n] */
+  readonly slots: Int32Array;
+  /** [s, 3] */
+  readonly spans: Int32Array;
+  /** [s, width] */
+  readonly pages: Int32Array;
+}
+
 export interface DenseCacheOptions {
   /** q8_0 needs heads of a multiple of 32. */
   readonly format: CacheFormat;
-  /** Tokens to make room for at first; it grows beyond that by doubling. */
+  /** Tokens to make room for at first (default: a tile of keys); it grows beyond that by doubling. */
   readonly tokens?: number;
 }
 
@@ -47,8 +58,14 @@ export class DenseCache implements KvCache {
   private readonly sequences = new Map<SequenceId, Held>();
   private readonly retired: DeviceBuffer[] = [];
   private nextId = 0;
+  /** How often pages were copied, or moved to other buffers: ops that were pushed before do not fit afterwards. */
+  private copies = 0;
 
-  constructor(device: Device, layers: readonly LayerShape[], { format, tokens = PAGE }: DenseCacheOptions) {
+  constructor(
+    device: Device,
+    layers: readonly LayerShape[],
+    { format, tokens = KEY_TILE }: DenseCacheOptions,
+  ) {
     const odd = layers.flatMap(({ keyDim, valueDim }) => [keyDim, valueDim]).find((d) => d % 32 !== 0);
     if (format === "q8_0" && odd !== undefined)
       throw new ParameterError(
@@ -97,38 +114,75 @@ export class DenseCache implements KvCache {
 
   begin(s: Stream, batch: TokenBatch): CacheStep {
     for (const buffer of this.retired.splice(0)) this.device.free(buffer);
-    const count = batch.sequences.length;
-    const slots = new Int32Array(batch.ids.length);
-    const spans = new Int32Array(3 * count);
-    const rows: number[][] = [];
-    let longest = 0;
-    for (let i = 0; i < count; i++) {
+    const { copies } = this;
+    const { sequences } = batch;
+    for (let i = 0; i < sequences.length; i++) this.extend(s, ...this.grown(batch, i));
+    const most = Math.max(1, ...sequences.map((sequence) => this.held(sequence).pages.length));
+    // Whole tiles of keys, so that the step can be begun again with more tokens before it.
+    const width = Math.ceil(most / TILE_PAGES) * TILE_PAGES;
+    const index = {
+      slots: new Int32Array(batch.ids.length),
+      spans: new Int32Array(3 * sequences.length),
+      pages: new Int32Array(sequences.length * width),
+    };
+    this.locate(batch, index);
+    const tensors = {
+      slots: s.constant(index.slots),
+      spans: s.constant(index.spans, [sequences.length, 3]),
+      pages: s.constant(index.pages, [sequences.length, width]),
+      longest: width * PAGE,
+    };
+    return new DenseStep(s, this.layers, tensors, (next) => this.again(next, index, copies));
+  }
+
+  /** Begins a step again that was begun after so many copies. */
+  private again(batch: TokenBatch, index: StepIndex, copies: number): boolean {
+    if (copies !== this.copies) return false;
+    const width = index.pages.length / batch.sequences.length;
+    let free = this.table.size - this.table.used;
+    let most = TILE_PAGES;
+    for (let i = 0; i < batch.sequences.length; i++) {
+      const [held, length] = this.grown(batch, i);
+      const pages = Math.ceil(length / PAGE);
+      free -= Math.max(0, pages - held.pages.length);
+      most = Math.max(most, pages);
+      if (free < 0 || this.writesShared(held, length)) return false;
+    }
+    // A step for much longer sequences would be right, and slow.
+    if (most > width || width > 4 * most) return false;
+    for (let i = 0; i < batch.sequences.length; i++) this.extend(undefined, ...this.grown(batch, i));
+    this.locate(batch, index);
+    return true;
+  }
+
+  /** A sequence of a batch, and its length with the batch's tokens. */
+  private grown(batch: TokenBatch, i: number): [held: Held, length: number] {
+    const held = this.held(batch.sequences[i]!);
+    const [from, to] = [batch.offsets[i]!, batch.offsets[i + 1]!];
+    if (to > from && batch.positions[from] !== held.length)
+      throw new ParameterError(
+        "batch",
+        `sequence has ${held.length} tokens, but its part starts at ${batch.positions[from]}`,
+      );
+    return [held, held.length + to - from];
+  }
+
+  /** Writes where the batch's tokens belong, for sequences that have been extended by them. */
+  private locate(batch: TokenBatch, { slots, spans, pages }: StepIndex): void {
+    const width = pages.length / batch.sequences.length;
+    for (let i = 0; i < batch.sequences.length; i++) {
       const held = this.held(batch.sequences[i]!);
       const [from, to] = [batch.offsets[i]!, batch.offsets[i + 1]!];
-      const start = held.length;
-      if (to > from && batch.positions[from] !== start)
-        throw new ParameterError(
-          "batch",
-          `sequence has ${start} tokens, but its part starts at ${batch.positions[from]}`,
-        );
-      this.extend(s, held, start + to - from);
+      const start = held.length - (to - from);
       for (let row = from; row < to; row++) {
         const position = start + row - from;
         slots[row] = held.pages[Math.floor(position / PAGE)]! * PAGE + (position % PAGE);
       }
-      spans.set([from, to - from, start], 3 * i);
-      rows.push(held.pages);
-      longest = Math.max(longest, held.length);
+      spans[3 * i] = from;
+      spans[3 * i + 1] = to - from;
+      spans[3 * i + 2] = start;
+      pages.set(held.pages, i * width);
     }
-    const width = Math.max(1, ...rows.map((pages) => pages.length));
-    const pages = new Int32Array(count * width);
-    for (const [i, row] of rows.entries()) pages.set(row, i * width);
-    return new DenseStep(s, this.layers, {
-      slots: s.constant(slots),
-      spans: s.constant(spans, [count, 3]),
-      pages: s.constant(pages, [count, width]),
-      longest,
-    });
   }
 
   bytes(): number {
@@ -149,10 +203,18 @@ export class DenseCache implements KvCache {
     return held;
   }
 
-  /** Gives a sequence the pages for `length` tokens, its last page unshared if it will be written. */
-  private extend(s: Stream, held: Held, length: number): void {
-    const last = held.pages.length - 1;
-    if (length > held.length && held.length % PAGE !== 0 && this.table.isShared(held.pages[last]!)) {
+  /** Whether the sequence has begun a page that it shares, and that its next tokens would be written to. */
+  private writesShared(held: Held, length: number): boolean {
+    return length > held.length && held.length % PAGE !== 0 && this.table.isShared(held.pages.at(-1)!);
+  }
+
+  /**
+   * Gives a sequence the pages for `length` tokens, its last page unshared if it will be written. Without a stream
+   * nothing may have to be copied.
+   */
+  private extend(s: Stream | undefined, held: Held, length: number): void {
+    if (this.writesShared(held, length)) {
+      const last = held.pages.length - 1;
       const [shared, own] = [held.pages[last]!, this.takePage(s)];
       this.copyPages(s, this.layers, shared, own, 1);
       this.table.give(shared);
@@ -162,7 +224,7 @@ export class DenseCache implements KvCache {
     held.length = length;
   }
 
-  private takePage(s: Stream): number {
+  private takePage(s: Stream | undefined): number {
     const page = this.table.take();
     if (page !== undefined) return page;
     const before = this.table.size;
@@ -176,12 +238,14 @@ export class DenseCache implements KvCache {
   }
 
   private copyPages(
-    s: Stream,
+    s: Stream | undefined,
     from: readonly LayerStore[],
     source: number,
     target: number,
     count: number,
   ): void {
+    if (!s) throw new FoveaError("a recorded step cannot copy pages");
+    this.copies++;
     for (const [i, layer] of this.layers.entries())
       for (const field of ["keys", "values"] as const)
         s.push({
@@ -207,11 +271,18 @@ class DenseStep implements CacheStep {
   private readonly s: Stream;
   private readonly layers: readonly LayerStore[];
   private readonly index: { slots: Tensor; spans: Tensor; pages: Tensor; longest: number };
+  readonly again: CacheStep["again"];
 
-  constructor(s: Stream, layers: readonly LayerStore[], index: DenseStep["index"]) {
+  constructor(
+    s: Stream,
+    layers: readonly LayerStore[],
+    index: DenseStep["index"],
+    again: CacheStep["again"],
+  ) {
     this.s = s;
     this.layers = layers;
     this.index = index;
+    this.again = again;
   }
 
   append(layer: number, k: Tensor, v: Tensor): void {

@@ -14,12 +14,18 @@ export interface AttentionOptions {
   readonly softcap: number;
 }
 
-/** The cache during one step: made by `begin`, used by each layer, gone with the flush. */
+/** The cache during one step: made by `begin`, used by each layer; of use after the flush only to a recording. */
 export interface CacheStep {
   /** Remembers k [n, kvHeads, d] and v [n, kvHeads, dv] of the batch's tokens. */
   append(layer: number, k: Tensor, v: Tensor): void;
   /** q [n, heads, d] over all that each token may see, its own key included: [n, heads, dv]. */
   attend(layer: number, q: Tensor, options: AttentionOptions): Tensor;
+  /**
+   * Begins the step again, with other tokens or sequences in a batch of the same shape: as `begin`, but the step's
+   * numbers are written where the first ones are, so that the ops that were pushed then are right once more. False,
+   * and nothing has changed, when other ops are needed.
+   */
+  again(batch: TokenBatch): boolean;
 }
 
 /** Shape of what one layer remembers of a token. */

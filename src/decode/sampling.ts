@@ -246,7 +246,7 @@ export class Sampler {
         lightest = Math.max(minP, ((1 - topP) * total) / row.length);
       }
     }
-    candidates.fill(row, largest + temperature * Math.log(lightest / 2));
+    candidates.fill(row, topK > 0 ? reached(row, topK) : largest + temperature * Math.log(lightest / 2));
     // Temperature does not change the order, so the k best are found first and only they are exponentiated.
     if (topK > 0) candidates.keepTop(topK);
     const { keys, weights, count } = candidates;
@@ -263,6 +263,19 @@ export class Sampler {
     if (minP > 0) candidates.keepHeavy(minP * candidates.heaviest());
     return candidates;
   }
+}
+
+/** A number that at least `k` logits reach, and not many more: the k-th largest of the maxima of 4 k parts of the row. */
+function reached(row: Float32Array, k: number): number {
+  const width = Math.floor(row.length / (4 * k));
+  if (width < 8) return Number.NEGATIVE_INFINITY;
+  const maxima = new Float32Array(Math.ceil(row.length / width));
+  for (let part = 0, i = 0; part < maxima.length; part++) {
+    let largest = Number.NEGATIVE_INFINITY;
+    for (const end = Math.min(i + width, row.length); i < end; i++) if (row[i]! > largest) largest = row[i]!;
+    maxima[part] = largest;
+  }
+  return maxima.sort()[maxima.length - k]!;
 }
 
 function totalWeight(row: Float32Array, largest: number, temperature: number): number {

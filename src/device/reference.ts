@@ -3,7 +3,7 @@
  * It runs a plan's ops one by one on the calling thread; what they compute is in `reference/kernels.ts`.
  */
 import { DeviceError } from "../base/errors.ts";
-import type { Device, DeviceBuffer, Op, Plan, RunResult } from "../ops/index.ts";
+import type { Device, DeviceBuffer, Op, Plan, PreparedPlan, RunResult } from "../ops/index.ts";
 import { kernels } from "./reference/kernels.ts";
 import { Memory } from "./reference/memory.ts";
 
@@ -49,6 +49,10 @@ export class ReferenceDevice implements Device {
     });
     const outputs = plan.outputs.map((tensor) => memory.bytes(tensor).slice());
     return plan.profile ? { outputs, nanoseconds } : { outputs };
+  }
+
+  prepare(plan: Plan): PreparedPlan {
+    return { run: () => this.run(plan) };
   }
 
   memory(): { readonly buffers: number; readonly arena: number } {

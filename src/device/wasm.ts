@@ -11,6 +11,7 @@ import {
   eachTensor,
   isArena,
   type Plan,
+  type PreparedPlan,
   placeOf,
   type RunResult,
   type Tensor,
@@ -210,6 +211,10 @@ export class WasmDevice implements Device {
         }
       });
     });
+  }
+
+  prepare(plan: Plan): PreparedPlan {
+    return { run: () => this.run(plan) };
   }
 
   /** The address of each buffer that the plan names, by its number. */

@@ -5,7 +5,7 @@
 import { ParameterError } from "../base/errors.ts";
 import { DenseCache, makeBatch, type SequenceId } from "../cache/index.ts";
 import { type Choice, Sampler, type Sampling, SamplingWorkspace } from "../decode/sampling.ts";
-import type { Decoder } from "../nn/index.ts";
+import type { Decoder, RecordedStep } from "../nn/index.ts";
 import { type CacheFormat, type Device, Stream } from "../ops/index.ts";
 
 /** Prompt tokens in one step: enough to use the device well, few enough that an abort is heeded soon. */
@@ -24,6 +24,8 @@ export class Runner {
   private readonly device: Device;
   private readonly cache: DenseCache;
   private readonly workspace: SamplingWorkspace;
+  /** Steps for one token that no generation uses now. */
+  private readonly steps: RecordedStep[] = [];
 
   constructor(decoder: Decoder, device: Device, cacheFormat: CacheFormat) {
     this.decoder = decoder;
@@ -41,6 +43,7 @@ export class Runner {
     const sampler = new Sampler(sampling, this.workspace);
     const generated: number[] = [];
     const sequence = this.cache.add();
+    let step = this.steps.pop();
     try {
       let logits: Float32Array | undefined;
       for (let start = 0; start < prompt.length; start += CHUNK) {
@@ -56,10 +59,14 @@ export class Runner {
         generated.push(choice.token);
         yield choice;
         if (generated.length >= maxTokens || signal?.aborted) return;
-        logits = await this.step(sequence, [choice.token], position, prompt.length, [0]);
+        const parts = [{ sequence, ids: [choice.token], start: position, promptLength: prompt.length }];
+        if (!step?.again(parts))
+          step = this.decoder.record(new Stream(this.device), parts, this.cache, Int32Array.of(0));
+        logits = await step.run();
       }
     } finally {
       this.cache.remove(sequence);
+      if (step) this.steps.push(step);
     }
   }
 

@@ -3,9 +3,10 @@
  * is the architecture's affair.
  */
 import { ParameterError } from "../base/errors.ts";
-import type { KvCache, LayerShape, TokenBatch } from "../cache/index.ts";
+import { type BatchPart, type KvCache, type LayerShape, makeBatch, type TokenBatch } from "../cache/index.ts";
 import { add, embed, gather, linear, type Stream, scale, softcap, type Tensor } from "../ops/index.ts";
 import type { Layer } from "./layers.ts";
+import { RecordedStep } from "./recorded-step.ts";
 import { type Block, Step } from "./step.ts";
 
 export interface DecoderParts {
@@ -61,8 +62,7 @@ export class Decoder {
       throw new ParameterError("from, to", `there are blocks 0 to ${blocks.length}, not ${from} to ${to}`);
     if (from > 0 !== (options.hidden !== undefined))
       throw new ParameterError("hidden", "hidden states are needed when `from` is not 0, and only then");
-    this.checkIds(batch);
-    const step = new Step(s, batch, cache.begin(s, batch));
+    const step = this.begin(s, batch, cache);
     let x = options.hidden ?? this.embed(step);
     for (let i = from; i < to; i++) {
       tap?.(i, x);
@@ -70,6 +70,15 @@ export class Decoder {
     }
     tap?.(to, x);
     return x;
+  }
+
+  /** The whole way from these tokens to the logits of the given rows, to be run now and with other tokens later. */
+  record(s: Stream, parts: readonly BatchPart[], cache: KvCache, rows: Int32Array): RecordedStep {
+    const batch = makeBatch(parts);
+    const step = this.begin(s, batch, cache);
+    const hidden = this.parts.blocks.reduce((x, block) => block(step, x), this.embed(step));
+    const recording = s.record([this.logits(s, hidden, rows)]);
+    return new RecordedStep(batch, step, recording, (next) => this.checkIds(next));
   }
 
   /** Logits [r, vocabulary] of the given rows of the last hidden states. */
@@ -81,11 +90,17 @@ export class Decoder {
     return logitSoftcap ? softcap(s, logits, logitSoftcap) : logits;
   }
 
-  private embed({ stream: s, batch }: Step): Tensor {
+  private begin(s: Stream, batch: TokenBatch, cache: KvCache): Step {
+    this.checkIds(batch);
+    return new Step(s, batch, cache.begin(s, batch));
+  }
+
+  private embed(step: Step): Tensor {
     const { embedding, embeddingScale = 1, positions } = this.parts;
-    let x = embed(s, embedding, s.constant(batch.ids));
+    const s = step.stream;
+    let x = embed(s, embedding, step.ids());
     if (embeddingScale !== 1) x = scale(s, x, embeddingScale);
-    if (positions) x = add(s, x, embed(s, positions, s.constant(batch.positions)));
+    if (positions) x = add(s, x, embed(s, positions, step.positions()));
     return x;
   }
 

@@ -65,11 +65,14 @@ export class Rope {
     this.pairs = options.dim / 2;
   }
 
-  /** cos and sin, each [n, pairs], for n positions in texts of the given lengths. */
-  table(positions: Int32Array, lengths: Int32Array): { cos: Float32Array; sin: Float32Array } {
+  /** cos and sin, each [n, pairs], for n positions in texts of the given lengths; in given arrays or new ones. */
+  table(
+    positions: Int32Array,
+    lengths: Int32Array,
+    cos: Float32Array = new Float32Array(positions.length * this.pairs),
+    sin: Float32Array = new Float32Array(positions.length * this.pairs),
+  ): { cos: Float32Array; sin: Float32Array } {
     const { pairs } = this;
-    const cos = new Float32Array(positions.length * pairs);
-    const sin = new Float32Array(positions.length * pairs);
     for (let i = 0, at = 0; i < positions.length; i++) {
       const { frequencies, factor } = this.frequenciesFor(lengths[i]!);
       for (let j = 0; j < pairs; j++, at++) {

@@ -133,7 +133,7 @@ export const cacheWriteDefinition: OpDefinition<CacheWrite> = {
  * of rows, and the position of the first of them (the others follow). Every row belongs to one span.
  * y f32 [n, heads, dv].
  *
- * `longest` is the largest number of keys that a sequence has (for the price and for scratch memory).
+ * `longest` is a bound on the number of keys that a sequence has (for the price and for scratch memory).
  */
 export interface Attend {
   readonly kind: "attend";

@@ -15,6 +15,15 @@ export interface RunResult {
   readonly nanoseconds?: Float64Array;
 }
 
+/** A plan that a device has made ready, to be run again and again. */
+export interface PreparedPlan {
+  /**
+   * As `Device.run`, with the uploads' bytes as they are now. The outputs belong to the plan: the next run may
+   * write over them.
+   */
+  run(): Promise<RunResult>;
+}
+
 export interface Device {
   readonly name: string;
   /** For people: instruction set, threads, adapter. */
@@ -41,8 +50,14 @@ export interface Device {
    */
   panelBytes(format: FormatName, shape: readonly number[]): number | undefined;
 
-  /** Runs a plan off the calling thread where it can. Plans run one after another, in order of submission. */
+  /**
+   * Runs a plan, off the calling thread unless it is known to be short. Plans run one after another, in order of
+   * submission.
+   */
   run(plan: Plan): Promise<RunResult>;
+
+  /** For a plan that will run more than once: what depends on its shapes alone is done once. */
+  prepare(plan: Plan): PreparedPlan;
 
   /** Bytes held now: persistent buffers (without adopted ones that were not copied) and the arena. */
   memory(): { readonly buffers: number; readonly arena: number };

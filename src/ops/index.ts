@@ -9,7 +9,7 @@ export {
   rope,
 } from "./attention.ts";
 export type { OpDefinition, Price } from "./define.ts";
-export type { Device, RunResult } from "./device.ts";
+export type { Device, PreparedPlan, RunResult } from "./device.ts";
 export {
   type ActivationName,
   activation,
@@ -27,5 +27,5 @@ export { gather } from "./movement.ts";
 export { layerNorm, rmsNorm } from "./norm.ts";
 export { type Plan, placeOf } from "./plan.ts";
 export { definitionOf, definitions, eachTensor, fieldOf, type Op, type OpKind, priceOf } from "./registry.ts";
-export { Stream } from "./stream.ts";
+export { type Recording, Stream } from "./stream.ts";
 export { type DeviceBuffer, type DType, isArena, type Layout, Tensor, tensorBytes } from "./tensor.ts";

@@ -4,7 +4,7 @@
  */
 import { OpError } from "../base/errors.ts";
 import { debugging, printOps } from "./debug.ts";
-import type { Device } from "./device.ts";
+import type { Device, PreparedPlan, RunResult } from "./device.ts";
 import { type Plan, planArena } from "./plan.ts";
 import { definitionOf, eachTensor, type Op } from "./registry.ts";
 import { type ArenaSlot, type DType, isArena, Tensor, tensorBytes } from "./tensor.ts";
@@ -29,7 +29,7 @@ export class Stream {
     return new Tensor(dtype, shape, slot);
   }
 
-  /** A new tensor in the arena that holds the given numbers; they are copied when the stream is flushed. */
+  /** A new tensor in the arena that holds the given numbers; they are copied when the step runs. */
   constant(data: Int32Array | Float32Array, shape: readonly number[] = [data.length]): Tensor {
     const tensor = this.empty(data instanceof Int32Array ? "i32" : "f32", shape);
     const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
@@ -56,16 +56,26 @@ export class Stream {
 
   /** Runs all ops and ends the step; resolves with the bytes of the given tensors. */
   async flush(outputs: readonly Tensor[] = []): Promise<readonly Uint8Array[]> {
+    const plan = this.end(outputs);
+    return outputsOf(this.device, plan, await this.device.run(plan));
+  }
+
+  /**
+   * Ends the step without running it: a recording, which runs it as often as it is told to, with constants as they
+   * are in their arrays at that time.
+   */
+  record(outputs: readonly Tensor[] = []): Recording {
+    return new Recording(this.device, this.end(outputs));
+  }
+
+  private end(outputs: readonly Tensor[]): Plan {
     for (const output of outputs) this.checkReadable("flush", "an output", output);
-    const profile = debugging();
-    const plan = planArena(this.ops, this.slots, this.uploads, outputs, profile);
+    const plan = planArena(this.ops, this.slots, this.uploads, outputs, debugging());
     this.ops = [];
     this.slots = [];
     this.written = [];
     this.uploads = [];
-    const result = await this.device.run(plan);
-    if (profile && result.nanoseconds) printOps(this.device, plan.ops, result.nanoseconds);
-    return result.outputs;
+    return plan;
   }
 
   /** Flushes, and reads one f32 tensor. */
@@ -85,4 +95,27 @@ export class Stream {
     if (!this.written[tensor.storage.slot])
       throw new OpError(op, `${field}, ${tensor}, is read before anything was written to it`);
   }
+}
+
+/** A step that has been recorded: the same ops in the same places, run again with other numbers. */
+export class Recording {
+  private readonly device: Device;
+  private readonly plan: Plan;
+  private readonly prepared: PreparedPlan;
+
+  constructor(device: Device, plan: Plan) {
+    this.device = device;
+    this.plan = plan;
+    this.prepared = device.prepare(plan);
+  }
+
+  /** The bytes of the outputs; the next run may write over them. */
+  async run(): Promise<readonly Uint8Array[]> {
+    return outputsOf(this.device, this.plan, await this.prepared.run());
+  }
+}
+
+function outputsOf(device: Device, plan: Plan, { outputs, nanoseconds }: RunResult): readonly Uint8Array[] {
+  if (nanoseconds) printOps(device, plan.ops, nanoseconds);
+  return outputs;
 }

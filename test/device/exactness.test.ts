@@ -5,6 +5,7 @@
 import { describe, expect, it } from "vitest";
 import { type BatchPart, DenseCache, makeBatch } from "../../src/cache/index.ts";
 import type { LoadedModel } from "../../src/models/index.ts";
+import type { RecordedStep } from "../../src/nn/index.ts";
 import { type Device, Stream } from "../../src/ops/index.ts";
 import { subjects } from "../support/devices.ts";
 import { load } from "../support/models.ts";
@@ -44,6 +45,38 @@ async function run(
   return last;
 }
 
+/**
+ * Token by token with steps that are recorded and begun again, as far as they fit. The cache begins with one page,
+ * the sequence is forked on the way, and in the end another one takes over the step.
+ */
+async function replay(
+  model: LoadedModel,
+  device: Device,
+): Promise<{ logits: Float32Array; recorded: number; other: Float32Array }> {
+  const cache = new DenseCache(device, model.decoder.parts.cacheLayers, { format: "f16", tokens: 64 });
+  let step: RecordedStep | undefined;
+  let recorded = 0;
+  const decode = async (sequence: number, position: number, promptLength: number): Promise<Float32Array> => {
+    const parts = [{ sequence, ids: ids.slice(position, position + 1), start: position, promptLength }];
+    if (!step?.again(parts)) {
+      step = model.decoder.record(new Stream(device), parts, cache, Int32Array.of(0));
+      recorded++;
+    }
+    return Float32Array.from(await step.run());
+  };
+  const sequence = cache.add();
+  let logits: Float32Array = new Float32Array(0);
+  for (let position = 0; position < ids.length; position++) {
+    if (position === 30) cache.fork(sequence);
+    logits = await decode(sequence, position, ids.length);
+  }
+  const second = cache.add();
+  let other: Float32Array = new Float32Array(0);
+  for (let position = 0; position < 10; position++) other = await decode(second, position, 10);
+  cache.close();
+  return { logits, recorded, other };
+}
+
 const chunks = (size: number): BatchPart[][] =>
   Array.from({ length: Math.ceil(ids.length / size) }, (_, i) => [
     { sequence: 0, ids: ids.slice(i * size, (i + 1) * size), start: i * size, promptLength: ids.length },
@@ -72,6 +105,12 @@ describe.skipIf(!haveShared)("the same bits however a prompt is run", () => {
           ...others(50 * i, 50).slice(1),
         ]);
         expect(await run(model, device, crowd), "in a crowd").toEqual(whole);
+        const { logits, recorded, other } = await replay(model, device);
+        expect(logits, "steps that are replayed").toEqual(whole);
+        // The first; where the fork's page is copied and the cache grows for it, where it grows again, and after each.
+        expect(recorded).toBe(5);
+        const alone = [[{ sequence: 0, ids: ids.slice(0, 10), start: 0 }]];
+        expect(other, "a step of another sequence").toEqual(await run(model, device, alone));
         if (name !== "reference") {
           const [single, one] = await on(1);
           expect(await run(single, one, chunks(64)), "one thread").toEqual(whole);

@@ -153,6 +153,43 @@ describe.each(subjects)("$name", (subject) => {
     expect((await pending).every((v) => v === 14)).toBe(true);
   });
 
+  it("runs a recorded step again and again, between other plans, with the uploads of each time", async () => {
+    const { device } = on;
+    const buffer = device.allocate(4);
+    const kept = new Tensor("f32", [1, 1], buffer);
+    const s = new Stream(device);
+    const data = new Float32Array(1);
+    s.push({ kind: "add", a: kept, b: s.constant(data, [1, 1]), y: kept });
+    const recording = s.record([kept]);
+    let sum = 0;
+    for (let i = 0; i < 300; i++) {
+      data[0] = i;
+      if (i % 3 === 0) {
+        sum = 100;
+        device.write(buffer, 0, bytesOf(sum));
+      }
+      const pending = recording.run();
+      data[0] = -1;
+      if (i % 7 === 0) await read(device, buffer, 1);
+      sum += i;
+      expect(numbers((await pending)[0])).toEqual([sum]);
+    }
+    device.free(buffer);
+    await expect(recording.run()).rejects.toThrow(DeviceError);
+  });
+
+  it.skipIf(subject.name === "reference")("lets timers run between short plans", async () => {
+    const s = new Stream(on.device);
+    const recording = s.record([scale(s, s.constant(new Float32Array(4), [1, 4]), 2)]);
+    let rang = false;
+    setTimeout(() => {
+      rang = true;
+    }, 1);
+    const start = performance.now();
+    while (!rang && performance.now() - start < 10_000) await recording.run();
+    expect(rang).toBe(true);
+  });
+
   it("gives outputs that the caller owns", async () => {
     const run = async (factor: number): Promise<Float32Array> => {
       const s = new Stream(on.device);

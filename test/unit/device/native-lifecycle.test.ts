@@ -16,7 +16,8 @@ const none = new Float64Array(0);
 function run(engine, times, output = new Uint8Array(8)) {
   const op = [scale, 19, ...tensor(0), ...tensor(4 * n), 2];
   const words = Float64Array.from(Array.from({ length: times }, () => op).flat());
-  return a.run(engine, words, 8 * n, none, [], new Float64Array([0, 4 * n]), [output], undefined);
+  const plan = a.prepare(engine, words, 8 * n, none, [], new Float64Array([0, 4 * n]), [output], undefined);
+  return a.run(engine, plan, [engine, output]);
 }
 `;
 
@@ -108,7 +109,9 @@ attempt(() => a.allocate(e, 2 ** 52));
 attempt(() => a.free(e, 7));
 attempt(() => a.write(e, a.allocate(e, 10), 5, new Uint8Array(6)));
 attempt(() => a.dropPages(new ArrayBuffer(10), 5, 6));
-attempt(() => a.run(e, Float64Array.of(scale, 19, 9, 0, 0, 0, 1, 1, 1, 1, ...tensor(0), 2), 64, none, [], none, [], undefined));
+const wrong = a.prepare(e, Float64Array.of(scale, 19, 9, 0, 0, 0, 1, 1, 1, 1, ...tensor(0), 2), 64, none, [], none, [], undefined);
+attempt(() => a.run(e, wrong, []));
+attempt(() => a.run(a.createEngine(1, ""), wrong, []));
 console.log(problems.join("\\n"));
 run(e, 1).then(() => { a.closeEngine(e); attempt(() => a.allocate(e, 5)); console.log(problems.at(-1)); });
 `;
@@ -127,6 +130,7 @@ run(e, 1).then(() => { a.closeEngine(e); attempt(() => a.allocate(e, 5)); consol
       /6 bytes at 5 do not fit a buffer of 10/,
       /outside the buffer/,
       /names buffer 9, which does not exist/,
+      /prepared for another engine/,
       /engine is closed/,
     ].entries())
       expect(lines[i]).toMatch(wanted);

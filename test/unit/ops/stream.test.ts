@@ -118,6 +118,18 @@ describe("Stream", () => {
     expect([...(await flushed)]).toEqual([5, 2]);
   });
 
+  it("records a step and runs it with constants as they are each time", async () => {
+    const s = new Stream(new ReferenceDevice());
+    const data = row(1, 2);
+    const recording = s.record([scale(s, s.constant(data, [1, 2]), 3)]);
+    expect(numbers((await recording.run())[0])).toEqual([3, 6]);
+    data[1] = 5;
+    expect(numbers((await recording.run())[0])).toEqual([3, 15]);
+    // The stream has begun a new step.
+    expect([...(await s.read(scale(s, s.constant(data, [1, 2]), 2)))]).toEqual([2, 10]);
+    expect(numbers((await recording.run())[0])).toEqual([3, 15]);
+  });
+
   it("takes constants that are views of a larger array", async () => {
     const s = new Stream(new ReferenceDevice());
     const x = s.constant(row(1, 2, 3, 4).subarray(1, 3), [1, 2]);
