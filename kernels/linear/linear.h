@@ -62,7 +62,11 @@ template <class Fmt> struct Multiplier {
   template <int width>
   void multiply(const uint8_t* panel, const Tile& t, int64_t k0, int64_t k1, const Target& target,
                 bool widened) const {
+#if defined(__wasm__)
+    constexpr int parts = width == 1 ? across : parts_of_tile<Fmt>();
+#else
     constexpr int parts = width == 1 ? across : Fmt::integer || across == 1 ? 1 : 2;
+#endif
     for (int v = 0; v < across && v * V::lanes < target.columns; v += parts) {
       if constexpr (Fmt::integer) {
         integer_tile<Fmt, width, parts>(panel, v, k0 / group, k1 / group, x, t.at, target);

@@ -5,8 +5,15 @@
 
 namespace fovea::FOVEA_ISA {
 
+/** WebAssembly is mostly run by engines that keep 15 vectors in registers. */
+#if defined(__wasm__)
+constexpr bool wasm = true;
+#else
+constexpr bool wasm = false;
+#endif
+
 /** Tokens in the widest tile: as many sums as the registers hold. */
-constexpr int widest = V::lanes == 16 ? 12 : V::lanes == 8 ? 6 : 4;
+constexpr int widest = V::lanes == 16 ? 12 : V::lanes == 8 || wasm ? 6 : 4;
 
 /** Tokens (padding included) whose activations are prepared at a time: their slice of k fits the L2 cache. */
 constexpr int64_t chunk_tokens = 516;
@@ -29,7 +36,7 @@ struct Tile {
 };
 
 /** Between the widest tile and single rows; compilers need seconds for each width, so there are few. */
-constexpr int middle = V::lanes == 16 ? 4 : V::lanes == 8 ? 2 : 1;
+constexpr int middle = V::lanes == 16 ? 4 : V::lanes == 8 || wasm ? 2 : 1;
 
 /** Width of the first tile of so many rows: some padding beats a second pass over the weights. */
 inline int width_for(int64_t rows) {

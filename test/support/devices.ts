@@ -15,6 +15,8 @@ import {
 
 export interface Subject {
   readonly name: string;
+  /** What its description has to contain. */
+  readonly says: string;
   open(threads: number): Promise<Device>;
 }
 
@@ -36,14 +38,22 @@ const sets: Partial<Record<string, readonly string[]>> = {
 };
 
 /** Devices that can be opened anywhere; another is one more line. */
-const everywhere: readonly Subject[] = ["reference", "wasm"].map((name) => ({
-  name,
-  open: (threads) => openDevice(name, { threads }),
-}));
+const everywhere: readonly Subject[] = [
+  { name: "reference", says: "", open: (threads) => openDevice("reference", { threads }) },
+  { name: "wasm", says: "SIMD-128", open: (threads) => openDevice("wasm", { threads, isa: "wasm" }) },
+];
+
+/** Where the engine that runs the tests has the instructions. */
+const relaxed: Subject = {
+  name: "wasm relaxed",
+  says: "relaxed SIMD",
+  open: (threads) => openDevice("wasm", { threads, isa: "wasm_relaxed" }),
+};
 
 /** The native device for every instruction set of this kind of machine. */
 const native: readonly Subject[] = [...(sets[process.arch] ?? []), "scalar"].map((isa) => ({
   name: `native ${isa}`,
+  says: isa,
   open: (threads) => openFor(isa, "native", threads),
 }));
 
@@ -61,7 +71,7 @@ async function available({ name, open }: Subject): Promise<boolean> {
 
 const present: Subject[] = [];
 // One after another: each opens under its own environment.
-for (const subject of native) if (await available(subject)) present.push(subject);
+for (const subject of [relaxed, ...native]) if (await available(subject)) present.push(subject);
 
 /** The devices of this machine. */
 export const subjects: readonly Subject[] = [...everywhere, ...present];
