@@ -46,20 +46,7 @@ struct Target {
   }
 };
 
-#if defined(__wasm__)
-/** The f16 of parts [v0, v0 + parts) out of the 16 at p. */
-template <int parts> FOVEA_FLAT inline void all_halves(const uint8_t* p, int v0, V::F (&to)[parts]) {
-  const uint16_t* half = reinterpret_cast<const uint16_t*>(p) + 4 * v0;
-  if constexpr (parts % 2 == 0)
-    unroll<0, parts / 2>([&](auto i) FOVEA_FLAT {
-      V::load_f16_pair(half + 8 * i.value, to[2 * i.value], to[2 * i.value + 1]);
-    });
-  else unroll<0, parts>([&](auto v) FOVEA_FLAT { to[v.value] = V::load_f16(half + 4 * v.value); });
-}
-
-template <class Fmt> constexpr bool is_f16 = false;
-template <> inline constexpr bool is_f16<F16> = true;
-#else
+#if !defined(__wasm__)
 /** Groups [g0, g1) of parts [v0, v0 + parts) of a panel, times the tile of `width` tokens from `tile` on. */
 template <class Fmt, int width, int parts>
 inline void integer_tile(const uint8_t* panel, int v0, int64_t g0, int64_t g1, const Activations<Fmt>& x,
@@ -125,14 +112,20 @@ inline void integer_tile(const uint8_t* panel, int v0, int64_t g0, int64_t g1, c
 
 #endif
 
-/** Column k of parts [v0, v0 + parts) of a panel of floats. */
-template <class Fmt, int parts>
-FOVEA_FLAT inline void column(const uint8_t* panel, int64_t k, int v0, V::F (&w)[parts]) {
+/** Columns of a panel of floats: column k of parts [v0, v0 + parts). */
+template <class Fmt> struct Columns {
+  template <int parts> FOVEA_FLAT void load(const uint8_t* panel, int64_t k, int v0, V::F (&w)[parts]) const {
+    unroll<0, parts>([&](auto v) FOVEA_FLAT { w[v.value] = Fmt::weights(panel, k, v0 + v.value); });
+  }
+};
 #if defined(__wasm__)
-  if constexpr (is_f16<Fmt>) return all_halves(panel + k * 32, v0, w);
+template <> struct Columns<F16> {
+  Halves halves;
+  template <int parts> FOVEA_FLAT void load(const uint8_t* panel, int64_t k, int v0, V::F (&w)[parts]) const {
+    halves.load(panel + k * 32, v0, w);
+  }
+};
 #endif
-  unroll<0, parts>([&](auto v) FOVEA_FLAT { w[v.value] = Fmt::weights(panel, k, v0 + v.value); });
-}
 
 /** Parts [v0, v0 + parts) of a panel from the k at which `panel` and x begin, `count` of them, times a tile. */
 template <class Fmt, int width, int parts>
@@ -141,6 +134,7 @@ inline void float_tile(const uint8_t* panel, int v0, int64_t count, const float*
   unroll<0, width>([&](auto m) FOVEA_FLAT {
     unroll<0, parts>([&](auto v) FOVEA_FLAT { y[m.value][v.value] = target.load(m.value, v0 + v.value); });
   });
+  const Columns<Fmt> columns;
   for (int64_t k = 0; k < count;) {
     V::F s[width][parts];
     unroll<0, width>([&](auto m) FOVEA_FLAT {
@@ -151,7 +145,7 @@ inline void float_tile(const uint8_t* panel, int v0, int64_t count, const float*
       const uint8_t* ahead = panel + k * panel_rows * Fmt::width + prefetch_ahead;
       if (Fmt::width == 4 || k % 2 == 0) V::prefetch(ahead);
       V::F w[parts];
-      column<Fmt>(panel, k, v0, w);
+      columns.load(panel, k, v0, w);
       unroll<0, width>([&](auto m) FOVEA_FLAT {
         V::F one = V::set1(x[m.value]);
         unroll<0, parts>([&](auto v) FOVEA_FLAT {

@@ -6,12 +6,7 @@
 
 namespace fovea::FOVEA_ISA {
 
-/** A vector whose content the compiler does not know, or it would build the constant anew in every round. */
-inline V::B lasting(int byte) {
-  int32_t bytes = byte * 0x01010101;
-  asm volatile("" : "+r"(bytes));
-  return wasm_i32x4_splat(bytes);
-}
+inline V::B lasting_bytes(int byte) { return lasting(byte * 0x01010101); }
 
 // The codes of `parts` parts of a group from part v0 on: `next(v, low, high)` gives quads t and t + 4 of part v,
 // for t = 0, 1, 2, 3 in turn.
@@ -20,7 +15,7 @@ template <class Codes, int parts> struct Pairs;
 
 template <int parts> struct Pairs<Codes4, parts> {
   struct Masks {
-    V::B four = lasting(15);
+    V::B four = lasting_bytes(15);
   };
   const uint8_t* p;
   Pairs(const uint8_t* codes, int v0) : p(codes + 16 * v0) {}
@@ -34,7 +29,7 @@ template <int parts> struct Pairs<Codes4, parts> {
 
 template <int parts> struct Pairs<Codes5, parts> {
   struct Masks {
-    V::B four = lasting(15), fifth = lasting(16);
+    V::B four = lasting_bytes(15), fifth = lasting_bytes(16);
   };
   const uint8_t* p;
   V::B plane[parts];
@@ -52,7 +47,7 @@ template <int parts> struct Pairs<Codes5, parts> {
 
 template <int parts> struct Pairs<Codes6, parts> {
   struct Masks {
-    V::B four = lasting(15), high = lasting(48);
+    V::B four = lasting_bytes(15), high = lasting_bytes(48);
   };
   const uint8_t* p;
   V::B plane[parts], second[parts];
@@ -96,22 +91,39 @@ template <class Codes, int width> FOVEA_FLAT inline V::Acc dot_of(V::Acc a, V::B
 
 // The scales, and minimums, of `parts` parts from part v0 on.
 
-template <int parts, class Fmt> FOVEA_FLAT inline void scales(const Fmt& w, int r, int v0, V::F (&to)[parts]) {
-  unroll<0, parts>([&](auto v) FOVEA_FLAT { to[v.value] = w.scale(r, v0 + v.value); });
+template <int parts, class C, int zero>
+FOVEA_FLAT inline void scales(const Scaled<C, zero>& w, const Halves& h, int, int v0, V::F (&to)[parts]) {
+  h.load(w.scales, v0, to);
+}
+template <int parts, class C>
+FOVEA_FLAT inline void scales(const Affine<C>& w, const Halves& h, int, int v0, V::F (&to)[parts]) {
+  h.load(w.scales, v0, to);
+}
+template <int parts, class C>
+FOVEA_FLAT inline void scales(const SuperAffine<C>& w, const Halves& h, int, int v0, V::F (&to)[parts]) {
+  h.load(w.super, v0, to);
+  unroll<0, parts>([&](auto v) FOVEA_FLAT {
+    to[v.value] = V::mul(to[v.value], V::load_u8(w.small + 4 * (v0 + v.value)));
+  });
 }
 template <int parts, class C, int zero>
-FOVEA_FLAT inline void scales(const Scaled<C, zero>& w, int, int v0, V::F (&to)[parts]) {
-  all_halves(w.scales, v0, to);
-}
-template <int parts, class C> FOVEA_FLAT inline void scales(const Affine<C>& w, int, int v0, V::F (&to)[parts]) {
-  all_halves(w.scales, v0, to);
+FOVEA_FLAT inline void scales(const SuperScaled<C, zero>& w, const Halves& h, int r, int v0, V::F (&to)[parts]) {
+  h.load(w.super, v0, to);
+  unroll<0, parts>([&](auto v) FOVEA_FLAT {
+    to[v.value] = V::mul(to[v.value], V::load_s8(w.small + 16 * r + 4 * (v0 + v.value)));
+  });
 }
 
-template <int parts, class Fmt> FOVEA_FLAT inline void mins(const Fmt& w, int v0, V::F (&to)[parts]) {
-  unroll<0, parts>([&](auto v) FOVEA_FLAT { to[v.value] = w.min(v0 + v.value); });
+template <int parts, class C>
+FOVEA_FLAT inline void mins(const Affine<C>& w, const Halves& h, int v0, V::F (&to)[parts]) {
+  h.load(w.scales + 32, v0, to);
 }
-template <int parts, class C> FOVEA_FLAT inline void mins(const Affine<C>& w, int v0, V::F (&to)[parts]) {
-  all_halves(w.scales + 32, v0, to);
+template <int parts, class C>
+FOVEA_FLAT inline void mins(const SuperAffine<C>& w, const Halves& h, int v0, V::F (&to)[parts]) {
+  h.load(w.super + 32, v0, to);
+  unroll<0, parts>([&](auto v) FOVEA_FLAT {
+    to[v.value] = V::neg(V::mul(to[v.value], V::load_u8(w.small + 128 + 4 * (v0 + v.value))));
+  });
 }
 
 /** As the template of the same name in tile.h. */
@@ -121,8 +133,9 @@ inline void integer_tile(const uint8_t* panel, int v0, int64_t g0, int64_t g1, c
   using Codes = typename Fmt::Codes;
   constexpr int runs = group / Fmt::run;
   // Parts whose sums are in registers at a time.
-  constexpr int few = parts < 2 || Codes::bytes == Codes6::bytes ? (parts < 2 ? parts : 2) : parts;
+  constexpr int few = Codes::bytes == Codes6::bytes && parts == 4 ? 2 : parts;
   const typename Pairs<Codes, few>::Masks masks;
+  const Halves halves;
   V::F y[width][parts];
   unroll<0, width>([&](auto m) FOVEA_FLAT {
     unroll<0, parts>([&](auto v) FOVEA_FLAT { y[m.value][v.value] = target.load(m.value, v0 + v.value); });
@@ -160,7 +173,7 @@ inline void integer_tile(const uint8_t* panel, int v0, int64_t g0, int64_t g1, c
       }
       unroll<0, runs>([&](auto r) FOVEA_FLAT {
         V::F s[few];
-        scales(w, r.value, v0 + s0, s);
+        scales(w, halves, r.value, v0 + s0, s);
         unroll<0, few>([&](auto v) FOVEA_FLAT {
           unroll<0, width>([&](auto m) FOVEA_FLAT {
             V::F& to = y[m.value][s0 + v.value];
@@ -171,7 +184,7 @@ inline void integer_tile(const uint8_t* panel, int v0, int64_t g0, int64_t g1, c
       });
       if constexpr (Fmt::has_min) {
         V::F least[few];
-        mins(w, v0 + s0, least);
+        mins(w, halves, v0 + s0, least);
         unroll<0, few>([&](auto v) FOVEA_FLAT {
           unroll<0, width>([&](auto m) FOVEA_FLAT {
             V::F& to = y[m.value][s0 + v.value];

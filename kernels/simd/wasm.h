@@ -7,6 +7,9 @@
 
 #include "bits.h"
 
+/** As in simd.h. */
+#define FOVEA_FLAT __attribute__((always_inline))
+
 namespace fovea::FOVEA_ISA {
 
 struct V {
@@ -103,17 +106,6 @@ struct V {
     return wasm_v128_or(wasm_v128_or(value, special), sign);
   }
   static F load_f16(const uint16_t* p) { return floats_of_f16(wasm_u32x4_load16x4(p)); }
-  /** Eight at p, in half the instructions: the upper and lower halves of the f32 are made apart. */
-  static void load_f16_pair(const uint16_t* p, F& first, F& second) {
-    I h = wasm_v128_load(p);
-    I special = wasm_i16x8_eq(wasm_v128_and(h, wasm_i16x8_const_splat(0x7c00)), wasm_i16x8_const_splat(0x7c00));
-    I upper = wasm_v128_or(wasm_v128_and(wasm_i16x8_shr(h, 3), wasm_i16x8_const_splat(int16_t(0x8fff))),
-                           wasm_v128_and(special, wasm_i16x8_const_splat(0x7f80)));
-    I lower = wasm_i16x8_shl(h, 13);
-    F up = wasm_f32x4_const_splat(0x1p112f);
-    first = mul(wasm_i16x8_shuffle(lower, upper, 0, 8, 1, 9, 2, 10, 3, 11), up);
-    second = mul(wasm_i16x8_shuffle(lower, upper, 4, 12, 5, 13, 6, 14, 7, 15), up);
-  }
   static F load_bf16(const uint16_t* p) { return wasm_i32x4_shl(wasm_u32x4_load16x4(p), 16); }
   static F load_f16_tail(const uint16_t* p, int n) {
     uint16_t whole[4] = {};
@@ -208,6 +200,36 @@ struct V {
 #endif
 
   static void prefetch(const void*) {}
+};
+
+/** A vector whose content the compiler does not know, or it would build the constant anew in every round. */
+inline v128_t lasting(int32_t bits) {
+  asm volatile("" : "+r"(bits));
+  return wasm_i32x4_splat(bits);
+}
+
+/** f16 to f32, eight at a time: the upper and the lower halves of the f32 are made apart. Lives outside loops. */
+struct Halves {
+  v128_t exponent = lasting(0x7c007c00), kept = lasting(int32_t(0x8fff8fff)), infinite = lasting(0x7f807f80);
+  /** 2^112 */
+  v128_t up = lasting(0x77800000);
+
+  FOVEA_FLAT void pair(const uint16_t* p, V::F& first, V::F& second) const {
+    v128_t h = wasm_v128_load(p);
+    v128_t special = wasm_i16x8_eq(wasm_v128_and(h, exponent), exponent);
+    v128_t upper = wasm_v128_or(wasm_v128_and(wasm_i16x8_shr(h, 3), kept), wasm_v128_and(special, infinite));
+    v128_t lower = wasm_i16x8_shl(h, 13);
+    first = V::mul(wasm_i16x8_shuffle(lower, upper, 0, 8, 1, 9, 2, 10, 3, 11), up);
+    second = V::mul(wasm_i16x8_shuffle(lower, upper, 4, 12, 5, 13, 6, 14, 7, 15), up);
+  }
+
+  /** Those of parts [v0, v0 + parts) out of the 16 at p. */
+  template <int parts> FOVEA_FLAT void load(const uint8_t* p, int v0, V::F (&to)[parts]) const {
+    const uint16_t* half = reinterpret_cast<const uint16_t*>(p) + 4 * v0;
+    if constexpr (parts == 1) to[0] = V::load_f16(half);
+    if constexpr (parts >= 2) pair(half, to[0], to[1]);
+    if constexpr (parts == 4) pair(half + 8, to[2], to[3]);
+  }
 };
 
 }  // namespace fovea::FOVEA_ISA

@@ -64,8 +64,10 @@ case $(uname -m) in
     ;;
 esac
 if command -v clang-19 >/dev/null; then
-  clang-19 $common -O2 --target=wasm32 -nostdlib -ffreestanding -msimd128 -mbulk-memory -matomics -fno-exceptions \
-    -fno-rtti -DFOVEA_ISA_WASM -c isa.cpp -o "$out/wasm.o"
+  for flags in -DFOVEA_ISA_WASM "-mrelaxed-simd -DFOVEA_ISA_WASM_RELAXED"; do
+    clang-19 $common -O2 --target=wasm32 -nostdlib -ffreestanding -msimd128 -mbulk-memory -matomics -fno-exceptions \
+      -fno-rtti $flags -c isa.cpp -o "$out/wasm.o"
+  done
   echo "wasm: compiles"
 else
   echo "wasm: no clang-19, skipped"
