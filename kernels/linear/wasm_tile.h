@@ -126,6 +126,18 @@ FOVEA_FLAT inline void mins(const SuperAffine<C>& w, const Halves& h, int v0, V:
   });
 }
 
+/** Bytes ahead that one token asks for: memory is the slower part then, and there is no other way to ask. */
+constexpr int ask_ahead = 3072;
+
+/** Reads a word of each line that a group has at p, or the last word before `end`; nobody waits for them. */
+template <class Codes> FOVEA_FLAT inline void ask(const uint8_t* p, const uint8_t* end) {
+  const uint8_t* last = end - 64;
+  unroll<0, Codes::bytes / 64 + 1>([&](auto line) FOVEA_FLAT {
+    const uint8_t* at = p + 64 * line.value;
+    (void)*reinterpret_cast<const volatile uint32_t*>(at < last ? at : last);
+  });
+}
+
 /** As the template of the same name in tile.h. */
 template <class Fmt, int width, int parts>
 inline void integer_tile(const uint8_t* panel, int v0, int64_t g0, int64_t g1, const Activations<Fmt>& x,
@@ -146,6 +158,7 @@ inline void integer_tile(const uint8_t* panel, int v0, int64_t g0, int64_t g1, c
   const int32_t* start = x.start + int(tile * (x.k / Fmt::run)) + int(g0) * runs * width;
   for (int g = int(g0); g < int(g1); g++) {
     Fmt w(panel, g);
+    if constexpr (width == 1) ask<Codes>(w.codes + ask_ahead, panel + int(Fmt::bytes(x.k)));
     unroll<0, parts / few>([&](auto some) FOVEA_FLAT {
       constexpr int s0 = some.value * few;
       V::Acc dots[runs][width][few];
