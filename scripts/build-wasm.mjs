@@ -1,6 +1,7 @@
 /**
- * Builds src/device/wasm/kernels.wasm from the sources in kernels/. The result is part of the repository, with
- * the hash of what it was made from beside it; `--check` only says whether it still belongs to its sources.
+ * Builds the WebAssembly binaries in src/device/wasm/ from the sources in kernels/, one for each instruction
+ * set. They are part of the repository, each with the hash of what it was made from beside it; `--check` only
+ * says whether they still belong to their sources.
  */
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -11,7 +12,10 @@ import { includesOf } from "./includes.mjs";
 import { stampOf } from "./stamp.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
-const output = join(root, "src/device/wasm/kernels.wasm");
+const variants = [
+  { output: "src/device/wasm/kernels.wasm", flags: ["-DFOVEA_ISA_WASM"] },
+  { output: "src/device/wasm/kernels-relaxed.wasm", flags: ["-mrelaxed-simd", "-DFOVEA_ISA_WASM_RELAXED"] },
+];
 const sources = ["interpreter.cpp", "isa.cpp", "wait.cpp", "wasm.cpp"].map((name) => `kernels/${name}`);
 const compile = [
   "--target=wasm32",
@@ -28,7 +32,6 @@ const compile = [
   "-fno-math-errno",
   "-ffp-contract=off",
   "-fvisibility=hidden",
-  "-DFOVEA_ISA_WASM",
 ];
 const link = [
   "--no-entry",
@@ -43,11 +46,11 @@ const link = [
   "--gc-sections",
 ];
 
-/** What the binary was, or would be, made from. */
-function stamp() {
+/** What a binary was, or would be, made from. */
+function stamp({ flags }) {
   const files = new Set(sources.flatMap((source) => includesOf(join(root, source))));
   const inside = [...files].map((file) => file.slice(root.length)).sort();
-  return stampOf(root, inside, [...compile, ...link]);
+  return stampOf(root, inside, [...compile, ...flags, ...link]);
 }
 
 function find(tool, names, remedy) {
@@ -61,31 +64,35 @@ function run(command, args) {
   if (status !== 0) throw new Error(`${command} failed${error ? `: ${error.message}` : ""}`);
 }
 
-function build() {
+function build(variant) {
   const remedy = "install LLVM 19, for example apt install clang-19 lld-19";
   const clang = find("clang", ["clang++-19", "clang++"], remedy);
   const linker = find("wasm-ld", ["wasm-ld-19", "wasm-ld"], remedy);
+  const output = join(root, variant.output);
   const folder = mkdtempSync(join(tmpdir(), "fovea-wasm-"));
   try {
     const objects = sources.map((source) => {
       const object = join(folder, `${source.replaceAll("/", "-")}.o`);
-      run(clang, [...compile, "-c", source, "-o", object]);
+      run(clang, [...compile, ...variant.flags, "-c", source, "-o", object]);
       return object;
     });
     run(linker, [...link, ...objects, "-o", output]);
   } finally {
     rmSync(folder, { recursive: true });
   }
-  writeFileSync(`${output}.json`, `${JSON.stringify({ sources: stamp() }, undefined, 2)}\n`);
+  writeFileSync(`${output}.json`, `${JSON.stringify({ sources: stamp(variant) }, undefined, 2)}\n`);
   console.log(`fovea: built ${output} (${readFileSync(output).length} bytes)`);
 }
 
+function check(variant) {
+  const { sources: made } = JSON.parse(readFileSync(join(root, `${variant.output}.json`), "utf8"));
+  if (made !== stamp(variant))
+    throw new Error(`${variant.output} was made from other sources; run npm run build:wasm`);
+}
+
 try {
-  if (process.argv.includes("--check")) {
-    const { sources: made } = JSON.parse(readFileSync(`${output}.json`, "utf8"));
-    if (made !== stamp()) throw new Error("it was made from other sources; run npm run build:wasm");
-  } else build();
+  variants.forEach(process.argv.includes("--check") ? check : build);
 } catch (error) {
-  console.error(`fovea: kernels.wasm: ${error.message}`);
+  console.error(`fovea: ${error.message}`);
   process.exitCode = 1;
 }

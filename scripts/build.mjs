@@ -29,7 +29,7 @@ export function buildLibrary({ ifStale }) {
   console.log("fovea: building the library");
   rmSync(dist, { recursive: true, force: true });
   run("typescript/bin/tsc", "-p", "tsconfig.build.json");
-  for (const file of ["device/wasm/kernels.wasm", "device/wasm/kernels.wasm.json"]) {
+  for (const file of ["device/wasm/kernels.wasm", "device/wasm/kernels-relaxed.wasm"]) {
     const target = join(dist, file);
     mkdirSync(dirname(target), { recursive: true });
     cpSync(join(root, "src", file), target);

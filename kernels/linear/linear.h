@@ -95,7 +95,7 @@ template <class Fmt> struct Multiplier {
   void multiply(const uint8_t* panel, const Tile& t, int64_t k0, int64_t k1, const Target& target,
                 bool widened) const {
     if constexpr (Fmt::integer) {
-      constexpr int parts = width == 1 ? across : 1;
+      constexpr int parts = width == 1 ? across : parts_of_tile<Fmt>();
       for (int v = 0; v < across && v * V::lanes < target.columns; v += parts)
         integer_tile<Fmt, width, parts>(panel, v, k0 / group, k1 / group, x, t.at, target);
     } else {

@@ -49,6 +49,10 @@ struct Target {
   }
 };
 
+#if !defined(__wasm__)
+/** Vectors across a panel that a tile of several tokens takes at once. */
+template <class Fmt> constexpr int parts_of_tile() { return 1; }
+
 /** Groups [g0, g1) of parts [v0, v0 + parts) of a panel, times the tile of `width` tokens from `tile` on. */
 template <class Fmt, int width, int parts>
 inline void integer_tile(const uint8_t* panel, int v0, int64_t g0, int64_t g1, const Activations<Fmt>& x,
@@ -112,6 +116,27 @@ inline void integer_tile(const uint8_t* panel, int v0, int64_t g0, int64_t g1, c
   });
 }
 
+#endif
+
+/** Columns of panels of floats: column k of vectors [v0, v0 + parts), vector v being of the panel at from[v]. */
+template <class Fmt> struct Columns {
+  template <int parts>
+  FOVEA_FLAT void load(const uint8_t* const (&from)[parts], int64_t k, int v0, V::F (&w)[parts]) const {
+    unroll<0, parts>([&](auto v) FOVEA_FLAT {
+      w[v.value] = Fmt::weights(from[v.value], k, (v0 + v.value) % across);
+    });
+  }
+};
+#if defined(__wasm__)
+template <> struct Columns<F16> {
+  Halves halves;
+  template <int parts>
+  FOVEA_FLAT void load(const uint8_t* const (&from)[parts], int64_t k, int v0, V::F (&w)[parts]) const {
+    halves.load(from[0] + k * 32, v0, w);
+  }
+};
+#endif
+
 /**
  * Vectors [v0, v0 + parts) of panels that lie `stride` bytes apart, from the k at which `panel` and x begin,
  * `count` of them, times a tile.
@@ -121,6 +146,7 @@ inline void float_tile(const uint8_t* panel, int64_t stride, int v0, int64_t cou
                        const Target& target) {
   const uint8_t* from[parts];
   unroll<0, parts>([&](auto v) FOVEA_FLAT { from[v.value] = panel + (v0 + v.value) / across * stride; });
+  const Columns<Fmt> columns;
   int64_t k = 0;
   do {
     V::F s[width][parts];
@@ -134,9 +160,7 @@ inline void float_tile(const uint8_t* panel, int64_t stride, int v0, int64_t cou
       if (width <= middle && (Fmt::width == 4 || k % 2 == 0))
         for (int v = 0; v < parts; v += across) V::prefetch(from[v] + ahead);
       V::F w[parts];
-      unroll<0, parts>([&](auto v) FOVEA_FLAT {
-        w[v.value] = Fmt::weights(from[v.value], k, (v0 + v.value) % across);
-      });
+      columns.load(from, k, v0, w);
       unroll<0, width>([&](auto m) FOVEA_FLAT {
         V::F one = V::set1(x[m.value]);
         unroll<0, parts>([&](auto v) FOVEA_FLAT {
@@ -155,3 +179,7 @@ inline void float_tile(const uint8_t* panel, int64_t stride, int v0, int64_t cou
 }
 
 }  // namespace fovea::FOVEA_ISA
+
+#if defined(__wasm__)
+#include "wasm_tile.h"
+#endif

@@ -5,6 +5,13 @@
 
 namespace fovea::FOVEA_ISA {
 
+/** WebAssembly is mostly run by engines that keep 15 vectors in registers. */
+#if defined(__wasm__)
+constexpr bool wasm = true;
+#else
+constexpr bool wasm = false;
+#endif
+
 /** Tokens in the widest tile: as many sums as the registers hold. Sixteen is a tile of AMX (`amx_tile.h`). */
 #if defined(FOVEA_ISA_AMX)
 template <class Fmt> constexpr bool matrix_tiles = Fmt::integer;
@@ -12,10 +19,10 @@ template <class Fmt> constexpr bool matrix_tiles = Fmt::integer;
 template <class Fmt> constexpr bool matrix_tiles = false;
 #endif
 template <class Fmt>
-constexpr int widest = matrix_tiles<Fmt> ? 16 : V::lanes == 16 ? 12 : V::lanes == 8 ? 6 : 4;
+constexpr int widest = matrix_tiles<Fmt> ? 16 : V::lanes == 16 ? 12 : V::lanes == 8 || wasm ? 6 : 4;
 
 /** Between the widest tile and single rows; compilers need seconds for each width, so there are few. */
-constexpr int middle = V::lanes == 16 ? 4 : V::lanes == 8 ? 2 : 1;
+constexpr int middle = V::lanes == 16 ? 4 : V::lanes == 8 || wasm ? 2 : 1;
 
 template <class Fmt> constexpr bool is_matrix_tile(int width) { return matrix_tiles<Fmt> && width == widest<Fmt>; }
 

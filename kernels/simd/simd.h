@@ -40,6 +40,9 @@
 #elif defined(FOVEA_ISA_NEON)
 #define FOVEA_ISA neon
 #include "neon.h"
+#elif defined(FOVEA_ISA_WASM_RELAXED)
+#define FOVEA_ISA wasm_relaxed
+#include "wasm.h"
 #elif defined(FOVEA_ISA_WASM)
 #define FOVEA_ISA wasm
 #include "wasm.h"
@@ -47,7 +50,7 @@
 #define FOVEA_ISA scalar
 #include "scalar.h"
 #else
-#error "define one of FOVEA_ISA_AMX, _AVX512_VNNI, _AVX512, _AVX_VNNI, _AVX2, _NEON_DOT, _NEON, _WASM, _SCALAR"
+#error "define one of FOVEA_ISA_AMX, _AVX512_VNNI, _AVX512, _AVX_VNNI, _AVX2, _NEON_DOT, _NEON, _WASM, _WASM_RELAXED, _SCALAR"
 #endif
 
 /** Unrolls the loop that follows, which must have a small constant count. */

@@ -51,7 +51,7 @@ inline void transpose(V::F (&v)[V::lanes]) {
   v[1] = vcombine_f32(vget_low_f32(a.val[1]), vget_low_f32(b.val[1]));
   v[2] = vcombine_f32(vget_high_f32(a.val[0]), vget_high_f32(b.val[0]));
   v[3] = vcombine_f32(vget_high_f32(a.val[1]), vget_high_f32(b.val[1]));
-#elif defined(FOVEA_ISA_WASM)
+#elif defined(__wasm_simd128__)
   v128_t a = wasm_i32x4_shuffle(v[0], v[1], 0, 4, 1, 5), b = wasm_i32x4_shuffle(v[2], v[3], 0, 4, 1, 5);
   v128_t c = wasm_i32x4_shuffle(v[0], v[1], 2, 6, 3, 7), d = wasm_i32x4_shuffle(v[2], v[3], 2, 6, 3, 7);
   v[0] = wasm_i32x4_shuffle(a, b, 0, 1, 4, 5);

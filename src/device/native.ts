@@ -39,15 +39,15 @@ export class NativeDevice implements Device {
   /** When others shall get their turn on this thread. */
   private turnDue = 0;
 
-  /** `threads`: by default one for each core that this process may use. */
-  constructor(threads?: number) {
+  /** `threads`: by default one for each core that this process may use. `isa`: by default the best here. */
+  constructor(threads?: number, isa = process.env.FOVEA_ISA ?? "") {
     const library = addon();
     if (!library)
       throw new DeviceError(NAME, "the add-on is not built; run npm run build (it needs a C++ compiler)");
     this.library = library;
     this.encoder = new Encoder(opNamesOf(NAME, library.ops()));
     const count = threads ?? library.availableCores();
-    this.handle = refusing(() => library.createEngine(count, process.env.FOVEA_ISA ?? ""));
+    this.handle = refusing(() => library.createEngine(count, isa));
     this.description = `${library.engineIsa(this.handle)}, ${count} ${count === 1 ? "thread" : "threads"}`;
   }
 

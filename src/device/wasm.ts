@@ -17,14 +17,20 @@ import {
   type Tensor,
 } from "../ops/index.ts";
 import { dtypeCodes, Encoder, opNamesOf } from "./encode.ts";
+import { type Kernels, loadKernels } from "./wasm/choose.ts";
 import { Heap } from "./wasm/heap.ts";
-import { type Host, type Thread, thisHost } from "./wasm/host.ts";
-import { instantiate, type Module, newMemory, unshared } from "./wasm/module.ts";
+import { type Host, type Isa, type Thread, thisHost } from "./wasm/host.ts";
+import type { Module } from "./wasm/module.ts";
 
 const NAME = "wasm";
 const STACK_BYTES = 1 << 20;
 /** Rounds of spinning before a thread sleeps: some 20 µs, as WebAssembly has no instruction to pause. */
 const PATIENCE = 20_000;
+
+const names: Readonly<Record<Isa, string>> = {
+  wasm_relaxed: "WebAssembly relaxed SIMD",
+  wasm: "WebAssembly SIMD-128",
+};
 
 /** A thread's program: `data` and `post` come from the host. */
 const worker = `
@@ -56,6 +62,12 @@ interface Running {
   fail(error: DeviceError): void;
 }
 
+export interface WasmOptions {
+  readonly threads?: number | undefined;
+  readonly isa?: string | undefined;
+  readonly host?: Host | undefined;
+}
+
 export class WasmDevice implements Device {
   readonly name = NAME;
   readonly description: string;
@@ -80,40 +92,36 @@ export class WasmDevice implements Device {
   private failed: DeviceError | undefined;
   private wentIdle: (() => void) | undefined;
 
-  private constructor(module: Module, threads: number, shared: boolean) {
+  private constructor({ isa, module }: Kernels, threads: number, shared: boolean) {
     this.module = module;
     this.encoder = new Encoder(opNamesOf(NAME, module.opList()));
     this.heap = new Heap(module.memory, module.heapBase, module.mostPages);
     const count = `${threads} ${threads === 1 ? "thread" : "threads"}`;
-    this.description = `WebAssembly SIMD-128, ${shared ? count : "on the calling thread"}`;
+    this.description = `${names[isa]}, ${shared ? count : "on the calling thread"}`;
   }
 
-  /** `threads`: by default one for each core; always the caller's alone where memory cannot be shared. */
-  static async open(threads?: number, given?: Host): Promise<WasmDevice> {
+  /**
+   * `threads`: by default one for each core; always the caller's alone where memory cannot be shared. `isa`:
+   * the instruction set, by default the best that this place has.
+   */
+  static async open({ threads, isa, host: given }: WasmOptions = {}): Promise<WasmDevice> {
     const host = given ?? (await thisHost());
-    const binary = await host.binary();
-    const compiled = await WebAssembly.compile(host.shared ? binary : unshared(binary));
-    const { memory, mostPages } = newMemory(host.shared);
-    const module = instantiate(compiled, memory, mostPages);
+    const kernels = await loadKernels(host, isa);
     const count = host.shared ? (threads ?? host.cores) : 1;
-    module.setThreads(count, count <= host.cores ? PATIENCE : 0);
-    const device = new WasmDevice(module, count, host.shared);
-    if (host.shared) await device.start(host, compiled, memory, count);
+    kernels.module.setThreads(count, count <= host.cores ? PATIENCE : 0);
+    const device = new WasmDevice(kernels, count, host.shared);
+    if (host.shared) await device.start(host, kernels, count);
     return device;
   }
 
-  private async start(
-    host: Host,
-    module: WebAssembly.Module,
-    memory: WebAssembly.Memory,
-    count: number,
-  ): Promise<void> {
+  private async start(host: Host, { compiled, module }: Kernels, count: number): Promise<void> {
+    const { memory } = module;
     const ready = Array.from({ length: count }, (_, thread) => {
       const stack = this.heap.take(STACK_BYTES) + STACK_BYTES;
       return new Promise<void>((resolve, reject) => {
         const started = host.spawn(
           worker,
-          { module, memory, thread, stack },
+          { module: compiled, memory, thread, stack },
           {
             message: (data) => (data === "ready" ? resolve() : this.finished()),
             error: (problem) => {

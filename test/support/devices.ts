@@ -15,6 +15,8 @@ import {
 
 export interface Subject {
   readonly name: string;
+  /** What its description has to contain. */
+  readonly says: string;
   open(threads: number): Promise<Device>;
 }
 
@@ -31,20 +33,44 @@ async function openFor(isa: string, threads: number): Promise<Device> {
 }
 
 /** Devices that can be opened anywhere; another is one more line. */
-const everywhere: readonly Subject[] = ["reference", "wasm"].map((name) => ({
-  name,
-  open: (threads) => openDevice(name, { threads }),
-}));
+const everywhere: readonly Subject[] = [
+  { name: "reference", says: "", open: (threads) => openDevice("reference", { threads }) },
+  { name: "wasm", says: "SIMD-128", open: (threads) => openDevice("wasm", { threads, isa: "wasm" }) },
+];
+
+/** Where the engine that runs the tests has the instructions. */
+const relaxed: Subject = {
+  name: "wasm relaxed",
+  says: "relaxed SIMD",
+  open: (threads) => openDevice("wasm", { threads, isa: "wasm_relaxed" }),
+};
 
 /** The native device for every instruction set that this machine can run. */
 const native: readonly Subject[] = (addon()?.isas().split(" ") ?? []).map((isa) => ({
   name: `native ${isa}`,
+  says: isa,
   open: (threads) => openFor(isa, threads),
 }));
 if (native.length === 0) console.warn("not tested: native (the add-on is not built)");
 
+/** Whether a device can be opened here; one that cannot is left out, with its reason told. */
+async function available({ name, open }: Subject): Promise<boolean> {
+  try {
+    await (await open(1)).close();
+    return true;
+  } catch (error) {
+    if (!(error instanceof DeviceError)) throw error;
+    console.warn(`not tested: ${name} (${error.message})`);
+    return false;
+  }
+}
+
 /** The devices of this machine. */
-export const subjects: readonly Subject[] = [...everywhere, ...native];
+export const subjects: readonly Subject[] = [
+  ...everywhere,
+  ...((await available(relaxed)) ? [relaxed] : []),
+  ...native,
+];
 
 /** Opens a subject's device for the tests of a `describe`, and closes it after them. */
 export function useDevice({ open }: Subject, threads = 2): { readonly device: Device } {

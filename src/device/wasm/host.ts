@@ -1,5 +1,15 @@
 /** What the WebAssembly device needs of the place where it runs: Node, or a page. */
 
+/** The instruction sets, best first; each is a binary of its own. */
+export const isas = ["wasm_relaxed", "wasm"] as const;
+export type Isa = (typeof isas)[number];
+
+/** Beside this file. */
+export const binaries: Readonly<Record<Isa, string>> = {
+  wasm_relaxed: "kernels-relaxed.wasm",
+  wasm: "kernels.wasm",
+};
+
 /** A worker thread. */
 export interface Thread {
   /** Keeps the process alive while it works. */
@@ -17,8 +27,12 @@ export interface Host {
   readonly shared: boolean;
   /** Threads to use when nobody says how many. */
   readonly cores: number;
-  /** The module's bytes. */
-  binary(): Promise<Uint8Array<ArrayBuffer>>;
+  /** The instruction set that the user of this process wants, if any; not checked. */
+  readonly isa?: string | undefined;
+  /** Why relaxed instructions are not to be used here, even where they are understood. */
+  readonly distrust?: string | undefined;
+  /** The bytes of the module for an instruction set. */
+  binary(isa: Isa): Promise<Uint8Array<ArrayBuffer>>;
   /** Runs `source`, in which `data` is what is given here and `post` sends a message. */
   spawn(source: string, data: unknown, events: ThreadEvents): Thread;
 }

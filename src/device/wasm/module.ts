@@ -6,6 +6,8 @@ interface Exports {
   readonly __heap_base: WebAssembly.Global<"i32">;
   readonly __stack_pointer: WebAssembly.Global<"i32">;
   ops(): number;
+  /** 0 when the instructions compute here what the kernels assume; else which do not, in bits. */
+  check(): number;
   panelBytes(dtype: number, m: number, k: number): number;
   setThreads(threads: number, patience: number): void;
   prepare(words: number, count: number, buffers: number, nanoseconds: number): number;
@@ -57,6 +59,7 @@ export function instantiate(
     bytes: (address, length) => new Uint8Array(memory.buffer, address, length),
     doubles: (address, length) => new Float64Array(memory.buffer, address, length),
     pointers: (address, length) => new Uint32Array(memory.buffer, address, length),
+    check: e.check,
     panelBytes: e.panelBytes,
     setThreads: e.setThreads,
     prepare: e.prepare,
@@ -70,7 +73,7 @@ export function unshared(binary: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffe
   // The import of env.memory: both names with their lengths, 2 for a memory, 3 for shared with a maximum.
   const entry = new TextEncoder().encode("\x03env\x06memory\x02\x03");
   const at = binary.findIndex((_, i) => entry.every((byte, j) => binary[i + j] === byte));
-  if (at < 0) throw new DeviceError("wasm", "kernels.wasm imports no shared memory");
+  if (at < 0) throw new DeviceError("wasm", "the kernels import no shared memory");
   const copy = binary.slice();
   copy[at + entry.length - 1] = 1;
   return copy;

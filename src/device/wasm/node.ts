@@ -2,17 +2,26 @@
 import { readFile } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
-import type { Host } from "./host.ts";
+import { binaries, type Host } from "./host.ts";
 
 const prelude = `
 const { parentPort, workerData: data } = require("node:worker_threads");
 const post = (message) => parentPort.postMessage(message);
 `;
 
+/** The engine of Node 20 has the relaxed instructions behind a flag, unfinished. */
+const unfinished = Number.parseInt(process.versions.node, 10) <= 20;
+
 export const host: Host = {
   shared: true,
   cores: availableParallelism(),
-  binary: async () => new Uint8Array(await readFile(new URL("./kernels.wasm", import.meta.url))),
+  get isa() {
+    return process.env.FOVEA_ISA || undefined;
+  },
+  distrust: unfinished
+    ? `Node ${process.versions.node} has them unfinished; use Node 22 or later`
+    : undefined,
+  binary: async (isa) => new Uint8Array(await readFile(new URL(`./${binaries[isa]}`, import.meta.url))),
   spawn(source, data, { message, error }) {
     const worker = new Worker(prelude + source, { eval: true, workerData: data, execArgv: [] });
     worker.on("message", message);

@@ -1,6 +1,6 @@
 /// <reference lib="dom" />
 /** WebAssembly in a page. Memory is shared with workers only where the page is isolated from other origins. */
-import type { Host } from "./host.ts";
+import { binaries, type Host } from "./host.ts";
 
 /** A page's workers share the machine with the page; more of them than this help no model that fits. */
 const MOST_CORES = 16;
@@ -14,9 +14,10 @@ waiting.then((data) => {
 export const host: Host = {
   shared: globalThis.crossOriginIsolated === true && typeof SharedArrayBuffer !== "undefined",
   cores: Math.min(navigator.hardwareConcurrency, MOST_CORES),
-  async binary() {
-    const response = await fetch(new URL("./kernels.wasm", import.meta.url));
-    if (!response.ok) throw new Error(`kernels.wasm: ${response.status} ${response.statusText}`);
+  async binary(isa) {
+    const name = binaries[isa];
+    const response = await fetch(new URL(`./${name}`, import.meta.url));
+    if (!response.ok) throw new Error(`${name}: ${response.status} ${response.statusText}`);
     return new Uint8Array(await response.arrayBuffer());
   },
   spawn(source, data, { message, error }) {

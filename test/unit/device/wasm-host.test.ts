@@ -15,9 +15,9 @@ async function step(device: WasmDevice): Promise<Float32Array> {
 
 it("has the same bits with threads, with one, and on the calling thread", async () => {
   const devices = await Promise.all([
-    WasmDevice.open(2),
-    WasmDevice.open(1),
-    WasmDevice.open(3, { ...host, shared: false }),
+    WasmDevice.open({ isa: "wasm", threads: 2 }),
+    WasmDevice.open({ isa: "wasm", threads: 1 }),
+    WasmDevice.open({ isa: "wasm", threads: 3, host: { ...host, shared: false } }),
   ]);
   const [two, one, here] = await Promise.all(devices.map(step));
   expect(one).toEqual(two);
@@ -37,7 +37,7 @@ it("tells what waits, and refuses what comes, when a thread fails", async () => 
     spawn: (source: string, ...rest: [unknown, Parameters<typeof host.spawn>[2]]) =>
       host.spawn(source.replace("exports.work(thread, done)", '$&; throw new Error("struck")'), ...rest),
   };
-  const device = await WasmDevice.open(1, failing);
+  const device = await WasmDevice.open({ threads: 1, host: failing });
   const waiting = [step(device), step(device)];
   await Promise.all(waiting.map((run) => expect(run).rejects.toThrow(/wasm: a thread failed: struck/)));
   expect(() => device.allocate(1)).toThrow(/a thread failed: struck/);
