@@ -372,6 +372,8 @@ napi_value panel_bytes_call(const Arguments& a) {
   return number_value(a.env, double(table.panel_bytes(DType(a.size(1)), int64_t(a.size(2)), int64_t(a.size(3)))));
 }
 
+napi_value panel_layout_call(const Arguments& a) { return text_value(a.env, host_of(a)->engine->table().layout); }
+
 // --- What is known without an engine
 
 napi_value cores(const Arguments& a) { return number_value(a.env, available_cores()); }
@@ -403,6 +405,7 @@ NAPI_MODULE_INIT() {
       {"run", call<run>},
       {"memory", call<memory>},
       {"panelBytes", call<panel_bytes_call>},
+      {"panelLayout", call<panel_layout_call>},
       {"availableCores", call<cores>},
       {"isas", call<isas>},
       {"ops", call<ops>},

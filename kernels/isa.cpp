@@ -5,6 +5,7 @@
 #include "linear/embed.h"
 #include "linear/linear.h"
 #include "ops/attend.h"
+#include "ops/checksum.h"
 #include "ops/elementwise.h"
 #include "ops/experts.h"
 #include "ops/movement.h"
@@ -17,7 +18,7 @@
 
 namespace fovea::FOVEA_ISA {
 static constexpr KernelTable table() {
-  KernelTable t = {FOVEA_TEXT_OF(FOVEA_ISA), {}, {}, panel_bytes};
+  KernelTable t = {FOVEA_TEXT_OF(FOVEA_ISA), {}, {}, panel_bytes, panel_layout};
 #define FOVEA_RUN(name, tensors, numbers) t.run[int(Kind::name)] = name;
   FOVEA_OPS(FOVEA_RUN)
 #undef FOVEA_RUN

@@ -41,6 +41,8 @@ export interface Addon {
   memory(engine: AddonEngine): readonly [number, number];
   /** Bytes of an [m, k] matrix in panels, 0 when the format is used as rows. */
   panelBytes(engine: AddonEngine, dtypeCode: number, m: number, k: number): number;
+  /** The name of how bytes lie in panels. */
+  panelLayout(engine: AddonEngine): string;
 
   /** Physical cores that this process may use. */
   availableCores(): number;

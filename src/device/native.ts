@@ -24,6 +24,7 @@ export const haveNative = (): boolean => addon() !== undefined;
 export class NativeDevice implements Device {
   readonly name = NAME;
   readonly description: string;
+  readonly panelLayout: string;
   private readonly library: Addon;
   private readonly encoder: Encoder;
   private handle: AddonEngine | undefined;
@@ -39,6 +40,7 @@ export class NativeDevice implements Device {
     this.encoder = new Encoder(opNamesOf(NAME, library.ops()));
     const count = threads ?? library.availableCores();
     this.handle = refusing(() => library.createEngine(count, process.env.FOVEA_ISA ?? ""));
+    this.panelLayout = library.panelLayout(this.handle);
     this.description = `${library.engineIsa(this.handle)}, ${count} ${count === 1 ? "thread" : "threads"}`;
   }
 

@@ -58,6 +58,7 @@ interface Running {
 export class WasmDevice implements Device {
   readonly name = NAME;
   readonly description: string;
+  readonly panelLayout: string;
   private readonly module: Module;
   private readonly heap: Heap;
   private readonly encoder: Encoder;
@@ -81,6 +82,7 @@ export class WasmDevice implements Device {
 
   private constructor(module: Module, threads: number, shared: boolean) {
     this.module = module;
+    this.panelLayout = module.panelLayout();
     this.encoder = new Encoder(opNamesOf(NAME, module.opList()));
     this.heap = new Heap(module.memory, module.heapBase, module.mostPages);
     const count = `${threads} ${threads === 1 ? "thread" : "threads"}`;

@@ -41,6 +41,9 @@ export interface Device {
    */
   panelBytes(format: FormatName, shape: readonly number[]): number | undefined;
 
+  /** Names how bytes lie in this device's panels: where the names are equal, so are the bytes. */
+  readonly panelLayout: string | undefined;
+
   /** Runs a plan off the calling thread where it can. Plans run one after another, in order of submission. */
   run(plan: Plan): Promise<RunResult>;
 

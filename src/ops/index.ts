@@ -1,5 +1,6 @@
 /** The op language: tensors, the kinds of op, streams and plans, and the boundary to the devices. */
 export { attendDefinition, KEY_TILE, type RopeStyle, rope } from "./attention.ts";
+export { CHECKSUM_BYTES, checksum } from "./checksum.ts";
 export type { OpDefinition, Price } from "./define.ts";
 export type { Device, RunResult } from "./device.ts";
 export {

@@ -10,6 +10,11 @@ export interface OpenOptions {
   readonly threads?: number;
   /** Number format of cached keys and values. Default: f32 for a checkpoint in f32, otherwise f16. */
   readonly cacheFormat?: "f32" | "f16";
+  /**
+   * Whether packed weights are kept in a file, so that the next start is quick: beside the checkpoint (default,
+   * true), in the folder that is named, or not at all (false). A file that does not fit is told and replaced.
+   */
+  readonly packedCache?: boolean | string;
   /** Called while weights are read and packed; bytes of the checkpoint. */
   readonly onProgress?: (done: number, total: number) => void;
   readonly signal?: AbortSignal;

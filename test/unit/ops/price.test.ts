@@ -28,6 +28,7 @@ const cases: readonly (readonly [what: string, op: Op, bytes: number, operations
     3 * 64 * 4 + 10 * 2 * 34 + 40 + 120,
     2 * 3 * 64 * 10,
   ],
+  ["checksum reads", { kind: "checksum", x: i32(32), y: i32(1, 2) }, 32 * 4 + 8, 3 * 32],
   ["copy reads and writes", { kind: "copy", x: i32(5), y: i32(5) }, 40, 0],
   [
     "embed reads only the rows it needs",
