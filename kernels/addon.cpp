@@ -282,21 +282,38 @@ napi_value adopt(const Arguments& a) {
   return number_value(a.env, double(id));
 }
 
-napi_value free_buffer(const Arguments& a) {
-  Host* host = host_of(a);
-  int64_t id = buffer_of(a, host, 1);
-  host->engine->free(id);
+/** Lets go of the array under an adopted buffer, when all that was submitted has run. */
+void let_go(const Arguments& a, Host* host, int64_t id) {
   auto adopted = host->adopted.find(id);
-  if (adopted == host->adopted.end()) return nullptr;
+  if (adopted == host->adopted.end()) return;
   napi_ref ref = adopted->second;
   host->adopted.erase(adopted);
   if (host->engine->idle()) {
     napi_delete_reference(a.env, ref);
-    return nullptr;
+    return;
   }
   auto ticket = std::make_shared<Ticket>();
   ticket->kept = ref;
   submit(host, std::make_unique<Job>(), ticket);
+}
+
+napi_value free_buffer(const Arguments& a) {
+  Host* host = host_of(a);
+  int64_t id = buffer_of(a, host, 1);
+  host->engine->free(id);
+  let_go(a, host, id);
+  return nullptr;
+}
+
+/** (engine, buffer, by) */
+napi_value replace(const Arguments& a) {
+  Host* host = host_of(a);
+  int64_t id = buffer_of(a, host, 1), by = buffer_of(a, host, 2);
+  if (!host->adopted.count(id) || host->adopted.count(by))
+    fail(a.env, "only an adopted buffer can be replaced, and by one that is not");
+  if (host->engine->bytes_of(id) != host->engine->bytes_of(by)) fail(a.env, "the buffers differ in size");
+  host->engine->replace(id, by);
+  let_go(a, host, id);
   return nullptr;
 }
 
@@ -401,6 +418,7 @@ NAPI_MODULE_INIT() {
       {"allocate", call<allocate>},
       {"adopt", call<adopt>},
       {"free", call<free_buffer>},
+      {"replace", call<replace>},
       {"write", call<write>},
       {"run", call<run>},
       {"memory", call<memory>},

@@ -21,6 +21,8 @@ export interface Addon {
   allocate(engine: AddonEngine, bytes: number): number;
   adopt(engine: AddonEngine, bytes: Uint8Array): number;
   free(engine: AddonEngine, buffer: number): void;
+  /** Gives an adopted buffer the memory of an allocated one of the same size, whose number ends. */
+  replace(engine: AddonEngine, buffer: number, by: number): void;
   write(engine: AddonEngine, buffer: number, offset: number, bytes: Uint8Array): void;
   /**
    * Runs encoded ops; all but `outputs` and `nanoseconds`, which are filled, is copied before it returns.

@@ -8,9 +8,10 @@
  * the file that is wanted, or it is not.
  */
 import { createHash, randomBytes } from "node:crypto";
-import { closeSync, openSync, readdirSync, readSync, rmSync, statSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, readdirSync, readSync, rmSync, statSync } from "node:fs";
 import { type FileHandle, open, rename, rm, statfs } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
+import { addon } from "../base/addon.ts";
 import { FoveaError } from "../base/errors.ts";
 import { FileSource, fileProblem } from "./file.ts";
 
@@ -27,6 +28,8 @@ export interface KeptParts {
   /** Of all parts, in order; they are not to be trusted either. */
   readonly sums: Uint8Array;
   bytes(part: number): Uint8Array;
+  /** The part's bytes are not needed any more; memory that they take may be given back. */
+  release(part: number): void;
   /** Says that the file is not used, and why. */
   refuse(problem: string): void;
   close(): void;
@@ -101,10 +104,11 @@ export class PackedCache implements PackedStore {
 
   find(layout: string, parts: readonly PackedPart[], sumsBytes: number): KeptParts | undefined {
     const path = this.pathFor(layout);
-    if (this.#isSmall(parts) || statSync(path, { throwIfNoEntry: false }) === undefined) return undefined;
+    if (this.#isSmall(parts)) return undefined;
     const refuse = (problem: string): void => this.#warn(`${path}: ${problem}; the weights are packed anew`);
     let source: FileSource | undefined;
     try {
+      if (statSync(path, { throwIfNoEntry: false }) === undefined) return undefined;
       const { text, sumsAt, partsAt, size } = this.#places(layout, parts, sumsBytes);
       source = new FileSource(path);
       const kept = source;
@@ -112,16 +116,26 @@ export class PackedCache implements PackedStore {
       if (Buffer.compare(head, text) !== 0)
         refuse("was made from another checkpoint, or by another version of Fovea");
       else if (kept.size !== size) refuse(`has ${kept.size} bytes where ${size} are needed`);
-      else
+      else {
+        // One map for all: each costs, as does every buffer that the collector knows. A copy is made part by part.
+        const first = partsAt[0] ?? size;
+        const map = addon() && kept.read(first, size - first);
         return {
           sums: kept.read(sumsAt, sumsBytes),
-          bytes: (part) => kept.read(partsAt[part]!, parts[part]!.bytes),
+          bytes(part) {
+            const [at, { bytes }] = [partsAt[part]!, parts[part]!];
+            return map ? map.subarray(at - first, at - first + bytes) : kept.read(at, bytes);
+          },
+          release(part) {
+            const [at, { bytes }] = [partsAt[part]!, parts[part]!];
+            if (map) kept.release(map.subarray(at - first, at - first + bytes));
+          },
           refuse,
           close: () => kept.close(),
         };
+      }
     } catch (error) {
-      if (!(error instanceof FoveaError)) throw error;
-      refuse(error.message);
+      refuse(error instanceof FoveaError ? error.message : fileProblem(error));
     }
     source?.close();
     return undefined;
@@ -142,6 +156,7 @@ export class PackedCache implements PackedStore {
     let places: Places;
     try {
       places = this.#places(layout, parts, sumsBytes);
+      mkdirSync(dirname(path), { recursive: true });
       sweep(path);
       const { bavail, bsize } = await statfs(dirname(path));
       // What is left should do for others.

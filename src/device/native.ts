@@ -62,6 +62,11 @@ export class NativeDevice implements Device {
     refusing(() => this.library.free(this.engine, buffer.id));
   }
 
+  /** Own memory lies in huge pages, mapped files do not. */
+  replace(buffer: DeviceBuffer, by: DeviceBuffer): void {
+    refusing(() => this.library.replace(this.engine, buffer.id, by.id));
+  }
+
   write(buffer: DeviceBuffer, offset: number, bytes: Uint8Array): void {
     refusing(() => this.library.write(this.engine, buffer.id, offset, bytes));
   }

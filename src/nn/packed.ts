@@ -8,10 +8,13 @@ import { CHECKSUM_BYTES, checksum, type Device, type DeviceBuffer, Stream, Tenso
 
 /** Bytes that are checked between two looks at the signal. */
 const CHECK_BYTES = 256 << 20;
-/** Bytes that are kept at a time: a fraction of a millisecond of the device's time. */
-const PIECE_BYTES = 1 << 20;
-/** A background is one that leaves most of the time to others: pauses are so much longer than the work. */
+/** Bytes that are kept at a time, and that are moved: a few milliseconds of the device's time. */
+const PIECE_BYTES = 4 << 20;
+const MOVE_BYTES = 16 << 20;
+/** Pauses of work in the background are so much longer than its pieces take; */
 const PAUSE = 3;
+/** but no longer than this, as a piece that waited for a plan to end took nothing from others. In ms. */
+const LONGEST_PAUSE = 10;
 
 const sumsBytes = (bytes: number): number => 8 * Math.ceil(bytes / CHECKSUM_BYTES);
 const allSums = (parts: readonly PackedPart[]): number =>
@@ -27,13 +30,20 @@ export interface RestoreOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** The parts as buffers of the device, in place where it can; undefined when the store has none that are sound. */
+/** Parts as the buffers of a device. */
+export interface Restored {
+  readonly buffers: readonly DeviceBuffer[];
+  /** The bytes under this part's buffer are not needed any more. */
+  release(part: number): void;
+}
+
+/** The parts on the device, in place where it can; undefined when the store has none that are sound. */
 export async function restore(
   device: Device,
   store: PackedStore,
   parts: readonly PackedPart[],
   options: RestoreOptions = {},
-): Promise<DeviceBuffer[] | undefined> {
+): Promise<Restored | undefined> {
   const kept = device.panelLayout && store.find(device.panelLayout, parts, allSums(parts));
   if (!kept) return undefined;
   const buffers: DeviceBuffer[] = [];
@@ -48,7 +58,7 @@ export async function restore(
     kept.close();
     if (!sound) for (const buffer of buffers) device.free(buffer);
   }
-  return sound ? buffers : undefined;
+  return sound ? { buffers, release: (part) => kept.release(part) } : undefined;
 }
 
 /** False when a sum is not what it should be. */
@@ -80,25 +90,28 @@ async function adoptAll(
   return true;
 }
 
-/** Weights on their way into the store, in the background. */
-export class Saving {
+/** Answers when the next piece may begin; false when the work is to be given up. */
+type Pause = (started: number) => Promise<boolean>;
+
+/** Work that leaves most of the time to others. It ends when its device does. */
+export class Background {
   private readonly done: Promise<void>;
   private hurried = false;
   private cancelled = false;
   private wake: () => void = () => {};
 
-  constructor(
-    device: Device,
-    store: PackedStore,
-    parts: readonly PackedPart[],
-    buffers: readonly DeviceBuffer[],
-  ) {
-    this.done = this.run(device, store, parts, buffers);
+  constructor(work: (pause: Pause) => Promise<void>) {
+    this.done = work((started) =>
+      this.pause(Math.min(LONGEST_PAUSE, PAUSE * (performance.now() - started))),
+    ).catch((error) => {
+      if (!(error instanceof FoveaError)) throw error;
+    });
   }
 
-  /** Goes on without pauses, and gives up what is not kept after so many milliseconds. */
+  /** Goes on without pauses, and gives up what is not done after so many milliseconds. */
   async finish(limit: number): Promise<void> {
     this.hurried = true;
+    this.cancelled = limit <= 0;
     this.wake();
     const timer = setTimeout(() => {
       this.cancelled = true;
@@ -107,46 +120,70 @@ export class Saving {
     clearTimeout(timer);
   }
 
-  private async run(
-    device: Device,
-    store: PackedStore,
-    parts: readonly PackedPart[],
-    buffers: readonly DeviceBuffer[],
-  ): Promise<void> {
-    let writer: PackedWriter | undefined;
-    try {
-      writer = await store.create(device.panelLayout!, parts, allSums(parts));
-      if (!writer) return;
-      const sums = new Uint8Array(allSums(parts));
-      const s = new Stream(device);
-      let at = 0;
-      for (const [part, { bytes }] of parts.entries())
-        for (let offset = 0; offset < bytes; offset += PIECE_BYTES) {
-          if (this.cancelled) return await writer.discard();
-          const started = performance.now();
-          const piece = words(buffers[part]!, offset, Math.min(PIECE_BYTES, bytes - offset));
-          // What is written and what is summed is the same copy of the memory, or nearly.
-          const [content, sum] = await s.flush([piece, checksum(s, piece)]);
-          await writer.write(part, offset, content!);
-          sums.set(sum!, at);
-          at += sum!.length;
-          await this.pause(PAUSE * (performance.now() - started));
-        }
-      await writer.finish(sums);
-    } catch (error) {
-      // Losing the store is no reason to lose the model.
-      await writer?.discard(error);
-    }
+  private async pause(ms: number): Promise<boolean> {
+    if (!this.hurried)
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, ms);
+        this.wake = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      });
+    return !this.cancelled;
   }
+}
 
-  private pause(ms: number): Promise<void> {
-    if (this.hurried) return Promise.resolve();
-    return new Promise((resolve) => {
-      const timer = setTimeout(resolve, ms);
-      this.wake = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-    });
+/** Writes packed parts into the store. */
+export async function save(
+  device: Device,
+  store: PackedStore,
+  parts: readonly PackedPart[],
+  buffers: readonly DeviceBuffer[],
+  pause: Pause,
+): Promise<void> {
+  let writer: PackedWriter | undefined;
+  try {
+    writer = await store.create(device.panelLayout!, parts, allSums(parts));
+    if (!writer) return;
+    const sums = new Uint8Array(allSums(parts));
+    const s = new Stream(device);
+    let at = 0;
+    for (const [part, { bytes }] of parts.entries())
+      for (let offset = 0; offset < bytes; offset += PIECE_BYTES) {
+        const started = performance.now();
+        const piece = words(buffers[part]!, offset, Math.min(PIECE_BYTES, bytes - offset));
+        const [content, sum] = await s.flush([piece, checksum(s, piece)]);
+        await writer.write(part, offset, content!);
+        sums.set(sum!, at);
+        at += sum!.length;
+        if (!(await pause(started))) return await writer.discard();
+      }
+    await writer.finish(sums);
+  } catch (error) {
+    // Losing the store is no reason to lose the model.
+    await writer?.discard(error);
+  }
+}
+
+/** Moves parts that were adopted in place into the device's own memory, which it reads faster. */
+export async function settle(device: Device, { buffers, release }: Restored, pause: Pause): Promise<void> {
+  const s = new Stream(device);
+  for (const [part, buffer] of buffers.entries()) {
+    let own: DeviceBuffer;
+    try {
+      own = device.allocate(buffer.bytes);
+    } catch {
+      // Without memory for it all stays where it is, and works.
+      return;
+    }
+    for (let offset = 0; offset < buffer.bytes; offset += MOVE_BYTES) {
+      const started = performance.now();
+      const bytes = Math.min(MOVE_BYTES, buffer.bytes - offset);
+      s.push({ kind: "copy", x: words(buffer, offset, bytes), y: words(own, offset, bytes) });
+      await s.flush();
+      if (!(await pause(started))) return device.free(own);
+    }
+    device.replace!(buffer, own);
+    release(part);
   }
 }

@@ -8,7 +8,7 @@ import { type Checkpoint, readF32 } from "../checkpoint/checkpoint.ts";
 import type { PackedStore } from "../checkpoint/packed-cache.ts";
 import { type FormatName, formatBytes, formats, isFormat } from "../format/index.ts";
 import { type Device, type DeviceBuffer, Stream, Tensor } from "../ops/index.ts";
-import { restore, Saving } from "./packed.ts";
+import { Background, restore, save, settle } from "./packed.ts";
 
 /** Bytes that are packed between two flushes: enough to keep the threads busy, little enough to hold twice. */
 const FLUSH_BYTES = 16 << 20;
@@ -65,7 +65,7 @@ export class Weights {
   private readonly pending: Pending[] = [];
   private readonly buffers: DeviceBuffer[] = [];
   private readonly shared = new Map<string, Tensor>();
-  private saving: Saving | undefined;
+  private background: { readonly work: Background; readonly limit: number } | undefined;
   private slab: { buffer: DeviceBuffer; used: number } | undefined;
   /** Bytes in the file of all that was asked for, by format. */
   readonly formatBytes: Record<string, number> = {};
@@ -177,7 +177,18 @@ export class Weights {
           ),
         signal,
       }));
-    if (kept) return place(kept);
+    if (kept) {
+      place(kept.buffers);
+      if (this.device.replace) {
+        // The map ends with the last that knows of it.
+        const end = (): void => {
+          this.background = undefined;
+        };
+        const work = new Background((pause) => settle(this.device, kept, pause).finally(end));
+        this.background = { work, limit: 0 };
+      }
+      return;
+    }
     const buffers: DeviceBuffer[] = [];
     try {
       for (const { bytes } of parts) buffers.push(this.device.allocate(bytes));
@@ -186,7 +197,10 @@ export class Weights {
     }
     await this.pack(jobs, total, onProgress, signal);
     if (packed && this.device.panelLayout && jobs.length > 0)
-      this.saving = new Saving(this.device, packed, parts, buffers);
+      this.background = {
+        work: new Background((pause) => save(this.device, packed, parts, buffers, pause)),
+        limit: SAVING_MS,
+      };
   }
 
   private async pack(
@@ -243,7 +257,7 @@ export class Weights {
 
   /** Gives all memory back, once what is being kept is kept. */
   async close(): Promise<void> {
-    await this.saving?.finish(SAVING_MS);
+    await this.background?.work.finish(this.background.limit);
     this.free();
   }
 
