@@ -135,6 +135,8 @@ export class PackedCache implements PackedStore {
         };
       }
     } catch (error) {
+      // Where there is no folder there is no file in it.
+      if ((error as NodeJS.ErrnoException).code === "ENOTDIR") return undefined;
       refuse(error instanceof FoveaError ? error.message : fileProblem(error));
     }
     source?.close();
