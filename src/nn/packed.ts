@@ -75,8 +75,11 @@ async function adoptAll(
     signal?.throwIfAborted();
     const sums: Tensor[] = [];
     for (let bytes = 0; buffers.length < parts.length && bytes < CHECK_BYTES; ) {
-      const buffer = device.adopt(kept.bytes(buffers.length));
+      const part = buffers.length;
+      const buffer = device.adopt(kept.bytes(part));
       buffers.push(buffer);
+      // Where there is nothing to replace, the device has a copy.
+      if (!device.replace) kept.release(part);
       bytes += buffer.bytes;
       sums.push(checksum(s, words(buffer, 0, buffer.bytes)));
     }
@@ -168,22 +171,38 @@ export async function save(
 /** Moves parts that were adopted in place into the device's own memory, which it reads faster. */
 export async function settle(device: Device, { buffers, release }: Restored, pause: Pause): Promise<void> {
   const s = new Stream(device);
+  let copied: { part: number; own: DeviceBuffer }[] = [];
+  let replaced: number[] = [];
+  let bytes = 0;
+  /** Runs the copies, and what was submitted before them: plans that may still read what was replaced last time. */
+  const flush = async (): Promise<boolean> => {
+    const started = performance.now();
+    bytes = 0;
+    await s.flush();
+    for (const part of replaced) release(part);
+    replaced = copied.map(({ part, own }) => {
+      device.replace!(buffers[part]!, own);
+      return part;
+    });
+    copied = [];
+    return await pause(started);
+  };
   for (const [part, buffer] of buffers.entries()) {
     let own: DeviceBuffer;
     try {
       own = device.allocate(buffer.bytes);
     } catch {
-      // Without memory for it all stays where it is, and works.
-      return;
+      // Without memory for it the rest stays where it is, and works.
+      break;
     }
     for (let offset = 0; offset < buffer.bytes; offset += MOVE_BYTES) {
-      const started = performance.now();
-      const bytes = Math.min(MOVE_BYTES, buffer.bytes - offset);
-      s.push({ kind: "copy", x: words(buffer, offset, bytes), y: words(own, offset, bytes) });
-      await s.flush();
-      if (!(await pause(started))) return device.free(own);
+      if (bytes >= MOVE_BYTES && !(await flush())) return device.free(own);
+      const count = Math.min(MOVE_BYTES, buffer.bytes - offset);
+      s.push({ kind: "copy", x: words(buffer, offset, count), y: words(own, offset, count) });
+      bytes += count;
     }
-    device.replace!(buffer, own);
-    release(part);
+    copied.push({ part, own });
   }
+  await flush();
+  await flush();
 }

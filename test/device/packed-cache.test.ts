@@ -4,6 +4,9 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { PackedCache } from "../../src/checkpoint/packed-cache.ts";
 import { randomCheckpoint } from "../../src/checkpoint/random.ts";
+import { writeSafetensors } from "../../src/checkpoint/safetensors-writer.ts";
+import { open } from "../../src/tasks/open.ts";
+import type { OpenOptions } from "../../src/tasks/types.ts";
 import { subjects, useDevice } from "../support/devices.ts";
 import { fixtures, formulaCheckpoint, readFixture } from "../support/formula.ts";
 import { bytesOf, loadKept, standIn } from "../support/packed.ts";
@@ -47,10 +50,35 @@ describe.each(subjects.filter(({ name }) => name !== "reference"))("$name", (sub
   });
 });
 
-const { device: native } = { device: subjects.at(-1)! };
+describe("open", () => {
+  it("keeps packed weights beside the checkpoint, in a folder, or not at all", async () => {
+    const folder = newFolder();
+    const elsewhere = join(folder, "elsewhere");
+    const { checkpoint, config } = randomCheckpoint("llama-10m", "f32");
+    const tensors = [...checkpoint.tensors.values()].map(({ name, shape }) => ({
+      name,
+      shape,
+      dtype: "F32" as const,
+    }));
+    await writeSafetensors(join(folder, "model.safetensors"), tensors, ({ name }) => checkpoint.bytes(name));
+    writeFileSync(join(folder, "config.json"), JSON.stringify(config));
+    const packed = (where: string) => readdirSync(where).filter((name) => name.endsWith(".fovea-packed"));
+    const logits = async (options: OpenOptions): Promise<Uint8Array> => {
+      const model = await open(folder, { device: "native", ...options });
+      const [row] = await model.logits([5]);
+      await model.close();
+      return bytesOf(row!);
+    };
+    const wanted = await logits({ packedCache: false });
+    expect(packed(folder)).toEqual([]);
+    for (const options of [{}, { packedCache: true }, { packedCache: elsewhere }, { packedCache: elsewhere }])
+      expect(Buffer.compare(await logits(options), wanted)).toBe(0);
+    expect([packed(folder).length, packed(elsewhere).length]).toEqual([1, 1]);
+  });
+});
 
 describe("the file", () => {
-  const on = useDevice(native);
+  const on = useDevice(subjects.at(-1)!);
   const model = randomCheckpoint("stories-260k", "q8_0");
   const load = (path: string, folder?: string) => loadKept(on.device, model, [1, 2, 3], path, folder);
 
