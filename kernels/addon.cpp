@@ -282,21 +282,38 @@ napi_value adopt(const Arguments& a) {
   return number_value(a.env, double(id));
 }
 
-napi_value free_buffer(const Arguments& a) {
-  Host* host = host_of(a);
-  int64_t id = buffer_of(a, host, 1);
-  host->engine->free(id);
+/** Lets go of the array under an adopted buffer, when all that was submitted has run. */
+void let_go(const Arguments& a, Host* host, int64_t id) {
   auto adopted = host->adopted.find(id);
-  if (adopted == host->adopted.end()) return nullptr;
+  if (adopted == host->adopted.end()) return;
   napi_ref ref = adopted->second;
   host->adopted.erase(adopted);
   if (host->engine->idle()) {
     napi_delete_reference(a.env, ref);
-    return nullptr;
+    return;
   }
   auto ticket = std::make_shared<Ticket>();
   ticket->kept = ref;
   submit(host, nullptr, ticket);
+}
+
+napi_value free_buffer(const Arguments& a) {
+  Host* host = host_of(a);
+  int64_t id = buffer_of(a, host, 1);
+  host->engine->free(id);
+  let_go(a, host, id);
+  return nullptr;
+}
+
+/** (engine, buffer, by) */
+napi_value replace(const Arguments& a) {
+  Host* host = host_of(a);
+  int64_t id = buffer_of(a, host, 1), by = buffer_of(a, host, 2);
+  if (!host->adopted.count(id) || host->adopted.count(by))
+    fail(a.env, "only an adopted buffer can be replaced, and by one that is not");
+  if (host->engine->bytes_of(id) != host->engine->bytes_of(by)) fail(a.env, "the buffers differ in size");
+  host->engine->replace(id, by);
+  let_go(a, host, id);
   return nullptr;
 }
 
@@ -391,6 +408,8 @@ napi_value panel_bytes_call(const Arguments& a) {
   return number_value(a.env, double(table.panel_bytes(DType(a.size(1)), int64_t(a.size(2)), int64_t(a.size(3)))));
 }
 
+napi_value panel_layout_call(const Arguments& a) { return text_value(a.env, host_of(a)->engine->table().layout); }
+
 // --- What is known without an engine
 
 napi_value cores(const Arguments& a) { return number_value(a.env, available_cores()); }
@@ -418,11 +437,13 @@ NAPI_MODULE_INIT() {
       {"allocate", call<allocate>},
       {"adopt", call<adopt>},
       {"free", call<free_buffer>},
+      {"replace", call<replace>},
       {"write", call<write>},
       {"prepare", call<prepare>},
       {"run", call<run>},
       {"memory", call<memory>},
       {"panelBytes", call<panel_bytes_call>},
+      {"panelLayout", call<panel_layout_call>},
       {"availableCores", call<cores>},
       {"isas", call<isas>},
       {"ops", call<ops>},

@@ -16,6 +16,7 @@
   X(add, 3, 0)            \
   X(attend, 6, 5)         \
   X(cache_write, 5, 0)    \
+  X(checksum, 2, 0)       \
   X(combine, 3, 0)        \
   X(copy, 2, 0)           \
   X(embed, 3, 0)          \

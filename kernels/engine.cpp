@@ -95,6 +95,16 @@ void Engine::free(int64_t buffer) {
   enqueue(std::move(job));
 }
 
+void Engine::replace(int64_t buffer, int64_t by) {
+  Slot &to = slots_[size_t(buffer)], &from = slots_[size_t(by)];
+  to.memory = std::move(from.memory);
+  buffers_[size_t(buffer)] = to.memory.data();
+  from.bytes = 0;
+  buffers_[size_t(by)] = nullptr;
+  free_ids_.push_back(by);
+  frees_++;
+}
+
 void Engine::write(int64_t buffer, size_t offset, const uint8_t* bytes, size_t length) {
   if (idle()) {
     memcpy(buffers_[size_t(buffer)] + offset, bytes, length);

@@ -77,6 +77,11 @@ class Engine {
   bool idle() const { return finished_.load(std::memory_order_acquire) == queued_; }
   /** The number is free at once, the memory when all that was submitted has run. */
   void free(int64_t buffer);
+  /**
+   * Gives a buffer that was adopted the memory of another, whose number ends. What was submitted before goes on
+   * with the memory that it had.
+   */
+  void replace(int64_t buffer, int64_t by);
   /** Takes its place in the order of jobs. */
   void write(int64_t buffer, size_t offset, const uint8_t* bytes, size_t length);
   /**

@@ -74,6 +74,8 @@ bool is_small(const Program& program, double part) {
       case Kind::expert_linear: cost += 2 * elements * d(1, 2) / 20; break;
       // Queries times heads times width, for keys and values, times the number of keys.
       case Kind::attend: cost += 2 * elements * op.number(3) / 20; break;
+      // Memory that may not even be mapped yet: some 20 bytes in a nanosecond.
+      case Kind::checksum: cost += first / 5; break;
       // Of tables and caches only a part is touched.
       default: cost += 100 + (first < elements ? first : elements) / 4;
     }

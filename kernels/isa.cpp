@@ -7,6 +7,7 @@
 #include "linear/linear.h"
 #include "ops/attend.h"
 #include "ops/cached.h"
+#include "ops/checksum.h"
 #include "ops/elementwise.h"
 #include "ops/experts.h"
 #include "ops/movement.h"
@@ -19,7 +20,7 @@
 
 namespace fovea::FOVEA_ISA {
 static constexpr KernelTable table() {
-  KernelTable t = {FOVEA_TEXT_OF(FOVEA_ISA), {}, {}, panel_bytes, fused};
+  KernelTable t = {FOVEA_TEXT_OF(FOVEA_ISA), {}, {}, panel_bytes, panel_layout, fused};
 #define FOVEA_RUN(name, tensors, numbers) t.run[int(Kind::name)] = name;
   FOVEA_OPS(FOVEA_RUN)
 #undef FOVEA_RUN

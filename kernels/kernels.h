@@ -107,6 +107,8 @@ struct KernelTable {
   int64_t (*scratch[kinds])(const Op&, int threads);
   /** Bytes of an [m, k] matrix in panels, a multiple of 64; 0 when the kernels use the format as rows. */
   int64_t (*panel_bytes)(DType, int64_t m, int64_t k);
+  /** Names how bytes lie in panels: equal names, equal bytes, so that panels can be kept in files. */
+  const char* layout;
   void (*fused)(const Fused&, const Work&);
 };
 

@@ -21,6 +21,8 @@
 namespace fovea::FOVEA_ISA {
 
 constexpr int panel_rows = 16;
+/** A new name with every change of what panels hold: files of packed weights are known by it. */
+constexpr const char* panel_layout = "panels16-1";
 /** Weights (and activations) that are summed as integers before they meet their scales. */
 constexpr int group = 32;
 /** Vectors of f32 or i32 across a panel. */

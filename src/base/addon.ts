@@ -21,6 +21,8 @@ export interface Addon {
   allocate(engine: AddonEngine, bytes: number): number;
   adopt(engine: AddonEngine, bytes: Uint8Array): number;
   free(engine: AddonEngine, buffer: number): void;
+  /** Gives an adopted buffer the memory of an allocated one of the same size, whose number ends. */
+  replace(engine: AddonEngine, buffer: number, by: number): void;
   write(engine: AddonEngine, buffer: number, offset: number, bytes: Uint8Array): void;
   /**
    * Makes a plan of encoded ops. `words` and the places are copied; the other arrays are read and filled where
@@ -46,6 +48,8 @@ export interface Addon {
   memory(engine: AddonEngine): readonly [number, number];
   /** Bytes of an [m, k] matrix in panels, 0 when the format is used as rows. */
   panelBytes(engine: AddonEngine, dtypeCode: number, m: number, k: number): number;
+  /** The name of how bytes lie in panels. */
+  panelLayout(engine: AddonEngine): string;
 
   /** Physical cores that this process may use. */
   availableCores(): number;

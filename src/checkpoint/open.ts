@@ -8,7 +8,7 @@ import type { Checkpoint } from "./checkpoint.ts";
 import { FileSource } from "./file.ts";
 import { openGguf, openSplitGguf } from "./gguf.ts";
 import { type CheckpointFiles, indexName } from "./locate.ts";
-import { openSafetensors, openSharded } from "./safetensors.ts";
+import { openSafetensors, openSharded, shardNames } from "./safetensors.ts";
 import { type JsonObject, parseJsonObject } from "./text.ts";
 
 /** Opens a checkpoint. Reads headers only; tensors are read (or mapped) when asked for. */
@@ -35,6 +35,13 @@ function openShards(index: string): Checkpoint {
       throw new CheckpointError(path, `is missing: ${indexName} names it; the download may be incomplete`);
     return new FileSource(path);
   });
+}
+
+/** The files that hold weights: what an index names, or the files themselves. */
+export function weightFiles(weights: CheckpointFiles["weights"]): readonly string[] {
+  const [first] = weights;
+  if (basename(first) !== indexName) return weights;
+  return shardNames(first, readJsonFile(first)).map((name) => join(dirname(first), name));
 }
 
 /** Reads a JSON file whose top is an object: config.json and its like. */

@@ -37,9 +37,10 @@ export interface ModelFlags {
   readonly model?: string;
   readonly device: NonNullable<OpenOptions["device"]>;
   readonly threads?: number;
+  readonly packedCache?: string | false;
 }
 
-/** `--model`, `--device` and `--threads`. */
+/** `--model`, `--device`, `--threads`, `--packed-cache` and `--no-packed-cache`. */
 export const modelFlags = (command: Command): Command =>
   deviceFlags(
     command.option(
@@ -55,6 +56,11 @@ export const deviceFlags = (command: Command): Command =>
         .choices(["auto", "native", "wasm", "reference"])
         .default("auto"),
     )
-    .option("--threads <n>", "threads of the device (default: the cores at hand)", integer(1, 1024));
+    .option("--threads <n>", "threads of the device (default: the cores at hand)", integer(1, 1024))
+    .option(
+      "--packed-cache <folder>",
+      "where packed weights are kept for the next start (default: beside the checkpoint)",
+    )
+    .option("--no-packed-cache", "keep no packed weights, and use none");
 
 export const jsonFlag = (command: Command): Command => command.option("--json", "print one JSON object");

@@ -9,7 +9,7 @@ import { showBytes } from "./show.ts";
 /** @param use gets the model and the milliseconds that opening it took */
 export async function withModel<T>(
   { io, services }: CommandContext,
-  { model: named, device, threads }: ModelFlags,
+  { model: named, device, threads, packedCache }: ModelFlags,
   use: (model: LanguageModel, loadMs: number) => Promise<T>,
 ): Promise<T> {
   const started = performance.now();
@@ -21,6 +21,7 @@ export async function withModel<T>(
       ...(name === undefined ? {} : { name }),
       device,
       ...(threads === undefined ? {} : { threads }),
+      ...(packedCache === undefined ? {} : { packedCache }),
       onProgress: bar.update,
       signal: io.signal,
     });

@@ -31,6 +31,7 @@ export const haveNative = (): boolean => addon() !== undefined;
 export class NativeDevice implements Device {
   readonly name = NAME;
   readonly description: string;
+  readonly panelLayout: string;
   private readonly library: Addon;
   private readonly encoder: Encoder;
   private handle: AddonEngine | undefined;
@@ -48,6 +49,7 @@ export class NativeDevice implements Device {
     this.encoder = new Encoder(opNamesOf(NAME, library.ops()));
     const count = threads ?? library.availableCores();
     this.handle = refusing(() => library.createEngine(count, isa));
+    this.panelLayout = library.panelLayout(this.handle);
     this.description = `${library.engineIsa(this.handle)}, ${count} ${count === 1 ? "thread" : "threads"}`;
   }
 
@@ -67,6 +69,11 @@ export class NativeDevice implements Device {
 
   free(buffer: DeviceBuffer): void {
     refusing(() => this.library.free(this.engine, buffer.id));
+  }
+
+  /** Own memory lies in huge pages, mapped files do not. */
+  replace(buffer: DeviceBuffer, by: DeviceBuffer): void {
+    refusing(() => this.library.replace(this.engine, buffer.id, by.id));
   }
 
   write(buffer: DeviceBuffer, offset: number, bytes: Uint8Array): void {

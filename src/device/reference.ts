@@ -37,6 +37,8 @@ export class ReferenceDevice implements Device {
   /** Weights are used as the rows they are, whatever their format. */
   panelBytes(): undefined {}
 
+  readonly panelLayout: string | undefined = undefined;
+
   /** Runs at once, so plans are in order and what is freed or written later comes later. */
   async run(plan: Plan): Promise<RunResult> {
     const memory = this.open;

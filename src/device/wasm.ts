@@ -71,6 +71,7 @@ export interface WasmOptions {
 export class WasmDevice implements Device {
   readonly name = NAME;
   readonly description: string;
+  readonly panelLayout: string;
   private readonly module: Module;
   private readonly heap: Heap;
   private readonly encoder: Encoder;
@@ -94,6 +95,7 @@ export class WasmDevice implements Device {
 
   private constructor({ isa, module }: Kernels, threads: number, shared: boolean) {
     this.module = module;
+    this.panelLayout = module.panelLayout();
     this.encoder = new Encoder(opNamesOf(NAME, module.opList()));
     this.heap = new Heap(module.memory, module.heapBase, module.mostPages);
     const count = `${threads} ${threads === 1 ? "thread" : "threads"}`;

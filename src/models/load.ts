@@ -1,7 +1,7 @@
 /** From an open checkpoint and its config to a decoder whose weights are on a device. */
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import type { Fields } from "../checkpoint/config.ts";
-import { Decoder, Weights } from "../nn/index.ts";
+import { Decoder, Weights, type WeightsLoadOptions } from "../nn/index.ts";
 import type { Device } from "../ops/index.ts";
 import type { Architecture } from "./architecture.ts";
 import { configFromGguf } from "./gguf-config.ts";
@@ -14,25 +14,19 @@ export interface LoadedModel {
   readonly weights: Weights;
 }
 
-export interface LoadOptions {
-  /** Bytes of the checkpoint that are on the device, and of all. */
-  readonly onProgress?: ((done: number, total: number) => void) | undefined;
-  readonly signal?: AbortSignal | undefined;
-}
-
 /** `config` is config.json; undefined for a GGUF file, which brings its own. */
 export async function loadModel(
   checkpoint: Checkpoint,
   config: Fields | undefined,
   device: Device,
-  { onProgress, signal }: LoadOptions = {},
+  options: WeightsLoadOptions = {},
 ): Promise<LoadedModel> {
   const architecture = config ? architectureOf(config) : architectureOfGguf(checkpoint);
   const fields = config ?? configFromGguf(checkpoint, architecture);
   const weights = new Weights(checkpoint, device, nameMap(architecture, checkpoint));
   try {
     const decoder = new Decoder(architecture.build(weights, fields));
-    await weights.load(onProgress, signal);
+    await weights.load(options);
     return { architecture, decoder, weights };
   } catch (error) {
     weights.free();

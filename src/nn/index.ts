@@ -15,4 +15,4 @@ export {
   ropeScaling,
 } from "./rope.ts";
 export type { Block, Step } from "./step.ts";
-export { type NameMap, Weights } from "./weights.ts";
+export { type NameMap, Weights, type WeightsLoadOptions } from "./weights.ts";

@@ -1,12 +1,14 @@
 /**
  * From the tensors of a checkpoint to tensors on a device. Model files ask for weights by their Hugging Face
- * names and get device tensors at once; the bytes follow in `load`, one matrix after another, so that no more
- * than one is held twice. Knows no architecture.
+ * names and get device tensors at once; the bytes follow in `load`: from a store of packed weights, or one
+ * matrix after another, so that no more than one is held twice. Knows no architecture.
  */
 import { CheckpointError } from "../base/errors.ts";
 import { type Checkpoint, readF32 } from "../checkpoint/checkpoint.ts";
+import type { PackedStore } from "../checkpoint/packed-cache.ts";
 import { type FormatName, formatBytes, formats, isFormat } from "../format/index.ts";
 import { type Device, type DeviceBuffer, Stream, Tensor } from "../ops/index.ts";
+import { Background, restore, save, settle } from "./packed.ts";
 
 /** Bytes that are packed between two flushes: enough to keep the threads busy, little enough to hold twice. */
 const FLUSH_BYTES = 16 << 20;
@@ -14,6 +16,8 @@ const FLUSH_BYTES = 16 << 20;
 const PANEL_ROWS = 16;
 /** Vectors share buffers of this size. */
 const SLAB_BYTES = 1 << 20;
+/** Milliseconds that `close` grants to weights that are still being kept. */
+const SAVING_MS = 5000;
 
 /** Where the rows of a matrix come from. */
 interface MatrixSource {
@@ -21,7 +25,25 @@ interface MatrixSource {
   readonly format: FormatName;
   /** [m, k] or [e, m, k] */
   readonly shape: readonly number[];
+  /** What is done to the tensors of those names, where it is not nothing. */
+  readonly change?: string;
   read(): Uint8Array;
+}
+
+/** A matrix that `load` is to bring. */
+interface Pending {
+  readonly source: MatrixSource;
+  readonly tensor: Tensor;
+  /** The tensor's storage, whose number is given when it is known where the bytes come from. */
+  readonly storage: { id: number; readonly bytes: number };
+}
+
+export interface WeightsLoadOptions {
+  /** Bytes of the checkpoint that are on the device, and of all. */
+  readonly onProgress?: ((done: number, total: number) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** Where packed weights are kept from one run to the next. */
+  readonly packed?: PackedStore | undefined;
 }
 
 export interface MatrixOptions {
@@ -40,9 +62,10 @@ export class Weights {
   readonly checkpoint: Checkpoint;
   readonly device: Device;
   private readonly nameOf: NameMap;
-  private readonly pending: { source: MatrixSource; tensor: Tensor }[] = [];
+  private readonly pending: Pending[] = [];
   private readonly buffers: DeviceBuffer[] = [];
   private readonly shared = new Map<string, Tensor>();
+  private background: { readonly work: Background; readonly limit: number } | undefined;
   private slab: { buffer: DeviceBuffer; used: number } | undefined;
   /** Bytes in the file of all that was asked for, by format. */
   readonly formatBytes: Record<string, number> = {};
@@ -135,10 +158,57 @@ export class Weights {
     return new Tensor("f32", shape, buffer, { offset: used });
   }
 
-  /** Brings the bytes of all matrices asked for so far to the device. */
-  async load(onProgress?: (done: number, total: number) => void, signal?: AbortSignal): Promise<void> {
+  /** Brings the bytes of all matrices asked for so far to the device. Call it once. */
+  async load({ onProgress, signal, packed }: WeightsLoadOptions = {}): Promise<void> {
     const jobs = this.pending.splice(0);
-    const total = jobs.reduce((sum, { tensor }) => sum + tensor.bytes, 0);
+    const parts = jobs.map(({ source, storage }) => ({ what: describe(source), bytes: storage.bytes }));
+    const sizes = jobs.map(({ tensor }) => tensor.bytes);
+    const total = sizes.reduce((sum, bytes) => sum + bytes, 0);
+    const place = (buffers: readonly DeviceBuffer[]): void => {
+      for (const [i, { storage }] of jobs.entries()) storage.id = this.own(buffers[i]!).id;
+    };
+    const kept =
+      packed &&
+      (await restore(this.device, packed, parts, {
+        onProgress: (count) =>
+          onProgress?.(
+            sizes.slice(0, count).reduce((sum, bytes) => sum + bytes, 0),
+            total,
+          ),
+        signal,
+      }));
+    if (kept) {
+      place(kept.buffers);
+      if (this.device.replace) {
+        // The map ends with the last that knows of it.
+        const end = (): void => {
+          this.background = undefined;
+        };
+        const work = new Background((pause) => settle(this.device, kept, pause).finally(end));
+        this.background = { work, limit: 0 };
+      }
+      return;
+    }
+    const buffers: DeviceBuffer[] = [];
+    try {
+      for (const { bytes } of parts) buffers.push(this.device.allocate(bytes));
+    } finally {
+      place(buffers);
+    }
+    await this.pack(jobs, total, onProgress, signal);
+    if (packed && this.device.panelLayout && jobs.length > 0)
+      this.background = {
+        work: new Background((pause) => save(this.device, packed, parts, buffers, pause)),
+        limit: SAVING_MS,
+      };
+  }
+
+  private async pack(
+    jobs: readonly Pending[],
+    total: number,
+    onProgress?: (done: number, total: number) => void,
+    signal?: AbortSignal,
+  ): Promise<void> {
     const s = new Stream(this.device);
     let done = 0;
     let held: { buffer: DeviceBuffer; bytes: Uint8Array }[] = [];
@@ -185,6 +255,12 @@ export class Weights {
       }
   }
 
+  /** Gives all memory back, once what is being kept is kept. */
+  async close(): Promise<void> {
+    await this.background?.work.finish(this.background.limit);
+    this.free();
+  }
+
   /** Gives all memory back. */
   free(): void {
     for (const buffer of this.buffers.splice(0)) this.device.free(buffer);
@@ -199,8 +275,9 @@ export class Weights {
     );
     const bytes = this.device.panelBytes(format, shape);
     if (bytes === undefined) return new Tensor(format, shape, this.own(this.device.adopt(source.read())));
-    const tensor = new Tensor(format, shape, this.own(this.device.allocate(bytes)), { layout: "panels" });
-    this.pending.push({ source, tensor });
+    const storage = { id: 0, bytes };
+    const tensor = new Tensor(format, shape, storage, { layout: "panels" });
+    this.pending.push({ source, tensor, storage });
     return tensor;
   }
 
@@ -219,10 +296,16 @@ export class Weights {
         `has rows of ${k} elements, no multiple of the ${formats[format].block} of ${format}`,
       );
     const { checkpoint } = this;
+    const change = [
+      ...(transposed ? ["transposed"] : []),
+      ...(order ? [`order ${order.join(" ")}`] : []),
+      ...(options.rows ? [`rows ${rows.join(" to ")}`] : []),
+    ].join(", ");
     return {
       names: [file],
       format,
       shape: [rows[1] - rows[0], k],
+      change,
       read() {
         let bytes = checkpoint.bytes(file);
         if (transposed) bytes = transpose(bytes, k, m);
@@ -268,6 +351,10 @@ export class Weights {
     throw new CheckpointError(this.checkpoint.path, problem, { field });
   }
 }
+
+/** All that the bytes of a matrix depend on, but for the checkpoint. */
+const describe = ({ names, format, shape, change }: MatrixSource): string =>
+  `${names.join(" ")}: ${format} [${shape}]${change ? `, ${change}` : ""}`;
 
 /** [rows, columns] to [columns, rows], for formats without blocks (2 or 4 bytes an element). */
 function transpose(bytes: Uint8Array, rows: number, columns: number): Uint8Array {

@@ -41,6 +41,12 @@ export interface Device {
   /** Takes effect once the plans that were submitted before have run. */
   free(buffer: DeviceBuffer): void;
 
+  /**
+   * Gives an adopted buffer the memory of an allocated one of the same size, whose number ends: for a device that
+   * adopts in place but reads its own memory faster. Plans that were submitted before run with the host's bytes.
+   */
+  replace?(buffer: DeviceBuffer, by: DeviceBuffer): void;
+
   /** Copies bytes into a buffer, before any plan that is submitted later. */
   write(buffer: DeviceBuffer, offset: number, bytes: Uint8Array): void;
 
@@ -49,6 +55,9 @@ export interface Device {
    * rows. `shape` is [m, k] or [e, m, k].
    */
   panelBytes(format: FormatName, shape: readonly number[]): number | undefined;
+
+  /** Names how bytes lie in this device's panels: where the names are equal, so are the bytes. */
+  readonly panelLayout: string | undefined;
 
   /**
    * Runs a plan, off the calling thread unless it is known to be short. Plans run one after another, in order of

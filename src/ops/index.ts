@@ -8,6 +8,7 @@ export {
   type RopeStyle,
   rope,
 } from "./attention.ts";
+export { CHECKSUM_BYTES, checksum } from "./checksum.ts";
 export type { OpDefinition, Price } from "./define.ts";
 export type { Device, PreparedPlan, RunResult } from "./device.ts";
 export {

@@ -2,6 +2,8 @@
 
 import type { Attend, CacheWrite, Rope } from "./attention.ts";
 import { attendDefinition, cacheWriteDefinition, ropeDefinition } from "./attention.ts";
+import type { Checksum } from "./checksum.ts";
+import { checksumDefinition } from "./checksum.ts";
 import type { OpDefinition, Price } from "./define.ts";
 import type { Activation, Add, Gated, Mul, Scale, Softcap } from "./elementwise.ts";
 import {
@@ -29,6 +31,7 @@ export type Op =
   | Add
   | Attend
   | CacheWrite
+  | Checksum
   | Combine
   | Copy
   | Embed
@@ -53,6 +56,7 @@ export const definitions: { readonly [K in OpKind]: OpDefinition<Extract<Op, { k
   add: addDefinition,
   attend: attendDefinition,
   cache_write: cacheWriteDefinition,
+  checksum: checksumDefinition,
   combine: combineDefinition,
   copy: copyDefinition,
   embed: embedDefinition,

@@ -137,7 +137,7 @@ export class LoadedLanguageModel implements LanguageModel {
   async close(): Promise<void> {
     const { device, loaded, checkpoint } = this.parts;
     this.runner.close();
-    loaded.weights.free();
+    await loaded.weights.close();
     await device.close();
     checkpoint.close();
   }

@@ -5,7 +5,8 @@ import { ParameterError } from "../base/errors.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { Fields } from "../checkpoint/config.ts";
 import { type CheckpointFiles, locate } from "../checkpoint/locate.ts";
-import { openCheckpoint, readJsonFile } from "../checkpoint/open.ts";
+import { openCheckpoint, readJsonFile, weightFiles } from "../checkpoint/open.ts";
+import { PackedCache } from "../checkpoint/packed-cache.ts";
 import { openTokenizer, type Tokenizer, tokenizerFromGguf } from "../checkpoint/tokenizer/index.ts";
 import { openDevice } from "../device/index.ts";
 import { loadModel } from "../models/index.ts";
@@ -18,6 +19,7 @@ const OPTIONS: readonly string[] = [
   "device",
   "threads",
   "cacheFormat",
+  "packedCache",
   "onProgress",
   "signal",
 ] satisfies (keyof OpenOptions)[];
@@ -33,6 +35,7 @@ export async function open(what: string, options: OpenOptions = {}): Promise<Lan
   if (unknown !== undefined)
     throw new ParameterError(unknown, `no such option; there are ${OPTIONS.join(", ")}`);
   const files = locate(what);
+  const packed = packedCache(files, options);
   const config =
     files.config === undefined ? undefined : new Fields(files.config, readJsonFile(files.config));
   const tokenizer = (checkpoint: Checkpoint): Tokenizer | undefined =>
@@ -45,27 +48,45 @@ export async function open(what: string, options: OpenOptions = {}): Promise<Lan
     tokenizer,
     generationEnds(files, config),
     options,
+    packed,
   );
 }
 
-/** Opens a checkpoint that is not (or not wholly) in files. Takes the checkpoint over, and closes it. */
+/** Where the packed weights of these files are kept; undefined: nowhere. */
+function packedCache(
+  { weights }: CheckpointFiles,
+  { packedCache: where = true }: OpenOptions,
+): PackedCache | undefined {
+  if (typeof where !== "boolean" && (typeof where !== "string" || where === ""))
+    throw new ParameterError("packedCache", "must be true, false, or a folder");
+  if (where === false) return undefined;
+  return new PackedCache(weightFiles(weights), weights[0], where === true ? {} : { folder: where });
+}
+
+/**
+ * Opens a checkpoint that is not (or not wholly) in files. Takes the checkpoint over, and closes it. Packed
+ * weights are kept in `packed`, and nowhere without it.
+ */
 export async function openModel(
   name: string,
   checkpoint: Checkpoint,
   config: Fields | undefined,
   openTokenizer: (checkpoint: Checkpoint) => Tokenizer | undefined,
   endTokens: readonly number[],
-  { device: deviceName = "auto", threads, cacheFormat, onProgress, signal }: OpenOptions,
+  { device: deviceName = "auto", threads, cacheFormat, packedCache, onProgress, signal }: OpenOptions,
+  packed?: PackedCache,
 ): Promise<LanguageModel> {
   if (cacheFormat !== undefined && !cacheFormats.includes(cacheFormat))
     throw new ParameterError(
       "cacheFormat",
       `must be one of ${cacheFormats.join(", ")}, not "${cacheFormat}"`,
     );
+  if (packedCache && !packed)
+    throw new ParameterError("packedCache", `${name} is not in files that a cache could lie beside`);
   const device = await openDevice(deviceName, threads === undefined ? {} : { threads });
   try {
     // The vocabulary is read while the device packs weights.
-    const loading = loadModel(checkpoint, config, device, { onProgress, signal });
+    const loading = loadModel(checkpoint, config, device, { onProgress, signal, packed });
     const reading = Promise.resolve().then(() => openTokenizer(checkpoint));
     await Promise.allSettled([loading, reading]);
     const [loaded, tokenizer] = [await loading, await reading];

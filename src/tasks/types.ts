@@ -14,6 +14,11 @@ export interface OpenOptions {
    * of the memory of f16, is rounded more coarsely, and needs heads whose width is a multiple of 32.
    */
   readonly cacheFormat?: CacheFormat;
+  /**
+   * Whether packed weights are kept in a file, so that the next start is quick: beside the checkpoint (default,
+   * true), in the folder that is named, or not at all (false). A file that does not fit is told and replaced.
+   */
+  readonly packedCache?: boolean | string;
   /** Called while weights are read and packed; bytes of the checkpoint. */
   readonly onProgress?: (done: number, total: number) => void;
   readonly signal?: AbortSignal;

@@ -128,6 +128,7 @@ describe.skipIf(!haveShared)("stories260K", () => {
     expect(await refused("a ".repeat(600), {})).toMatch(/^prompt: .*512/);
     const misspelt: object = { thread: 2 };
     await expect(open(folder, misspelt)).rejects.toThrow(/^thread: no such option/);
+    await expect(open(folder, { packedCache: "" })).rejects.toThrow(/^packedCache: must be/);
     await expect(model.chat([{ role: "user", content: "hi" }]).result()).rejects.toThrow(/no chat template/);
   });
 });

@@ -1,6 +1,7 @@
 /** The devices under test, and how a test gives one of them work. */
 import { afterAll, beforeAll } from "vitest";
 import { addon } from "../../src/base/addon.ts";
+import { DeviceError } from "../../src/base/errors.ts";
 import { openDevice } from "../../src/device/index.ts";
 import { ReferenceDevice } from "../../src/device/reference.ts";
 import type { FormatName } from "../../src/format/index.ts";

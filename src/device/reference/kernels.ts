@@ -3,7 +3,7 @@
  * leaves a duty to its caller (an index in range, say), the breach is refused rather than guessed at.
  */
 import { type FormatName, formats } from "../../format/index.ts";
-import type { OpKind, Tensor } from "../../ops/index.ts";
+import { CHECKSUM_BYTES, type OpKind, type Tensor } from "../../ops/index.ts";
 import { attend, cacheWrite, type OpOf, rope } from "./attention.ts";
 import { functions, softmax } from "./functions.ts";
 import type { Memory } from "./memory.ts";
@@ -178,11 +178,30 @@ function gather({ x, index, y }: OpOf<"gather">, memory: Memory): void {
   });
 }
 
+function checksum({ x, y }: OpOf<"checksum">, memory: Memory): void {
+  const [words, to] = [memory.i32(x), memory.i32Out(y)];
+  const turn = (value: number, bits: number): number => (value << bits) | (value >>> (32 - bits));
+  const chunk = CHECKSUM_BYTES / 4;
+  for (let c = 0; c < y.dim(0); c++) {
+    const part = words.subarray(c * chunk, (c + 1) * chunk);
+    const lanes = Int32Array.from({ length: 64 }, (_, l) => l + 1);
+    for (let i = 0; i < part.length; i++)
+      lanes[i % 64] = turn(Math.imul(lanes[i % 64]! ^ part[i]!, 0x9e3779b1), 15);
+    let [first, second] = [part.length, part.length];
+    for (const lane of lanes) {
+      first = turn(Math.imul(first ^ lane, 0x9e3779b1), 15);
+      second = turn(Math.imul((second + lane) | 0, 0x85ebca77), 13);
+    }
+    to.set([first, second], 2 * c);
+  }
+}
+
 export const kernels: Kernels = {
   activation: (op, memory) => map(op, memory, functions[op.fn]),
   add: (op, memory) => pair(op, memory, (a, b) => a + b),
   attend,
   cache_write: cacheWrite,
+  checksum,
   combine,
   copy: ({ x, y }, memory) => memory.out(y).set(memory.bytes(x)),
   embed,

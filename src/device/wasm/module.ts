@@ -8,6 +8,7 @@ interface Exports {
   ops(): number;
   /** 0 when the instructions compute here what the kernels assume; else which do not, in bits. */
   check(): number;
+  panelLayout(): number;
   panelBytes(dtype: number, m: number, k: number): number;
   setThreads(threads: number, patience: number): void;
   prepare(words: number, count: number, buffers: number, nanoseconds: number): number;
@@ -15,12 +16,13 @@ interface Exports {
   runHere(scratch: number): void;
 }
 
-export interface Module extends Omit<Exports, "ops" | "__heap_base" | "__stack_pointer"> {
+export interface Module extends Omit<Exports, "ops" | "panelLayout" | "__heap_base" | "__stack_pointer"> {
   readonly memory: WebAssembly.Memory;
   readonly mostPages: number;
   /** Where memory begins that the module itself does not use. */
   readonly heapBase: number;
   opList(): string;
+  panelLayout(): string;
   /** Views; they end where the memory ends now, so take them anew after it may have grown. */
   bytes(address: number, length: number): Uint8Array;
   doubles(address: number, length: number): Float64Array;
@@ -46,16 +48,17 @@ export function instantiate(
   const now = (): number => performance.now() * 1e6;
   const { exports } = new WebAssembly.Instance(module, { env: { memory, now } });
   const e = exports as unknown as Exports;
+  const text = (start: number): string => {
+    const bytes = new Uint8Array(memory.buffer);
+    // A copy: text decoders refuse shared memory.
+    return new TextDecoder().decode(bytes.slice(start, bytes.indexOf(0, start)));
+  };
   return {
     memory,
     mostPages,
     heapBase: e.__heap_base.value,
-    opList() {
-      const bytes = new Uint8Array(memory.buffer);
-      const start = e.ops();
-      // A copy: text decoders refuse shared memory.
-      return new TextDecoder().decode(bytes.slice(start, bytes.indexOf(0, start)));
-    },
+    opList: () => text(e.ops()),
+    panelLayout: () => text(e.panelLayout()),
     bytes: (address, length) => new Uint8Array(memory.buffer, address, length),
     doubles: (address, length) => new Float64Array(memory.buffer, address, length),
     pointers: (address, length) => new Uint32Array(memory.buffer, address, length),

@@ -135,6 +135,18 @@ const cases: { readonly [K in Op["kind"]]: Case<OpOf<K>> } = {
       [{ values: tensor("f16", 9, 2, 8, 6) }, /values is f16\[9,2,8,6\].*\[9,2,16,6\]/],
     ],
   },
+  checksum: {
+    good: [
+      { kind: "checksum", x: i32(16), y: i32(1, 2) },
+      { kind: "checksum", x: i32(65552), y: i32(2, 2) },
+      { kind: "checksum", x: i32(0), y: i32(0, 2) },
+    ],
+    bad: [
+      [{ x: i32(17) }, /x is i32\[17\].*multiple of 16/],
+      [{ x: f32(16) }, /x is f32\[16\].*must be i32/],
+      [{ x: i32(65536 + 16) }, /y is i32\[1,2\].*\[2,2\]/],
+    ],
+  },
   combine: {
     good: [{ kind: "combine", x: f32(8, 5), weights: f32(4, 2), y: f32(4, 5) }],
     bad: [

@@ -43,6 +43,7 @@ const cases: readonly (readonly [what: string, op: Op, bytes: number, operations
     4 * 72 + 2 * 30 + 2 * 4 * 60,
     2 * 3 * 4 * 6 * 5,
   ],
+  ["checksum reads", { kind: "checksum", x: i32(32), y: i32(1, 2) }, 32 * 4 + 8, 3 * 32],
   ["copy reads and writes", { kind: "copy", x: i32(5), y: i32(5) }, 40, 0],
   [
     "embed reads only the rows it needs",
