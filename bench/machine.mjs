@@ -78,18 +78,23 @@ export function measureLimits(threads) {
   }
 }
 
-/** What a meter in C++ prints; it is compiled for this machine when it has changed. */
-function meter(name, threads) {
+/** What a meter in C++ prints. */
+const meter = (name, threads) => execFileSync(compiled(name), [String(threads)], { encoding: "utf8" });
+
+/** A program of this folder, compiled for this machine when it has changed. Throws without a C++ compiler. */
+export function compiled(name, ...flags) {
   const source = here(`${name}.cpp`);
   const hash = createHash("sha256").update(readFileSync(source)).digest("hex").slice(0, 12);
   const folder = join(tmpdir(), "fovea-bench");
   const program = join(folder, `${name}-${hash}`);
   mkdirSync(folder, { recursive: true });
   if (!existsSync(program))
-    execFileSync(process.env.CXX ?? "c++", ["-O3", "-march=native", "-pthread", source, "-o", program], {
-      stdio: "pipe",
-    });
-  return execFileSync(program, [String(threads)], { encoding: "utf8" });
+    execFileSync(
+      process.env.CXX ?? "c++",
+      ["-O3", "-march=native", "-pthread", ...flags, source, "-o", program],
+      { stdio: "pipe" },
+    );
+  return program;
 }
 
 /** The most memory that a process has held, in bytes: what it made and what it mapped and touched. */

@@ -96,7 +96,7 @@ export async function measureRow(plan, limits, bounds) {
       }
 
     const present = plan.engines.filter(({ name }) => times.has(name));
-    const values = (name, measure) => times.get(name).map((t) => valueOf(measure, t));
+    const values = (name, measure) => times.get(name).map((t) => shownBy(measure, t));
     const settled = () =>
       present.every(({ name }) => plan.measures.every((m) => spread(values(name, m)) <= bounds.spread));
     for (let round = 0, tries = 0; round < plan.rounds || (round < 2 * plan.rounds && !settled()); tries++) {
@@ -144,7 +144,7 @@ function checkSample({ engines, tolerance }, described, name) {
 const smallerIsBetter = ({ unit }) => unit === "ms" || unit === "MiB";
 
 /** What a measure shows for one answer of an engine. */
-export function valueOf({ unit, amount = 1, of }, times) {
+export function shownBy({ unit, amount = 1, of }, times) {
   if (unit === "MiB") return of(times) / 2 ** 20;
   return unit === "ms" ? of(times) / amount : (1000 * amount) / of(times);
 }
@@ -160,7 +160,7 @@ export function compare(measure, engines, limits, bounds) {
   const results = {};
   const refused = [];
   for (const { name, times } of engines) {
-    const values = times.map((t) => valueOf(measure, t));
+    const values = times.map((t) => shownBy(measure, t));
     if (spread(values) > bounds.spread)
       refused.push({
         engine: name,

@@ -133,7 +133,7 @@ static double amx() {
 /** GOP/s of as many threads; the best of several passes. */
 static double measure(int threads, double (*work)()) {
   double best = 0;
-  for (int pass = 0; pass < 5; pass++) {
+  for (int pass = 0; pass < 10; pass++) {
     std::vector<double> operations(size_t(threads) * 8);  // a cache line for each
     const auto start = std::chrono::steady_clock::now();
     std::vector<std::thread> others;

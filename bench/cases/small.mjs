@@ -1,7 +1,7 @@
 /** Decode of small models, where what is not arithmetic counts. */
 import { benchModel } from "../models.mjs";
 import { phases } from "./decode.mjs";
-import { fovea, llama } from "./engines.mjs";
+import { fovea, llama, llamaApart } from "./engines.mjs";
 
 export const small = {
   name: "small",
@@ -20,13 +20,17 @@ export const small = {
       for (const threads of new Set([1, ...threadCounts])) {
         const { path, vocabulary } = await benchModel(shape, format);
         const [prompt, count] = [16, 256];
+        const theirs = (threads) => ({ path, threads, vocabulary, context: prompt + count + 8 });
+        const peer = (threads, variant) => llama(theirs(threads), { prompt, count }, variant);
         const [, decode] = await phases(shape, format, prompt, count);
         yield {
           label: `${shape} ${format}`,
           ...{ threads, rounds },
           engines: [
             fovea({ path, threads, device }, { prompt, count }),
-            llama({ path, threads, vocabulary, context: prompt + count + 8 }, { prompt, count }),
+            ...(threads === 1 ? [] : [peer(1, { name: "llama.cpp, 1 thread" })]),
+            peer(threads),
+            ...llamaApart(theirs(threads), { prompt, count }),
           ],
           measures: [
             { ...decode, limit: undefined }, // the weights lie in the cache: the speed of memory is no bound

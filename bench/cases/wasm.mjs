@@ -1,7 +1,7 @@
 /** Fovea as WebAssembly, in an old and a new Node, beside native llama.cpp and llama.cpp as WebAssembly. */
 import { benchModel } from "../models.mjs";
 import { phases } from "./decode.mjs";
-import { fovea, llama, newNode, wllama } from "./engines.mjs";
+import { fovea, llama, llamaApart, newNode, wllama } from "./engines.mjs";
 
 export const wasm = {
   name: "wasm",
@@ -34,6 +34,9 @@ export const wasm = {
               ours(`Fovea wasm, Node ${process.versions.node.split(".")[0]}`),
               ours("Fovea wasm, Node 24", { execPath: newNode }),
               llama({ path, threads, vocabulary, context }, time, { name: "llama.cpp native" }),
+              ...llamaApart({ path, threads, vocabulary, context }, time, {
+                name: "llama.cpp native, threads apart",
+              }),
               wllama({ path, threads, context }, time),
             ],
             measures: await phases(shape, format, prompt, count),
