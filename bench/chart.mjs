@@ -4,7 +4,7 @@
  */
 import { describe } from "./report.mjs";
 
-const [WIDTH, LEFT, RIGHT, LINE, TOP] = [980, 470, 90, 19, 84];
+const [WIDTH, LEFT, RIGHT, LINE, TOP] = [1120, 610, 90, 19, 84];
 
 const style = `
 text { font: 12px system-ui, "Segoe UI", "DejaVu Sans", sans-serif; fill: #1f2328 }
@@ -47,7 +47,7 @@ export function chart(results) {
     `<style>${style}</style>`,
     `<rect class="ground" width="${WIDTH}" height="${height}" rx="8"/>`,
     `<text class="title" x="20" y="30">How many times as fast (or as small) as its peers Fovea is</text>`,
-    ...wrapped(describe(results.machine), 150).map(
+    ...wrapped(describe(results.machine), 175).map(
       (text, i) =>
         `<text class="quiet" x="20" y="${49 + 15 * i}" style="font-size: 11px">${escaped(text)}</text>`,
     ),

@@ -26,6 +26,8 @@
  * @property {readonly Engine[]} engines
  * @property {readonly Measure[]} measures
  * @property {boolean} [fresh] each round starts new processes, in the order of the engines
+ * @property {boolean} [brief] what is timed is short: each measurement follows one that does not count, because a core
+ *   that has been idle is slow at first
  * @property {number} [tolerance] engines give a `sample` of what they compute when they open; one that differs from
  *   ours by more is not compared
  */
@@ -71,7 +73,11 @@ export async function measureRow(plan, limits, bounds) {
   /** One measurement of one engine. */
   const time = async (engine, round) => {
     const parameters = { ...engine.time, seed: round };
-    if (!plan.fresh) return await running.get(engine.name).call("time", parameters);
+    if (!plan.fresh) {
+      const child = running.get(engine.name);
+      if (plan.brief) await child.call("time", parameters);
+      return await child.call("time", parameters);
+    }
     try {
       const child = await start(engine);
       return { ...(await child.call("time", parameters)), peakBytes: peakMemory(child.pid) };

@@ -38,7 +38,7 @@ async function plan({ kind, batch, threads, rounds, device, wasm }) {
   };
   const script = "fovea-encoder.mjs";
   return {
-    label: `${kind}, batch ${batch}${wasm ? ", WebAssembly in Node 24" : ""}`,
+    label: `${kind}, batch ${batch}${wasm ? ", Node 24" : ""}`,
     ...{ threads, rounds },
     engines: wasm
       ? [
@@ -48,6 +48,7 @@ async function plan({ kind, batch, threads, rounds, device, wasm }) {
           onnxWeb(theirs, time),
         ]
       : [fovea({ ...ours, device }, time, { script }), onnx(theirs, time)],
+    brief: !wasm,
     tolerance: TOLERANCE[kind],
     measures: [{ name: "one run", unit: "ms", of: (times) => times.run, work, limit: kind }],
   };

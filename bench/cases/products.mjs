@@ -21,11 +21,11 @@ export const products = {
     for (const { what, n, k, m } of quick ? shapes.slice(0, 2) : shapes)
       for (const threads of threadCounts) {
         const operations = 2 * n * k * m;
-        const time = { repeat: Math.max(1, Math.round(1e10 / operations)) };
+        const time = { repeat: Math.max(1, Math.round(4e10 / operations)) };
         const input = { x: { kind: "f32", shape: [n, k] } };
         yield {
           label: `${what}: ${n} × ${k} × ${m}`,
-          ...{ threads, rounds, tolerance: 1e-3 },
+          ...{ threads, rounds, brief: true, tolerance: 1e-3 },
           engines: [
             fovea({ threads, device, n, k, m }, time, { script: "fovea-product.mjs" }),
             onnx({ path: productFile(n, k, m), threads, input }, time),

@@ -25,7 +25,7 @@ export const small = {
         const [, decode] = await phases(shape, format, prompt, count);
         yield {
           label: `${shape} ${format}`,
-          ...{ threads, rounds },
+          ...{ threads, rounds, brief: true },
           engines: [
             fovea({ path, threads, device }, { prompt, count }),
             ...(threads === 1 ? [] : [peer(1, { name: "llama.cpp, 1 thread" })]),
