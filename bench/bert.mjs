@@ -50,19 +50,21 @@ export function bertFile(format) {
 }
 
 /**
- * A file with one product: input `x` [n, k], the weight [k, m] inside; output only the first row [1, m], so that the
- * time is the product's and not that of new memory for its result.
+ * A file with one product of input `x`: [n, k] with the weight [k, m] inside, or, for the `gradient` of a weight,
+ * [k, n], transposed, with input `y` [k, m]. Its output is only the first row [1, m], so that the time is the
+ * product's and not that of new memory for its result.
  */
-export function productFile(n, k, m) {
-  return file(`product-${n}-${k}-${m}-${VERSION}.onnx`, (graph, path) => {
-    const weight = graph.constant("f32", [k, m], joined(["product"], m, k));
+export function productFile({ n, k, m, gradient }) {
+  return file(`product-${n}-${k}-${m}${gradient ? "-gradient" : ""}-${VERSION}.onnx`, (graph, path) => {
     const [zero, one] = [0n, 1n].map((x) => graph.constant("i64", [1], [x]));
-    const row = graph.node("Slice", [graph.node("MatMul", ["x", weight]), zero, one, zero, one]);
-    graph.write(
-      path,
-      [{ name: "x", type: "f32", shape: [n, k] }],
-      [{ name: row, type: "f32", shape: [1, m] }],
-    );
+    const product = gradient
+      ? graph.node("microsoft.FusedMatMul", ["x", "y"], { transA: 1 })
+      : graph.node("MatMul", ["x", graph.constant("f32", [k, m], joined(["product"], m, k))]);
+    const row = graph.node("Slice", [product, zero, one, zero, one]);
+    const input = (name, shape) => ({ name, type: "f32", shape });
+    graph.write(path, gradient ? [input("x", [k, n]), input("y", [k, m])] : [input("x", [n, k])], [
+      { name: row, type: "f32", shape: [1, m] },
+    ]);
   });
 }
 

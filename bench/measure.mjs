@@ -25,7 +25,7 @@
  * @property {number} rounds
  * @property {readonly Engine[]} engines
  * @property {readonly Measure[]} measures
- * @property {boolean} [fresh] each round starts new processes, in the order of the engines
+ * @property {boolean} [fresh] each round starts new processes, in the order of the engines, and asks them to `close`
  * @property {boolean} [brief] what is timed is short: each measurement follows one that does not count, because a core
  *   that has been idle is slow at first
  * @property {number} [tolerance] engines give a `sample` of what they compute when they open; one that differs from
@@ -80,7 +80,10 @@ export async function measureRow(plan, limits, bounds) {
     }
     try {
       const child = await start(engine);
-      return { ...(await child.call("time", parameters)), peakBytes: peakMemory(child.pid) };
+      const times = await child.call("time", parameters);
+      const peakBytes = peakMemory(child.pid);
+      await child.call("close");
+      return { ...times, peakBytes };
     } finally {
       await stop(engine);
     }

@@ -19,7 +19,7 @@ export const memory = {
           label: `${shape} ${format}`,
           ...{ threads, rounds, fresh: true },
           engines: [
-            fovea({ path, threads, device }, { prompt, count }),
+            fovea({ path, threads, device, keep: true }, { prompt, count }),
             llama({ path, threads, vocabulary, context: prompt + count + 8 }, { prompt, count }),
           ],
           measures: [{ name: "peak memory", unit: "MiB", of: (times) => times.peakBytes }],

@@ -25,8 +25,8 @@ export const start = {
           ...{ threads, rounds, fresh: true },
           engines: [
             // In this order a second start follows a first, and a first clears what is there.
-            fovea({ path, threads, device }, time, { name: "Fovea, first", before: clear }),
-            fovea({ path, threads, device }, time, { name: "Fovea, second" }),
+            fovea({ path, threads, device, keep: true }, time, { name: "Fovea, first", before: clear }),
+            fovea({ path, threads, device, keep: true }, time, { name: "Fovea, second" }),
             llama({ path, threads, vocabulary, context: 256 }, time),
           ],
           measures: [

@@ -1,6 +1,7 @@
 /**
  * Fovea as a child process: the built library as a user has it, one model at a time.
  */
+import { existsSync } from "node:fs";
 import { open } from "../../dist/index.js";
 import { serve } from "../child.mjs";
 import { tokens } from "../tokens.mjs";
@@ -9,10 +10,15 @@ import { tokens } from "../tokens.mjs";
 let model;
 let openMs = 0;
 
+/** Whether this build keeps packed weights at all. */
+const keepsPacked = existsSync(new URL("../../dist/checkpoint/packed-cache.js", import.meta.url));
+
 serve({
-  async open({ path, threads, device = "auto" }) {
+  /** `keep`: whether packed weights are kept beside the file, as they are by default; it disturbs what follows. */
+  async open({ path, threads, device = "auto", keep = false }) {
+    const options = keep || !keepsPacked ? {} : { packedCache: false };
     const start = performance.now();
-    model = await open(path, { threads, device });
+    model = await open(path, { threads, device, ...options });
     openMs = performance.now() - start;
     return model.describe();
   },
@@ -29,4 +35,7 @@ serve({
     for await (const _ of generation.events()) if (first === 0) first = performance.now();
     return { prefill: first - start, decode: performance.now() - first, open: openMs };
   },
+
+  /** Ends as a program would: what is being kept is kept. */
+  close: () => model.close(),
 });

@@ -1,30 +1,34 @@
-/** jax-js on its WebAssembly backend, as a child process: y [n, m] = x [n, k] · w [k, m]. Needs Node 21 (`navigator`). */
+/**
+ * jax-js on its WebAssembly backend, as a child process: the products of fovea-product.mjs. Needs Node 21
+ * (`navigator`).
+ */
 import { defaultDevice, init, numpy } from "@jax-js/jax";
 import { numbers, transposed } from "../bert.mjs";
 import { serve } from "../child.mjs";
 import { small } from "../tokens.mjs";
 
-let w;
 let shape;
-
-/** `.ref` keeps an operand for the next product. */
-const product = (x) => numpy.matmul(x.ref, w.ref);
-const rows = (seed) => numpy.array(small(shape[0] * shape[1], seed), { shape });
+/** Computes the product of x and what is there already; `.ref` keeps an operand for the next. */
+let product;
+const input = (seed) => numpy.array(small(shape[0] * shape[1], seed), { shape });
 
 serve({
-  async open({ n, k, m }) {
+  async open({ n, k, m, gradient }) {
     await init("wasm");
     defaultDevice("wasm");
-    shape = [n, k];
-    w = numpy.array(transposed(numbers("product", m * k), m, k), { shape: [k, m] });
-    const x = rows(0);
-    const y = await product(x).data();
+    shape = gradient ? [k, n] : [n, k];
+    const values = gradient ? small(k * m, 1) : transposed(numbers("product", m * k), m, k);
+    const w = numpy.array(values, { shape: [k, m] });
+    product = gradient
+      ? (x) => numpy.matmul(numpy.transpose(x.ref), w.ref)
+      : (x) => numpy.matmul(x.ref, w.ref);
+    const y = await product(input(0)).data();
     return { device: "wasm, 1 thread", sample: [...y.slice(0, 8)] };
   },
 
   /** Milliseconds of one product, the mean of `repeat`. */
   async time({ repeat, seed }) {
-    const x = rows(seed);
+    const x = input(seed);
     const start = performance.now();
     for (let i = 0; i < repeat; i++) {
       const y = product(x);

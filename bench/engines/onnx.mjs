@@ -18,13 +18,13 @@ const makers = {
       BigInt64Array.from(tokens(shape[0] * shape[1], seed, vocabulary), BigInt),
       shape,
     ),
-  /** Small numbers of any shape. */
-  f32: ({ shape }, seed) =>
+  /** Small numbers of any shape, where it has a `seed` always the same. */
+  f32: ({ shape, seed: own }, seed) =>
     new runtime.Tensor(
       "float32",
       small(
         shape.reduce((n, d) => n * d, 1),
-        seed,
+        own ?? seed,
       ),
       shape,
     ),
