@@ -10,7 +10,7 @@ export const small = {
     "Decode, where the work around the arithmetic counts: Fovea's time includes sampling, text and the hand-over " +
     "between JavaScript and its threads; llama.cpp's the hand-over alone.",
 
-  async *plans({ threadCounts, rounds = 9, device, quick }) {
+  async *plans({ threadCounts, rounds = 7, device, quick }) {
     const pairs = [
       ["stories-260k", "f32"],
       ["llama-10m", "q4_0"],
@@ -19,7 +19,7 @@ export const small = {
     for (const [shape, format] of quick ? pairs.slice(0, 2) : pairs)
       for (const threads of new Set([1, ...threadCounts])) {
         const { path, vocabulary } = await benchModel(shape, format);
-        const [prompt, count] = [16, 256];
+        const [prompt, count] = [16, 128];
         const theirs = (threads) => ({ path, threads, vocabulary, context: prompt + count + 8 });
         const peer = (threads, variant) => llama(theirs(threads), { prompt, count }, variant);
         const [, decode] = await phases(shape, format, prompt, count);
