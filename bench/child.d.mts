@@ -5,6 +5,9 @@ export interface Child {
   stop(): Promise<void>;
 }
 
-export function startChild(script: string, options?: { execPath?: string; env?: NodeJS.ProcessEnv }): Child;
+export function startChild(
+  script: string,
+  options?: { execPath?: string; execArgv?: string[]; env?: NodeJS.ProcessEnv },
+): Child;
 
 export function serve(methods: Record<string, (parameters: never) => Promise<unknown>>): void;

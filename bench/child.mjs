@@ -6,12 +6,12 @@ import { fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
 
 /**
- * Starts a script of this folder that calls `serve`.
+ * Starts a script of engines/ that calls `serve`.
  * @param {string} script
- * @param {{ execPath?: string, env?: NodeJS.ProcessEnv }} [options]
+ * @param {{ execPath?: string, execArgv?: string[], env?: NodeJS.ProcessEnv }} [options]
  */
 export function startChild(script, options = {}) {
-  const path = fileURLToPath(new URL(script, import.meta.url));
+  const path = fileURLToPath(new URL(`engines/${script}`, import.meta.url));
   const child = fork(path, {
     serialization: "advanced",
     stdio: ["ignore", "ignore", "inherit", "ipc"],

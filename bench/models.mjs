@@ -2,20 +2,19 @@
  * GGUF files of known shapes with random weights, made once and shared by both engines. Speed does not depend
  * on the values, nor on a meaningful vocabulary.
  */
-import { existsSync, mkdirSync, statSync } from "node:fs";
+import { existsSync, mkdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Fields } from "../dist/checkpoint/config.js";
 import { writeGguf } from "../dist/checkpoint/gguf-writer.js";
 import { randomCheckpoint } from "../dist/checkpoint/random.js";
-import { formatBytes } from "../dist/format/index.js";
 import { architectureOf, ggufContents } from "../dist/models/index.js";
 
 export { shapeNames } from "../dist/checkpoint/random-shapes.js";
 
 const string = (value) => ({ type: "string", value });
 
-/** The file's path and what a step with it costs. All matrices are in the one format. */
+/** The file's path and the size of its vocabulary. All matrices are in the one format. */
 export async function benchModel(shape, format) {
   const { checkpoint, config } = randomCheckpoint(shape, format);
   const fields = new Fields(checkpoint.path, config);
@@ -39,25 +38,7 @@ export async function benchModel(shape, format) {
     ]);
     await writeGguf(path, metadata, tensors, ({ source }) => checkpoint.bytes(source));
   }
-  return { path, fileBytes: statSync(path).size, ...cost(tensors) };
-}
-
-/** What a step reads and computes, from the shapes alone. */
-function cost(tensors) {
-  const elements = ({ shape }) => shape.reduce((n, d) => n * d, 1);
-  const sum = (list, of) => list.reduce((n, tensor) => n + of(tensor), 0);
-  const tied = !tensors.some(({ name }) => name === "output.weight");
-  const isMatrix = ({ name, shape }) => name.startsWith("blk.") && shape.length === 2;
-  return {
-    parameters: sum(tensors, elements),
-    /** Bytes of weights that one generated token reads: all, but of an untied embedding one row only. */
-    decodeBytes: sum(
-      tensors.filter(({ name }) => tied || name !== "token_embd.weight"),
-      (tensor) => formatBytes(tensor.format, elements(tensor)),
-    ),
-    /** Operations of the matrix products for one token of a prompt; the output is computed for the last alone. */
-    prefillOperations: 2 * sum(tensors.filter(isMatrix), elements),
-  };
+  return { path, vocabulary: config.vocab_size };
 }
 
 /** Texts without meaning, in the byte alphabet of GPT-2's vocabulary. */

@@ -1,39 +1,41 @@
 /**
- * `npm run bench`: Fovea beside llama.cpp in one interleaved run. Writes bench/results/<date>-<cpu>.json and .md.
- * Exit code 1 when a row was refused because the machine was too noisy.
+ * `npm run bench`: Fovea beside its peers, case by case, in interleaved rounds. Writes
+ * bench/results/<date>-<cpu>.json, .md and .svg. Exit code 1 when something was refused.
  */
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { cpus } from "node:os";
-import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { chart } from "./chart.mjs";
+import { markdown } from "./report.mjs";
 
 const usage = `usage: npm run bench -- [options]
-  --only FORMATS     default q8_0,q4_0,f16; any format of Fovea's
-  --shape SHAPES     default llama-1.1b,qwen2.5-0.5b; or any of Fovea's (fovea bench --help)
-  --threads COUNTS   default 1,2
-  --prefill N        tokens of the prompt, default 512
-  --decode N         generated tokens, default 64
-  --rounds N         measurements of each engine, default 7
+  --case NAMES       some of the cases, by name, e.g. decode,encoder
+  --only FORMATS     weights of the cases that have a choice, e.g. q4_0,f16; any format of Fovea's
+  --shape SHAPES     models of those cases, e.g. llama-1.1b; any of Fovea's (fovea bench --help)
+  --threads COUNTS   default 2, or 1 on one core; e.g. 1,2
+  --prefill N        tokens of the prompt, where a case has a choice
+  --decode N         generated tokens, likewise
+  --rounds N         measurements of each engine; each case has a default
   --device NAME      Fovea's device, default auto
-  --quick            3 rounds, q4_0 only
+  --quick            few rounds of a part of each case
   --noisy            measure on a busy machine too, and write no results
-  --label TEXT       appended to the names of the results' files`;
+  --label TEXT       appended to the names of the results' files
+  --render FILE      no measurement: write the .md and .svg of a .json of results again`;
 
 const text = { type: "string" };
 const { values: options } = parseArgs({
   options: {
-    ...{ only: text, shape: text, threads: text, prefill: text, decode: text, rounds: text },
-    ...{
-      device: text,
-      label: text,
-      quick: { type: "boolean" },
-      noisy: { type: "boolean" },
-      help: { type: "boolean" },
-    },
+    ...{ case: text, only: text, shape: text, threads: text, prefill: text, decode: text, rounds: text },
+    ...{ device: text, label: text, render: text },
+    ...{ quick: { type: "boolean" }, noisy: { type: "boolean" }, help: { type: "boolean" } },
   },
 });
 if (options.help) {
   console.log(usage);
+  process.exit(0);
+}
+if (options.render !== undefined) {
+  write(options.render.replace(/\.json$/, ""), JSON.parse(readFileSync(options.render, "utf8")));
   process.exit(0);
 }
 for (const [path, remedy] of [
@@ -45,71 +47,92 @@ for (const [path, remedy] of [
     process.exit(2);
   }
 
-const { describeMachine, readBandwidth } = await import("./machine.mjs");
+const { cases } = await import("./cases/index.mjs");
+const { describeMachine, measureLimits } = await import("./machine.mjs");
 const { lenient, measureRow, strict, TooNoisy } = await import("./measure.mjs");
-const { markdown } = await import("./report.mjs");
-const { shapeNames: known } = await import("./models.mjs");
+const { shapeNames } = await import("./models.mjs");
 
-const list = (value, fallback) => (value === undefined ? fallback : value.split(","));
-const count = (name, fallback) => {
-  const n = options[name] === undefined ? fallback : Number(options[name]);
+const list = (name) => options[name]?.split(",");
+const count = (name) => {
+  if (options[name] === undefined) return undefined;
+  const n = Number(options[name]);
   if (!Number.isInteger(n) || n < 1) fail(`--${name} must be a whole number above 0, not ${options[name]}`);
   return n;
 };
-const shapeNames = list(options.shape, ["llama-1.1b", "qwen2.5-0.5b"]);
-const formats = list(options.only, options.quick ? ["q4_0"] : ["q8_0", "q4_0", "f16"]);
-const threadCounts = list(options.threads, cpus().length > 1 ? ["1", "2"] : ["1"]).map(Number);
-for (const name of shapeNames)
-  if (!known.includes(name)) fail(`--shape ${name} is none of ${known.join(", ")}`);
+const threadCounts = (list("threads") ?? [String(Math.min(2, cpus().length))]).map(Number);
 for (const threads of threadCounts)
   if (!(threads >= 1 && threads <= cpus().length))
     fail(`--threads ${threads}: this machine has ${cpus().length}`);
+const known = cases.map(({ name }) => name);
+const chosen = list("case") ?? known;
+for (const name of chosen) if (!known.includes(name)) fail(`--case ${name} is none of ${known.join(", ")}`);
+for (const name of list("shape") ?? [])
+  if (!shapeNames.includes(name)) fail(`--shape ${name} is none of ${shapeNames.join(", ")}`);
 
-const machine = describeMachine();
-const bandwidth = Object.fromEntries(threadCounts.map((threads) => [threads, readBandwidth(threads)]));
-console.error(
-  `memory is read at ${Object.entries(bandwidth)
-    .map(([t, x]) => `${x} GB/s (threads: ${t})`)
-    .join(", ")}`,
+/** Only what was given: each case has its own defaults. */
+const given = Object.fromEntries(
+  Object.entries({
+    ...{ shapes: list("shape"), formats: list("only"), prompt: count("prefill"), count: count("decode") },
+    ...{ rounds: count("rounds") ?? (options.quick ? 3 : undefined), device: options.device },
+  }).filter(([, value]) => value !== undefined),
 );
 
-const [rows, refused] = [[], []];
-for (const shape of shapeNames)
-  for (const format of formats)
-    for (const threads of threadCounts) {
-      const plan = {
-        ...{ shape, format, threads, device: options.device ?? "auto" },
-        promptTokens: count("prefill", 512),
-        generatedTokens: count("decode", 64),
-        rounds: count("rounds", options.quick ? 3 : 7),
-      };
-      console.error(`${shape} ${format}, threads: ${threads} ...`);
-      try {
-        rows.push(await measureRow(plan, bandwidth[threads], options.noisy ? lenient : strict));
-      } catch (error) {
-        if (!(error instanceof TooNoisy)) throw error;
-        refused.push({ plan, reason: error.message });
-        console.error(`  refused: ${error.message}`);
-      }
-    }
-
-const date = new Date().toISOString().slice(0, 10);
-const results = { date: new Date().toISOString(), machine, bandwidth, rows, refused };
-const table = markdown(results);
-console.log(table);
-if (options.noisy) console.error("measured on a machine that may have been busy: nothing is written");
-else if (rows.length > 0) {
-  const cpu = machine.cpu.toLowerCase().replace(/[^a-z0-9]+/g, "-");
-  const stem = `results/${[date, cpu, options.label].filter(Boolean).join("-")}`;
-  mkdirSync(new URL("results/", import.meta.url), { recursive: true });
-  for (const [extension, content] of [
-    ["json", `${JSON.stringify(results, null, 1)}\n`],
-    ["md", `${table}`],
-  ])
-    writeFileSync(new URL(`${stem}.${extension}`, import.meta.url), content);
-  console.error(`written: ${fileURLToPath(new URL(`${stem}.json`, import.meta.url))} and .md`);
+const machine = describeMachine();
+const limits = {};
+for (const threads of threadCounts) {
+  limits[threads] = measureLimits(threads);
+  console.error(`limits with ${threads} threads: ${JSON.stringify(limits[threads])}`);
 }
-process.exit(refused.length > 0 ? 1 : 0);
+
+const results = { date: new Date().toISOString(), machine, limits, cases: [] };
+const cpu = machine.cpu.toLowerCase().replace(/[^a-z0-9]+/g, "-");
+const stem = [results.date.slice(0, 10), cpu, list("case")?.join("-"), options.label]
+  .filter(Boolean)
+  .join("-");
+let refusals = 0;
+for (const { name, title, about, plans } of cases.filter((one) => chosen.includes(one.name))) {
+  const result = { name, title, about, rows: [], missing: [] };
+  results.cases.push(result);
+  const began = performance.now();
+  for await (const plan of plans({ ...given, threadCounts, quick: options.quick ?? false })) {
+    const { label, threads, skipped } = plan;
+    if (skipped) {
+      result.missing.push({ label, reason: skipped });
+      continue;
+    }
+    console.error(`${name}: ${label}, ${threads} ${threads === 1 ? "thread" : "threads"} ...`);
+    try {
+      const row = await measureRow(plan, limits[threads], options.noisy ? lenient : strict);
+      result.rows.push(row);
+      for (const { refused } of row.measures) refusals += refused.length;
+    } catch (error) {
+      refusals++;
+      const reason = error instanceof TooNoisy ? error.message : `failed: ${error.message.split("\n")[0]}`;
+      result.missing.push({ label, threads, reason });
+      console.error(`  ${reason}`);
+    }
+  }
+  result.seconds = Math.round((performance.now() - began) / 1000);
+  // After each case: what ends a long run early loses one case at most.
+  if (!options.noisy) save();
+}
+console.log(markdown(results));
+if (options.noisy) console.error("measured on a machine that may have been busy: nothing is written");
+process.exit(refusals > 0 ? 1 : 0);
+
+function save() {
+  const folder = new URL("results/", import.meta.url);
+  mkdirSync(folder, { recursive: true });
+  const path = new URL(stem, folder).pathname;
+  writeFileSync(`${path}.json`, `${JSON.stringify(results, null, 1)}\n`);
+  write(path, results);
+}
+
+function write(path, results) {
+  writeFileSync(`${path}.md`, markdown(results));
+  writeFileSync(`${path}.svg`, chart(results));
+  console.error(`written: ${path}.md and .svg`);
+}
 
 function fail(problem) {
   console.error(`${problem}\n\n${usage}`);

@@ -17,3 +17,5 @@ export function spread(values) {
   };
   return (at(0.75) - at(0.25)) / 2 / median(values);
 }
+
+export const summary = (values) => ({ median: median(values), spread: spread(values), all: values });

@@ -1,0 +1,3 @@
+import type { Results } from "./report.mjs";
+
+export function chart(results: Results): string;

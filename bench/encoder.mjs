@@ -1,0 +1,122 @@
+/** The encoder of bert.mjs as Fovea's ops, for any device: what a model file would push on the stream. */
+import { formats } from "../dist/format/index.js";
+import { activation, add, embed, layerNorm, linear, Stream, Tensor, tensorBytes } from "../dist/ops/index.js";
+import { bert, numbers } from "./bert.mjs";
+
+/** Positions in a page of the cache. */
+const PAGE = 64;
+
+export class Encoder {
+  /**
+   * @param {import("../src/ops/index.ts").Device} device
+   * @param {"f32" | "q8_0"} format of the matrices
+   * @param {(name: string, count: number) => Float32Array} [source] of the weights
+   */
+  constructor(device, format, source = numbers) {
+    this.device = device;
+    this.format = format;
+    this.source = source;
+    this.weights = new Map();
+  }
+
+  /** Brings the weights to the device, packed as it likes. */
+  async load() {
+    const { layers, width, inner, vocabulary, positions } = bert;
+    await this.#matrix("words", "f32", vocabulary, width);
+    await this.#matrix("positions", "f32", positions, width);
+    for (const [name, value] of [
+      ["ones", 1],
+      ["zeros", 0],
+    ])
+      this.#upload(name, new Float32Array(width).fill(value), [1, width]);
+    for (let layer = 0; layer < layers; layer++)
+      for (const [part, m, k] of [
+        ["q", width, width],
+        ["k", width, width],
+        ["v", width, width],
+        ["o", width, width],
+        ["up", inner, width],
+        ["down", width, inner],
+      ]) {
+        await this.#matrix(`${layer}.${part}`, this.format, m, k);
+        this.#upload(`${layer}.${part}.bias`, this.source(`${layer}.${part}.bias`, m), [m]);
+      }
+  }
+
+  /** Makes room for the keys and values of a batch; layers use it one after another. */
+  prepare(batch, length) {
+    const { width, heads } = bert;
+    const pages = Math.ceil(length / PAGE);
+    const shape = [batch * pages, heads, PAGE, width / heads];
+    const store = () => new Tensor("f32", shape, this.device.allocate(tensorBytes("f32", shape)));
+    this.batch = batch;
+    this.length = length;
+    this.keys = store();
+    this.values = store();
+    const position = (i) => Math.floor(i / length) * pages * PAGE + (i % length);
+    this.slots = Int32Array.from({ length: batch * length }, (_, i) => position(i));
+    this.pages = Int32Array.from({ length: batch * pages }, (_, i) => i);
+    this.spans = Int32Array.from({ length: 3 * batch }, (_, i) => [(i / 3) * length, length, 0][i % 3] | 0);
+  }
+
+  /** Hidden states [batch · length, width] of ids [batch · length]. */
+  async run(ids) {
+    const { batch, length } = this;
+    const s = new Stream(this.device);
+    const weight = (name) => this.weights.get(name);
+    const norm = (x) => layerNorm(s, x, weight("ones"), weight("zeros"), bert.epsilon);
+    const places = s.constant(Int32Array.from(ids, (_, i) => i % length));
+    const index = {
+      slots: s.constant(this.slots),
+      spans: s.constant(this.spans, [batch, 3]),
+      pages: s.constant(this.pages, [batch, this.pages.length / batch]),
+    };
+    const words = embed(s, weight("words"), s.constant(Int32Array.from(ids)));
+    let x = norm(add(s, words, embed(s, weight("positions"), places)));
+    for (let layer = 0; layer < bert.layers; layer++) {
+      const apply = (part, input) =>
+        linear(s, input, weight(`${layer}.${part}`), weight(`${layer}.${part}.bias`));
+      const attended = this.#attend(s, apply("q", x), apply("k", x), apply("v", x), index);
+      x = norm(add(s, apply("o", attended), x));
+      x = norm(add(s, apply("down", activation(s, apply("up", x), "gelu")), x));
+    }
+    return await s.read(x);
+  }
+
+  #attend(s, q, k, v, { slots, spans, pages }) {
+    const { keys, values, length } = this;
+    const split = (x) => x.reshape(x.dim(0), bert.heads, bert.width / bert.heads);
+    s.push({ kind: "cache_write", k: split(k), v: split(v), slots, keys, values });
+    const y = s.empty("f32", split(q).shape);
+    s.push({
+      ...{ kind: "attend", q: split(q), keys, values, pages, spans, y, longest: length },
+      ...{ scale: (bert.width / bert.heads) ** -0.5, window: 0, softcap: 0, causal: 0 },
+    });
+    return y.reshape(q.dim(0), bert.width);
+  }
+
+  #upload(name, values, shape) {
+    const buffer = this.device.allocate(values.byteLength);
+    this.device.write(buffer, 0, new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
+    this.weights.set(name, new Tensor("f32", shape, buffer));
+  }
+
+  async #matrix(name, format, m, k) {
+    this.weights.set(name, await matrix(this.device, format, m, k, this.source(name, m * k)));
+  }
+}
+
+/** A weight [m, k] on a device, packed as it likes. */
+export async function matrix(device, format, m, k, values) {
+  const packed = new Uint8Array(tensorBytes(format, [m, k]));
+  formats[format].pack(values, packed);
+  const rows = new Tensor(format, [m, k], device.adopt(packed));
+  const bytes = device.panelBytes(format, [m, k]);
+  if (bytes === undefined) return rows;
+  const tensor = new Tensor(format, [m, k], device.allocate(bytes), { layout: "panels" });
+  const s = new Stream(device);
+  s.push({ kind: "pack", x: rows, y: tensor });
+  await s.flush();
+  device.free(rows.storage);
+  return tensor;
+}

@@ -1,0 +1,41 @@
+/**
+ * Fovea as a child process: the built library as a user has it, one model at a time.
+ */
+import { existsSync } from "node:fs";
+import { open } from "../../dist/index.js";
+import { serve } from "../child.mjs";
+import { tokens } from "../tokens.mjs";
+
+/** @type {import("../../src/tasks/types.ts").LanguageModel} */
+let model;
+let openMs = 0;
+
+/** Whether this build keeps packed weights at all. */
+const keepsPacked = existsSync(new URL("../../dist/checkpoint/packed-cache.js", import.meta.url));
+
+serve({
+  /** `keep`: whether packed weights are kept beside the file, as they are by default; it disturbs what follows. */
+  async open({ path, threads, device = "auto", keep = false }) {
+    const options = keep || !keepsPacked ? {} : { packedCache: false };
+    const start = performance.now();
+    model = await open(path, { threads, device, ...options });
+    openMs = performance.now() - start;
+    return model.describe();
+  },
+
+  /**
+   * Milliseconds to the first token after a prompt of so many, and from there to the one that is `count` tokens
+   * later; sampling and text included, as for a user.
+   */
+  async time({ prompt, count, seed }) {
+    const ids = tokens(prompt, seed, model.vocabularySize);
+    const start = performance.now();
+    let first = 0;
+    const generation = model.generate(ids, { temperature: 0, maxTokens: count + 1, ignoreEnd: true });
+    for await (const _ of generation.events()) if (first === 0) first = performance.now();
+    return { prefill: first - start, decode: performance.now() - first, open: openMs };
+  },
+
+  /** Ends as a program would: what is being kept is kept. */
+  close: () => model.close(),
+});
