@@ -34,7 +34,7 @@ FOVEA_EXPORT(panelBytes) double panel_bytes(int dtype, double m, double k) {
   return double(FOVEA_KERNELS.panel_bytes(DType(dtype), int64_t(m), int64_t(k)));
 }
 
-FOVEA_EXPORT(panelLayout) const char* panel_layout() { return fovea_kernels_wasm.layout; }
+FOVEA_EXPORT(panelLayout) const char* panel_layout() { return FOVEA_KERNELS.layout; }
 
 FOVEA_EXPORT(setThreads) void set_threads(int threads, int patience) {
   barrier.threads = threads;

@@ -1,5 +1,4 @@
 /** Products of f32 matrices and nothing else. */
-import * as ops from "../../dist/ops/index.js";
 import { productFile } from "../bert.mjs";
 import { fovea, jax, onnx } from "./engines.mjs";
 
@@ -25,10 +24,6 @@ export const products = {
       for (const threads of threadCounts) {
         const { n, k, m, gradient } = shape;
         const label = `${what}: ${n} × ${k} × ${m}`;
-        if (gradient && !("matmul" in ops)) {
-          yield { label, skipped: "this build of Fovea has no product of two activations" };
-          continue;
-        }
         const operations = 2 * n * k * m;
         const time = { repeat: Math.max(1, Math.round(4e10 / operations)) };
         const input = gradient

@@ -1,7 +1,6 @@
 /**
  * Fovea as a child process: the built library as a user has it, one model at a time.
  */
-import { existsSync } from "node:fs";
 import { open } from "../../dist/index.js";
 import { serve } from "../child.mjs";
 import { tokens } from "../tokens.mjs";
@@ -10,15 +9,11 @@ import { tokens } from "../tokens.mjs";
 let model;
 let openMs = 0;
 
-/** Whether this build keeps packed weights at all. */
-const keepsPacked = existsSync(new URL("../../dist/checkpoint/packed-cache.js", import.meta.url));
-
 serve({
   /** `keep`: whether packed weights are kept beside the file, as they are by default; it disturbs what follows. */
   async open({ path, threads, device = "auto", keep = false }) {
-    const options = keep || !keepsPacked ? {} : { packedCache: false };
     const start = performance.now();
-    model = await open(path, { threads, device, ...options });
+    model = await open(path, { threads, device, packedCache: keep });
     openMs = performance.now() - start;
     return model.describe();
   },

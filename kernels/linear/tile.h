@@ -119,7 +119,7 @@ inline void integer_tile(const uint8_t* panel, int v0, int64_t g0, int64_t g1, c
 #endif
 
 /** Columns of panels of floats: column k of vectors [v0, v0 + parts), vector v being of the panel at from[v]. */
-template <class Fmt> struct Columns {
+template <class Fmt> struct ColumnOf {
   template <int parts>
   FOVEA_FLAT void load(const uint8_t* const (&from)[parts], int64_t k, int v0, V::F (&w)[parts]) const {
     unroll<0, parts>([&](auto v) FOVEA_FLAT {
@@ -128,7 +128,7 @@ template <class Fmt> struct Columns {
   }
 };
 #if defined(__wasm__)
-template <> struct Columns<F16> {
+template <> struct ColumnOf<F16> {
   Halves halves;
   template <int parts>
   FOVEA_FLAT void load(const uint8_t* const (&from)[parts], int64_t k, int v0, V::F (&w)[parts]) const {
@@ -146,7 +146,7 @@ inline void float_tile(const uint8_t* panel, int64_t stride, int v0, int64_t cou
                        const Target& target) {
   const uint8_t* from[parts];
   unroll<0, parts>([&](auto v) FOVEA_FLAT { from[v.value] = panel + (v0 + v.value) / across * stride; });
-  const Columns<Fmt> columns;
+  const ColumnOf<Fmt> columns;
   int64_t k = 0;
   do {
     V::F s[width][parts];
