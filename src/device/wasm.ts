@@ -17,9 +17,10 @@ import {
   type Tensor,
 } from "../ops/index.ts";
 import { dtypeCodes, Encoder, opNamesOf } from "./encode.ts";
+import type { Isa } from "./wasm/binaries.ts";
 import { type Kernels, loadKernels } from "./wasm/choose.ts";
 import { Heap } from "./wasm/heap.ts";
-import { type Host, type Isa, type Thread, thisHost } from "./wasm/host.ts";
+import { type Host, type Thread, thisHost } from "./wasm/host.ts";
 import type { Module } from "./wasm/module.ts";
 
 const NAME = "wasm";

@@ -3,7 +3,8 @@
  * finds that it computes what the kernels assume, else the plain one.
  */
 import { DeviceError } from "../../base/errors.ts";
-import { type Host, type Isa, isas } from "./host.ts";
+import { type Isa, isas } from "./binaries.ts";
+import type { Host } from "./host.ts";
 import { instantiate, type Module, newMemory, unshared } from "./module.ts";
 
 export interface Kernels {

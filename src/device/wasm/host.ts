@@ -1,14 +1,6 @@
 /** What the WebAssembly device needs of the place where it runs: Node, or a page. */
 
-/** The instruction sets, best first; each is a binary of its own. */
-export const isas = ["wasm_relaxed", "wasm"] as const;
-export type Isa = (typeof isas)[number];
-
-/** Beside this file. */
-export const binaries: Readonly<Record<Isa, string>> = {
-  wasm_relaxed: "kernels-relaxed.wasm",
-  wasm: "kernels.wasm",
-};
+import type { Isa } from "./binaries.ts";
 
 /** A worker thread. */
 export interface Thread {

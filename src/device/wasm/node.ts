@@ -2,7 +2,8 @@
 import { readFile } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
-import { binaries, type Host } from "./host.ts";
+import { binaries } from "./binaries.ts";
+import type { Host } from "./host.ts";
 
 const prelude = `
 const { parentPort, workerData: data } = require("node:worker_threads");

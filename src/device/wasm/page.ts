@@ -1,6 +1,7 @@
 /// <reference lib="dom" />
 /** WebAssembly in a page. Memory is shared with workers only where the page is isolated from other origins. */
-import { binaries, type Host } from "./host.ts";
+import { binaries } from "./binaries.ts";
+import type { Host } from "./host.ts";
 
 /** A page's workers share the machine with the page; more of them than this help no model that fits. */
 const MOST_CORES = 16;

@@ -1,7 +1,7 @@
 /** The WebAssembly binaries in the repository belong to the sources in the repository. */
 import { spawnSync } from "node:child_process";
 import { expect, it } from "vitest";
-import { isas } from "../../../src/device/wasm/host.ts";
+import { isas } from "../../../src/device/wasm/binaries.ts";
 import { unshared } from "../../../src/device/wasm/module.ts";
 import { host } from "../../../src/device/wasm/node.ts";
 

@@ -1,7 +1,8 @@
 /** Which WebAssembly instruction set the device takes, and what it refuses. */
 import { afterEach, describe, expect, it, vi } from "vitest";
+import type { Isa } from "../../../src/device/wasm/binaries.ts";
 import { loadKernels } from "../../../src/device/wasm/choose.ts";
-import type { Host, Isa } from "../../../src/device/wasm/host.ts";
+import type { Host } from "../../../src/device/wasm/host.ts";
 import { host } from "../../../src/device/wasm/node.ts";
 import { WasmDevice } from "../../../src/device/wasm.ts";
 
