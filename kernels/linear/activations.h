@@ -69,6 +69,10 @@ template <class Fmt> struct Activations {
 
     constexpr int runs = group / Fmt::run;
     float d = most / 127.0f + V::reduce_add(bad);
+    if (is_matrix_tile<Fmt>(width) && !Fmt::has_min) {
+      scale[tile * (k / group) + g * width + m] = d;
+      return;
+    }
     int total = 0;
     for (int r = 0; r < runs; r++) {
       int part = 0;

@@ -40,11 +40,12 @@ template <class Fmt> struct Signed {
 
 /**
  * Groups [g0, g1) of a panel times the tile of 16 tokens from `tile` on, of which `rows` are wanted. Meanwhile
- * the weights at `next`, as many as these, are brought to the second cache.
+ * the weights at `next`, as many as these, are brought to the second cache, and the places of the results of
+ * `following`, a line at a time: misses that come all at once would hold up everything else.
  */
 template <class Fmt, int rows>
 inline void amx_tile(const Signed<Fmt>& w, int64_t g0, int64_t g1, const Activations<Fmt>& x, int64_t tile,
-                     const Target& target, const uint8_t* next) {
+                     const Target& target, const uint8_t* next, const Target& following) {
   constexpr int runs = group / Fmt::run, side = amx::side;
   V::F y[rows];
   unroll<0, rows>([&](auto m) FOVEA_FLAT { y[m.value] = target.load(m.value, 0); });
@@ -55,6 +56,7 @@ inline void amx_tile(const Signed<Fmt>& w, int64_t g0, int64_t g1, const Activat
 
   constexpr int lines = int((Fmt::bytes(256) / 8 + 63) / 64);
   auto multiply = [&](int64_t g, auto r, auto into) FOVEA_FLAT {
+    if (r.value == 0 && g - g0 < following.count) V::prefetch(following.at(int(g - g0), 0));
     if (next && r.value == 0) {
       for (int i = 0; i < lines; i++) _mm_prefetch(next + 64 * i, _MM_HINT_T1);
       next += Fmt::bytes(256) / 8;

@@ -124,13 +124,12 @@ template <class Fmt> struct Multiplier {
         Signed<Fmt> step(panel, k0 / group, (k1 - k0) / group, step_memory());
         for (; t0 < t1 && tiles.tile[t0].width == widest<Fmt>; t0++) {
           const Tile& t = tiles.tile[t0];
-          if (t0 + 1 < t1) {
-            const Tile& next = tiles.tile[t0 + 1];
-            for (int m = 0; m < next.count; m++) V::prefetch(target.y + tiles.row[next.first + m] * target.ld);
-          }
           target.row = tiles.row + t.first, target.count = t.count;
-          if (t.count > 8) amx_tile<Fmt, 16>(step, k0 / group, k1 / group, x, t.at, target, next);
-          else amx_tile<Fmt, 8>(step, k0 / group, k1 / group, x, t.at, target, next);
+          Target following = target;
+          following.count = t0 + 1 < t1 ? tiles.tile[t0 + 1].count : 0;
+          following.row = tiles.row + tiles.tile[t0 + 1 < t1 ? t0 + 1 : t0].first;
+          if (t.count > 8) amx_tile<Fmt, 16>(step, k0 / group, k1 / group, x, t.at, target, next, following);
+          else amx_tile<Fmt, 8>(step, k0 / group, k1 / group, x, t.at, target, next, following);
           next = nullptr;
         }
       }
