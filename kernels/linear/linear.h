@@ -36,6 +36,8 @@ template <class Fmt> struct Multiplier {
   /** Memory of this thread's own: a panel packed from rows, then a step of k of a panel as its tiles want it. */
   uint8_t* own;
 
+  /** Two panels of floats fill the widest registers with sums. */
+  static constexpr int64_t pair = !Fmt::integer && across == 1 ? 2 : 1;
   static constexpr bool widens = !Fmt::integer && Fmt::bytes(2) != F32::bytes(2);
 
   static int64_t own_bytes(const Product& p) {
@@ -58,30 +60,37 @@ template <class Fmt> struct Multiplier {
     return tiles.row[t.first + (m < last ? m : last)] / p.share * p.k;
   }
 
-  /** This thread's part of the activations of a chunk; padding repeats a tile's last row. */
+  /**
+   * This thread's part of the activations of a chunk: pieces of k of tiles, so that what a tile's rows share stays
+   * in the first cache. Padding repeats a tile's last row.
+   */
   void prepare(const Chunk& c, const Work& work) const {
     constexpr int64_t piece = 256;
     int64_t pieces = (p.k + piece - 1) / piece, begin, end;
-    work.share(c.tokens * pieces, 1, begin, end);
-    for (int i = 0; i < c.tiles; i++) {
+    work.share(c.tiles * pieces, 1, begin, end);
+    for (int64_t i = begin / (pieces ? pieces : 1); i < c.tiles; i++) {
+      int64_t from = begin - i * pieces, to = end - i * pieces;
+      if (to <= 0) break;
       const Tile& t = tiles.tile[i];
-      for (int m = 0; m < t.width; m++) {
-        int64_t from = begin - (t.at + m) * pieces, to = end - (t.at + m) * pieces;
-        from = (from < 0 ? 0 : from) * piece;
-        to = to * piece < p.k ? to * piece : p.k;
-        if (from >= to) continue;
-        const int64_t at = place(t, m);
-        const float* row = p.x + at;
-        // Padding needs numbers, no matter which: x is being written.
-        if (p.norm && m >= t.count) row = p.norm->rows + at;
-        else if (p.norm)
-          scale_row(p.norm->rows + at, inverse_rms(p.norm->rows + at, p.k, p.norm->eps), p.norm->weight, from, to,
-                    p.x + at);
-        if constexpr (Fmt::integer) {
-          for (int64_t k = from; k < to; k += group) x.quantize(row, k / group, t.at, t.width, m);
-        } else if (t.width > 1) x.spread(row, from, to, t.at, t.width, m);
-      }
+      float factor[widest<Fmt>];
+      if (p.norm)
+        for (int m = 0; m < t.count; m++) factor[m] = inverse_rms(p.norm->rows + place(t, m), p.k, p.norm->eps);
+      for (int64_t at = from < 0 ? 0 : from; at < (to < pieces ? to : pieces); at++)
+        for (int m = 0; m < t.width; m++)
+          prepare(t, m, at * piece, at * piece + piece < p.k ? at * piece + piece : p.k, factor);
     }
+  }
+
+  /** k in [from, to) of row m of a tile. */
+  void prepare(const Tile& t, int m, int64_t from, int64_t to, const float* factor) const {
+    const int64_t at = place(t, m);
+    const float* row = p.x + at;
+    // Padding needs numbers, no matter which: x is being written.
+    if (p.norm && m >= t.count) row = p.norm->rows + at;
+    else if (p.norm) scale_row(p.norm->rows + at, factor[m], p.norm->weight, from, to, p.x + at);
+    if constexpr (Fmt::integer) {
+      for (int64_t k = from; k < to; k += group) x.quantize(row, k / group, t.at, t.width, m);
+    } else if (t.width > 1) x.spread(row, from, to, t.at, t.width, m);
   }
 
   /** k in [k0, k1) of a panel of floats as f32, at place `which` in memory of this thread's own. */
@@ -93,7 +102,7 @@ template <class Fmt> struct Multiplier {
 
   template <int width>
   void multiply(const uint8_t* panel, const Tile& t, int64_t k0, int64_t k1, const Target& target,
-                bool widened) const {
+                bool widened, const uint8_t* next = nullptr) const {
     if constexpr (Fmt::integer) {
       constexpr int parts = width == 1 ? across : parts_of_tile<Fmt>();
       for (int v = 0; v < across && v * V::lanes < target.columns; v += parts)
@@ -102,8 +111,11 @@ template <class Fmt> struct Multiplier {
       const float* from = width == 1 ? p.x + place(t, 0) + k0 : x.x + t.at * p.k + k0 * width;
       auto part = [&](int v, auto parts) {
         if (widened)
-          float_tile<F32, width, parts.value>(step_memory(), F32::bytes(k1 - k0), v, k1 - k0, from, target);
-        else float_tile<Fmt, width, parts.value>(panel + Fmt::bytes(k0), Fmt::bytes(p.k), v, k1 - k0, from, target);
+          float_tile<F32, width, parts.value>(step_memory(), F32::bytes(k1 - k0), v, k1 - k0, from, target,
+                                               next, Fmt::bytes(p.k), Fmt::width * panel_rows);
+        else
+          float_tile<Fmt, width, parts.value>(panel + Fmt::bytes(k0), Fmt::bytes(p.k), v, k1 - k0, from, target, next,
+                                              Fmt::bytes(p.k), Fmt::width * panel_rows);
       };
       constexpr int parts = width == 1 ? across : 2;
       for (int v = 0; v * V::lanes < target.columns; v += parts) {
@@ -134,13 +146,16 @@ template <class Fmt> struct Multiplier {
         }
       }
 #endif
+    const uint8_t* next = nullptr;
+    if constexpr (pair == 2)
+      if (!p.in_rows()) next = panel + pair * Fmt::bytes(p.k) + Fmt::bytes(k0);
     for (int j = t0; j < t1; j++) {
       const Tile& t = tiles.tile[j];
       target.row = tiles.row + t.first, target.count = t.count;
       if (t.width == 1) multiply<1>(panel, t, k0, k1, target, widened);
       else if (t.width == middle) multiply<middle>(panel, t, k0, k1, target, widened);
       else if constexpr (!matrix_tiles<Fmt>) {
-        if (t.width == widest<Fmt>) multiply<widest<Fmt>>(panel, t, k0, k1, target, widened);
+        if (t.width == widest<Fmt>) multiply<widest<Fmt>>(panel, t, k0, k1, target, widened, j == t0 ? next : nullptr);
         else if constexpr (middle > 2) multiply<2>(panel, t, k0, k1, target, widened);
       } else multiply<2>(panel, t, k0, k1, target, widened);
     }
@@ -153,8 +168,7 @@ template <class Fmt> struct Multiplier {
     const bool rows = p.in_rows();
     const bool wide = widens && t1 - t0 > 1;
     const bool narrow = t1 - t0 == 1 && tiles.tile[t0].width <= middle;
-    // Two panels of floats fill the widest registers with sums.
-    const int64_t at_once = !Fmt::integer && across == 1 && !rows && !narrow ? 2 : 1;
+    const int64_t at_once = rows || narrow ? 1 : pair;
     const int64_t step = rows || narrow ? p.k : k_step<Fmt>;
     for (int64_t k0 = 0, k1 = -1; k1 < p.k; k0 = k1) {
       k1 = k0 + step < p.k ? k0 + step : p.k;
@@ -188,7 +202,7 @@ template <class Fmt> struct Multiplier {
     // Sixteen units for each thread keep the threads busy to the end; a unit of several panels, or of a part
     // of the tiles, as there are many panels or few.
     int64_t wanted = 16 * work.threads, per_unit = c.runs * panels / wanted;
-    per_unit = per_unit < 1 ? 1 : per_unit > 8 ? 8 : per_unit;
+    per_unit = per_unit < pair ? pair : per_unit > 8 ? 8 : per_unit / pair * pair;
     if (work.threads > 1 && c.runs * panels < wanted) {
       parts = (wanted + c.runs * panels - 1) / (c.runs * panels);
       parts = parts < c.tiles ? parts : c.tiles;

@@ -139,11 +139,12 @@ template <> struct ColumnOf<F16> {
 
 /**
  * Vectors [v0, v0 + parts) of panels that lie `stride` bytes apart, from the k at which `panel` and x begin,
- * `count` of them, times a tile.
+ * `count` of them, times a tile. Meanwhile the second cache is asked for `next_bytes` a k from `next` on, for as
+ * many panels, unless that is null.
  */
 template <class Fmt, int width, int parts>
 inline void float_tile(const uint8_t* panel, int64_t stride, int v0, int64_t count, const float* x,
-                       const Target& target) {
+                       const Target& target, const uint8_t* next, int64_t next_stride, int64_t next_bytes) {
   const uint8_t* from[parts];
   unroll<0, parts>([&](auto v) FOVEA_FLAT { from[v.value] = panel + (v0 + v.value) / across * stride; });
   const ColumnOf<Fmt> columns;
@@ -159,6 +160,8 @@ inline void float_tile(const uint8_t* panel, int64_t stride, int v0, int64_t cou
       const int64_t ahead = k * panel_rows * Fmt::width + prefetch_ahead;
       if (width <= middle && (Fmt::width == 4 || k % 2 == 0))
         for (int v = 0; v < parts; v += across) V::prefetch(from[v] + ahead);
+      if (width > middle && next)
+        for (int v = 0; v < parts; v += across) V::prefetch_far(next + v / across * next_stride + k * next_bytes);
       V::F w[parts];
       columns.load(from, k, v0, w);
       unroll<0, width>([&](auto m) FOVEA_FLAT {

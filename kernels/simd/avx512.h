@@ -134,6 +134,8 @@ struct V {
   static I sum(Acc a) { return a; }
 
   static void prefetch(const void* p) { _mm_prefetch((const char*)p, _MM_HINT_T0); }
+  /** Into the second cache. */
+  static void prefetch_far(const void* p) { _mm_prefetch((const char*)p, _MM_HINT_T1); }
 };
 
 }  // namespace fovea::FOVEA_ISA

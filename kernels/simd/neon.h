@@ -144,6 +144,8 @@ struct V {
   static Acc dot_s8(Acc a, B w, X x) { return dot(a, w, x); }
 
   static void prefetch(const void* p) { __builtin_prefetch(p); }
+  /** Into the second cache. */
+  static void prefetch_far(const void* p) { __builtin_prefetch(p); }
 };
 
 }  // namespace fovea::FOVEA_ISA

@@ -167,6 +167,8 @@ struct V {
   static I sum(Acc a) { return a; }
 
   static void prefetch(const void* p) { __builtin_prefetch(p); }
+  /** Into the second cache. */
+  static void prefetch_far(const void* p) { __builtin_prefetch(p); }
 };
 
 }  // namespace fovea::FOVEA_ISA

@@ -200,6 +200,8 @@ struct V {
 #endif
 
   static void prefetch(const void*) {}
+  /** Into the second cache. */
+  static void prefetch_far(const void*) {}
 };
 
 /** A vector whose content the compiler does not know, or it would build the constant anew in every round. */

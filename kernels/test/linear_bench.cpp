@@ -58,7 +58,7 @@ int main(int count, char** arguments) {
   const int64_t block[] = {1, 1, 1, 32, 32, 32, 32, 32, 256, 256, 256}, size[] = {4, 2, 2, 34, 18, 20, 22, 24, 144, 176, 210};
   for (int f = 0; f < 11; f++) {
     if (("," + wanted + ",").find("," + std::string(names[f]) + ",") == std::string::npos) continue;
-    int64_t row_bytes = m * k / block[f] * size[f], panel = table.panel_bytes(DType(f), m, k), most = 512;
+    int64_t row_bytes = m * k / block[f] * size[f], panel = table.panel_bytes(DType(f), m, k), most = *std::max_element(tokens.begin(), tokens.end());
     int64_t copies = std::max(int64_t(1), megabytes * 1000000 / panel);
     uint8_t *rows = pages(size_t(row_bytes)), *weights = pages(size_t(panel * copies)), *scratch = pages(64 << 20);
     float *x = reinterpret_cast<float*>(pages(size_t(4 * most * k))), *y = reinterpret_cast<float*>(pages(size_t(4 * most * m)));
