@@ -152,12 +152,12 @@ template <class Fmt> struct Multiplier {
     for (int j = t0; j < t1; j++) {
       const Tile& t = tiles.tile[j];
       target.row = tiles.row + t.first, target.count = t.count;
+      const uint8_t* soon = j == t0 ? next : nullptr;
       if (t.width == 1) multiply<1>(panel, t, k0, k1, target, widened);
       else if (t.width == middle) multiply<middle>(panel, t, k0, k1, target, widened);
-      else if constexpr (!matrix_tiles<Fmt>) {
-        if (t.width == widest<Fmt>) multiply<widest<Fmt>>(panel, t, k0, k1, target, widened, j == t0 ? next : nullptr);
-        else if constexpr (middle > 2) multiply<2>(panel, t, k0, k1, target, widened);
-      } else multiply<2>(panel, t, k0, k1, target, widened);
+      else if (between > 0 && t.width == between) multiply<between ? between : 1>(panel, t, k0, k1, target, widened, soon);
+      else if (middle > 2 && t.width == 2) multiply<(middle > 2) ? 2 : 1>(panel, t, k0, k1, target, widened);
+      else if constexpr (!matrix_tiles<Fmt>) multiply<widest<Fmt>>(panel, t, k0, k1, target, widened, soon);
     }
   }
 
@@ -167,7 +167,8 @@ template <class Fmt> struct Multiplier {
     const int32_t expert = tiles.tile[t0].expert;
     const bool rows = p.in_rows();
     const bool wide = widens && t1 - t0 > 1;
-    const bool narrow = t1 - t0 == 1 && tiles.tile[t0].width <= middle;
+    const int width = tiles.tile[t0].width;
+    const bool narrow = t1 - t0 == 1 && (Fmt::integer ? !is_matrix_tile<Fmt>(width) : width <= middle);
     const int64_t at_once = rows || narrow ? 1 : pair;
     const int64_t step = rows || narrow ? p.k : k_step<Fmt>;
     for (int64_t k0 = 0, k1 = -1; k1 < p.k; k0 = k1) {

@@ -21,15 +21,16 @@ template <class Fmt> constexpr bool matrix_tiles = false;
 template <class Fmt>
 constexpr int widest = matrix_tiles<Fmt> ? 16 : V::lanes == 16 ? 12 : V::lanes == 8 || wasm ? 6 : 4;
 
-/** Between the widest tile and single rows; compilers need seconds for each width, so there are few. */
+/** Between the widest tile and single rows; compilers need seconds for each width, so there are few. 0 for none. */
+constexpr int between = V::lanes == 16 ? 8 : 0;
 constexpr int middle = V::lanes == 16 ? 4 : V::lanes == 8 || wasm ? 2 : 1;
 
 template <class Fmt> constexpr bool is_matrix_tile(int width) { return matrix_tiles<Fmt> && width == widest<Fmt>; }
 
 /** Width of the first tile of so many rows: some padding beats a second pass over the weights. */
 template <class Fmt> constexpr int width_for(int64_t rows) {
-  int64_t few = matrix_tiles<Fmt> ? middle : 2 * widest<Fmt> / 3;
-  return rows > few ? widest<Fmt> : 2 * rows > middle ? middle : int(rows);
+  int64_t few = matrix_tiles<Fmt> ? between : 2 * widest<Fmt> / 3;
+  return rows > few ? widest<Fmt> : between && rows > middle ? between : 2 * rows > middle ? middle : int(rows);
 }
 
 }  // namespace fovea::FOVEA_ISA
