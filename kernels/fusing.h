@@ -66,6 +66,7 @@ inline int fuse(const Program& program, const Op& op, Fused& fused) {
   int read = 0, written = 0;
   if (fused.norm.words) {
     reads[read++] = Place::of(fused.norm, 0);
+    reads[read++] = Place::of(fused.norm, 1);
     writes[written++] = Place::of(fused.norm, 2);
   } else reads[read++] = Place::of(fused.linear[0], x);
   for (int i = 0; i < fused.count; i++) {
