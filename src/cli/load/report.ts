@@ -80,7 +80,12 @@ export function reportText(report: LoadReport): string {
   const times = (name: string, values: Spread | null): string[] =>
     values === null
       ? [name, "-", "-", "-", "-", "-"]
-      : [name, ...[values.mean, values.p50, values.p90, values.p99, values.max].map((ms) => ms.toFixed(ms < 10 ? 2 : 1))];
+      : [
+          name,
+          ...[values.mean, values.p50, values.p90, values.p99, values.max].map((ms) =>
+            ms.toFixed(ms < 10 ? 2 : 1),
+          ),
+        ];
   const load = "clients" in arrivals ? `${arrivals.clients} clients` : `${arrivals.rate} requests/s`;
   const prompt = report.prompt_tokens === null ? "" : `, ${report.prompt_tokens} of prompts`;
   return [
