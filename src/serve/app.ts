@@ -4,6 +4,7 @@
  */
 import { Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
+import { cors } from "hono/cors";
 import { ParameterError } from "../base/errors.ts";
 import type { LanguageModel } from "../tasks/types.ts";
 import { type Assets, serveAsset } from "./assets.ts";
@@ -11,29 +12,53 @@ import { chatCompletions } from "./chat.ts";
 import { completions } from "./completions.ts";
 import { type ServeContext, unixTime } from "./context.ts";
 import { ApiError, apiError, errorBody } from "./errors.ts";
+import { Gate } from "./gate.ts";
+import { requireKey } from "./keys.ts";
 import { loopbackOnly } from "./loopback.ts";
+import type { Metrics } from "./metrics.ts";
+import { observe } from "./observe.ts";
+import { type RequestReport, reportRequests } from "./requests.ts";
+import { traceGenerations, traceRequests } from "./traces.ts";
 
 export interface AppOptions {
   /** The page at `/` and its files. */
   readonly assets?: Assets;
   /** Answer only requests that were addressed to this machine by a loopback name. Default true. */
   readonly loopback?: boolean;
+  /** One of them must come with each request to the API; none: no login. */
+  readonly keys?: readonly string[];
+  /** Origins whose pages may use the API from a browser; `*` is any. Default: those of this machine's own. */
+  readonly origins?: readonly string[];
   /** Largest request body in bytes. Default 16 MiB. */
   readonly maxBody?: number;
+  /** How many requests run or wait at once. Default: 1024. */
+  readonly gate?: Gate;
+  /** Milliseconds that a request may take. Default 10 minutes. */
+  readonly timeout?: number;
   /** Ends all work when it aborts. */
   readonly shutdown?: AbortSignal;
+  /** Served at /metrics. */
+  readonly metrics?: Metrics;
+  /** Told of every request when its answer has gone out. */
+  readonly onRequest?: (report: RequestReport) => void;
   /** Told of every failure that is not the client's. Default: console.error. */
   readonly onError?: (error: unknown) => void;
 }
 
 /** The OpenAI-compatible API of one model. A model without a tokenizer is refused. */
-export function createApp(model: LanguageModel, options: AppOptions = {}): Hono {
+export function createApp(served: LanguageModel, options: AppOptions = {}): Hono {
   const {
     assets = new Map(),
     loopback = true,
+    keys = [],
+    origins = [],
     maxBody = 16 * 1024 * 1024,
+    gate = new Gate(1024),
+    metrics,
+    onRequest,
     onError = console.error,
   } = options;
+  const model = observe(served, [traceGenerations, ...(metrics ? [metrics.observer] : [])]);
   if (model.tokenizer === undefined)
     throw new ParameterError(
       "model",
@@ -43,6 +68,8 @@ export function createApp(model: LanguageModel, options: AppOptions = {}): Hono 
     model,
     tokenizer: model.tokenizer,
     created: unixTime(),
+    gate,
+    timeout: options.timeout ?? 600_000,
     shutdown: options.shutdown ?? new AbortController().signal,
     onError,
   };
@@ -50,12 +77,27 @@ export function createApp(model: LanguageModel, options: AppOptions = {}): Hono 
   app.onError((error) => {
     const refusal = apiError(error);
     if (refusal.status >= 500 && !(error instanceof ApiError)) onError(error);
-    return Response.json(errorBody(refusal), { status: refusal.status });
+    const { status, retryAfter } = refusal;
+    return Response.json(errorBody(refusal), {
+      status,
+      headers: retryAfter === undefined ? {} : { "retry-after": String(retryAfter) },
+    });
   });
   app.notFound((c) => {
     throw new ApiError(404, `there is no ${c.req.method} ${c.req.path} here`, { code: "not_found" });
   });
-  if (loopback) app.use(loopbackOnly);
+  app.use(traceRequests);
+  if (onRequest || metrics)
+    app.use(
+      reportRequests((report) => {
+        metrics?.request(report);
+        onRequest?.(report);
+      }),
+    );
+  if (origins.length > 0)
+    app.use(cors({ origin: origins.includes("*") ? "*" : [...origins], exposeHeaders: ["x-request-id"] }));
+  if (loopback) app.use(loopbackOnly(origins));
+  if (keys.length > 0) app.use("/v1/*", requireKey(keys));
   app.use(
     "/v1/*",
     bodyLimit({
@@ -66,6 +108,15 @@ export function createApp(model: LanguageModel, options: AppOptions = {}): Hono 
     }),
   );
   app.get("/health", () => Response.json({ status: "ok", model: model.name }));
+  app.get("/ready", () =>
+    gate.open
+      ? Response.json({ status: "ready", model: model.name })
+      : Response.json({ status: "stopping", model: model.name }, { status: 503 }),
+  );
+  if (metrics)
+    app.get("/metrics", async (c) =>
+      c.body(await metrics.text(), 200, { "content-type": metrics.contentType }),
+    );
   app.get("/v1/models", () => Response.json({ object: "list", data: [describe(context)] }));
   // A model's name may hold slashes.
   app.get("/v1/models/:id{.+}", (c) => {

@@ -8,6 +8,8 @@ export interface ErrorDetails {
   /** The request field at fault. */
   readonly param?: string;
   readonly code?: string;
+  /** Seconds after which it is worth asking again. */
+  readonly retryAfter?: number;
 }
 
 /** A refusal with its HTTP status. */
@@ -16,12 +18,14 @@ export class ApiError extends Error {
   readonly status: number;
   readonly param: string | null;
   readonly code: string | null;
+  readonly retryAfter: number | undefined;
 
-  constructor(status: number, message: string, { param, code }: ErrorDetails = {}) {
+  constructor(status: number, message: string, { param, code, retryAfter }: ErrorDetails = {}) {
     super(message);
     this.status = status;
     this.param = param ?? null;
     this.code = code ?? null;
+    this.retryAfter = retryAfter;
   }
 }
 

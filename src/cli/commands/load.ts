@@ -4,7 +4,7 @@ import { InvalidArgumentError, Option } from "commander";
 import { FoveaError } from "../../base/errors.ts";
 import { uniform } from "../../decode/random.ts";
 import { type AddCommand, type CommandContext, examples } from "../command.ts";
-import { integer, jsonFlag, number } from "../flags.ts";
+import { integer, jsonFlag, positive } from "../flags.ts";
 import { print, printJson } from "../io.ts";
 import { type Arrival, closedLoop, poisson } from "../load/arrivals.ts";
 import { type Prompt, readPrompts } from "../load/prompts.ts";
@@ -64,12 +64,6 @@ Environment:
     )
     .action((flags: Flags) => run(flags, context));
 };
-
-function positive(text: string): number {
-  const value = number(text);
-  if (value <= 0) throw new InvalidArgumentError("It must be above 0.");
-  return value;
-}
 
 function object(text: string): Record<string, unknown> {
   try {
