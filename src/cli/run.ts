@@ -4,9 +4,9 @@
  *
  * Exit codes: 0 done; 1 refused or failed; 2 called wrongly; 130 interrupted.
  */
-import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { FoveaError } from "../base/errors.ts";
+import { version } from "../base/version.ts";
 import { type AddCommand, UsageError } from "./command.ts";
 import { bench } from "./commands/bench.ts";
 import { chat } from "./commands/chat.ts";
@@ -21,11 +21,6 @@ import { type Io, OutputClosed, print } from "./io.ts";
 import { services as realServices, type Services } from "./services.ts";
 
 const commands: readonly AddCommand[] = [generate, chat, serve, score, bench, load, inspect, quantize, pull];
-
-export const version = (): string => {
-  const file = new URL("../../package.json", import.meta.url);
-  return (JSON.parse(readFileSync(file, "utf8")) as { version: string }).version;
-};
 
 /** @param argv the arguments, without those of Node */
 export async function run(

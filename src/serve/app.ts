@@ -7,17 +7,27 @@ import { bodyLimit } from "hono/body-limit";
 import { cors } from "hono/cors";
 import { ParameterError } from "../base/errors.ts";
 import type { LanguageModel } from "../tasks/types.ts";
+import { anthropic } from "./anthropic/dialect.ts";
+import { countTokens, messages } from "./anthropic/messages.ts";
+import { listModels, modelInfo } from "./anthropic/models.ts";
 import { type Assets, serveAsset } from "./assets.ts";
 import { chatCompletions } from "./chat.ts";
 import { completions } from "./completions.ts";
 import { type ServeContext, unixTime } from "./context.ts";
-import { ApiError, apiError, errorBody } from "./errors.ts";
+import { type Dialect, openai } from "./dialect.ts";
+import { ApiError, apiError } from "./errors.ts";
 import { Gate } from "./gate.ts";
-import { requireKey } from "./keys.ts";
+import { ownerOf, requireKey } from "./keys.ts";
 import { loopbackOnly } from "./loopback.ts";
 import type { Metrics } from "./metrics.ts";
 import { observe } from "./observe.ts";
+import { chat } from "./ollama/chat.ts";
+import { ollama } from "./ollama/dialect.ts";
+import { generate } from "./ollama/generate.ts";
+import { running, show, tags, versions } from "./ollama/models.ts";
 import { type RequestReport, reportRequests } from "./requests.ts";
+import { Responses } from "./responses/responses.ts";
+import { detokenize, tokenize } from "./tokens.ts";
 import { traceGenerations, traceRequests } from "./traces.ts";
 
 export interface AppOptions {
@@ -68,17 +78,19 @@ export function createApp(served: LanguageModel, options: AppOptions = {}): Hono
     model,
     tokenizer: model.tokenizer,
     created: unixTime(),
+    ownerOf: (request) => ownerOf(keys, request),
     gate,
     timeout: options.timeout ?? 600_000,
     shutdown: options.shutdown ?? new AbortController().signal,
     onError,
   };
   const app = new Hono();
-  app.onError((error) => {
-    const refusal = apiError(error);
+  app.onError((error, c) => {
+    const dialect = dialectOf(c.req.path);
+    const refusal = apiError(error, dialect);
     if (refusal.status >= 500 && !(error instanceof ApiError)) onError(error);
     const { status, retryAfter } = refusal;
-    return Response.json(errorBody(refusal), {
+    return Response.json(dialect.error(refusal), {
       status,
       headers: retryAfter === undefined ? {} : { "retry-after": String(retryAfter) },
     });
@@ -97,16 +109,16 @@ export function createApp(served: LanguageModel, options: AppOptions = {}): Hono
   if (origins.length > 0)
     app.use(cors({ origin: origins.includes("*") ? "*" : [...origins], exposeHeaders: ["x-request-id"] }));
   if (loopback) app.use(loopbackOnly(origins));
-  if (keys.length > 0) app.use("/v1/*", requireKey(keys));
-  app.use(
-    "/v1/*",
-    bodyLimit({
-      maxSize: maxBody,
-      onError: () => {
-        throw new ApiError(413, `the body has more than ${maxBody} bytes`, { code: "body_too_large" });
-      },
-    }),
-  );
+  const limit = bodyLimit({
+    maxSize: maxBody,
+    onError: () => {
+      throw new ApiError(413, `the body has more than ${maxBody} bytes`, { code: "body_too_large" });
+    },
+  });
+  for (const path of ["/v1/*", "/api/*", "/tokenize", "/detokenize"]) {
+    if (keys.length > 0) app.use(path, requireKey(keys));
+    app.post(path, limit);
+  }
   app.get("/health", () => Response.json({ status: "ok", model: model.name }));
   app.get("/ready", () =>
     gate.open
@@ -117,16 +129,37 @@ export function createApp(served: LanguageModel, options: AppOptions = {}): Hono
     app.get("/metrics", async (c) =>
       c.body(await metrics.text(), 200, { "content-type": metrics.contentType }),
     );
-  app.get("/v1/models", () => Response.json({ object: "list", data: [describe(context)] }));
+  // Two APIs have this route: requests of Anthropic's name its version.
+  const forAnthropic = (request: Request): boolean => request.headers.has("anthropic-version");
+  app.get("/v1/models", (c) =>
+    forAnthropic(c.req.raw)
+      ? listModels(context)
+      : Response.json({ object: "list", data: [describe(context)] }),
+  );
   // A model's name may hold slashes.
   app.get("/v1/models/:id{.+}", (c) => {
     const id = c.req.param("id");
     if (id !== model.name)
       throw new ApiError(404, `this server serves "${model.name}", not "${id}"`, { code: "model_not_found" });
-    return Response.json(describe(context));
+    return Response.json(forAnthropic(c.req.raw) ? modelInfo(context) : describe(context));
   });
   app.post("/v1/chat/completions", async (c) => chatCompletions(context, c.req.raw, await json(c.req.raw)));
   app.post("/v1/completions", async (c) => completions(context, c.req.raw, await json(c.req.raw)));
+  const responses = new Responses(context);
+  app.post("/v1/responses", async (c) => responses.create(c.req.raw, await json(c.req.raw)));
+  app.get("/v1/responses/:id", (c) => responses.get(c.req.raw, c.req.param("id")));
+  app.delete("/v1/responses/:id", (c) => responses.delete(c.req.raw, c.req.param("id")));
+  app.get("/v1/responses/:id/input_items", (c) => responses.inputItems(c.req.raw, c.req.param("id")));
+  app.post("/v1/messages", async (c) => messages(context, c.req.raw, await json(c.req.raw)));
+  app.post("/v1/messages/count_tokens", async (c) => countTokens(context, await json(c.req.raw)));
+  app.post("/api/chat", async (c) => chat(context, c.req.raw, await json(c.req.raw)));
+  app.post("/api/generate", async (c) => generate(context, c.req.raw, await json(c.req.raw)));
+  app.get("/api/tags", () => tags(context));
+  app.get("/api/ps", () => running(context));
+  app.get("/api/version", versions);
+  app.post("/api/show", async (c) => show(context, await json(c.req.raw)));
+  app.post("/tokenize", async (c) => tokenize(context, await json(c.req.raw)));
+  app.post("/detokenize", async (c) => detokenize(context, await json(c.req.raw)));
   app.get("*", (c) => {
     const asset = assets.get(c.req.path);
     if (asset !== undefined) return serveAsset(asset, c.req.raw);
@@ -138,6 +171,10 @@ export function createApp(served: LanguageModel, options: AppOptions = {}): Hono
   });
   return app;
 }
+
+/** Which API a path belongs to. */
+const dialectOf = (path: string): Dialect =>
+  path.startsWith("/v1/messages") ? anthropic : path.startsWith("/api/") ? ollama : openai;
 
 /** The model object of the API, with what a client may want to know besides. */
 function describe({ model, created }: ServeContext) {

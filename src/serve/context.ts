@@ -10,6 +10,8 @@ export interface ServeContext {
   readonly tokenizer: Tokenizer;
   /** Unix time at which the model was opened, in seconds. */
   readonly created: number;
+  /** Who sends a request, as far as keys tell: what is kept for one is not shown to another. */
+  readonly ownerOf: (request: Request) => string;
   readonly gate: Gate;
   /** Milliseconds that a request may take. */
   readonly timeout: number;

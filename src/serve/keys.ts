@@ -5,12 +5,18 @@ import { ApiError } from "./errors.ts";
 
 const digest = (text: string): Buffer => createHash("sha256").update(text).digest();
 
+const givenKey = (headers: Headers): string | undefined =>
+  /^Bearer +(.*)$/i.exec(headers.get("authorization") ?? "")?.[1] ?? headers.get("x-api-key") ?? undefined;
+
+/** A name for who holds the key of a request; all are one where no keys are asked for. */
+export const ownerOf = (keys: readonly string[], { headers }: Request): string =>
+  keys.length === 0 ? "" : digest(givenKey(headers) ?? "").toString("hex");
+
 /** Refuses requests without one of the keys, as `Authorization: Bearer KEY` or `x-api-key: KEY`. */
 export function requireKey(keys: readonly string[]): MiddlewareHandler {
   const digests = keys.map(digest);
   return async (c, next) => {
-    const bearer = /^Bearer +(.*)$/i.exec(c.req.header("authorization") ?? "")?.[1];
-    const given = bearer ?? c.req.header("x-api-key");
+    const given = givenKey(c.req.raw.headers);
     if (given === undefined)
       throw new ApiError(401, "an API key is needed, as the header Authorization: Bearer KEY", {
         code: "missing_api_key",

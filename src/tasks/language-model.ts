@@ -75,20 +75,15 @@ export class LoadedLanguageModel implements LanguageModel {
   }
 
   chat(messages: readonly ChatMessage[], options: GenerateOptions = {}): Generation {
-    return this.start(
-      () => {
-        const tokenizer = this.needTokenizer("messages");
-        if (!tokenizer.chatTemplate)
-          throw new ParameterError(
-            "messages",
-            `${this.name} has no chat template; use generate with a prompt`,
-          );
-        const text = tokenizer.chatTemplate.render(messages, { addGenerationPrompt: true });
-        return tokenizer.encode(text, { addSpecial: false });
-      },
-      options,
-      false,
-    );
+    return this.start(() => this.chatPrompt(messages), options, false);
+  }
+
+  chatPrompt(messages: readonly ChatMessage[]): readonly number[] {
+    const tokenizer = this.needTokenizer("messages");
+    if (!tokenizer.chatTemplate)
+      throw new ParameterError("messages", `${this.name} has no chat template; use generate with a prompt`);
+    const text = tokenizer.chatTemplate.render(messages, { addGenerationPrompt: true });
+    return tokenizer.encode(text, { addSpecial: false });
   }
 
   async logits(ids: readonly number[], { signal }: { signal?: AbortSignal } = {}): Promise<Float32Array[]> {

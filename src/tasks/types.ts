@@ -108,6 +108,8 @@ export interface LanguageModel {
   generate(prompt: string | readonly number[], options?: GenerateOptions): Generation;
   /** The messages through the checkpoint's chat template. Refused when it has none. */
   chat(messages: readonly ChatMessage[], options?: GenerateOptions): Generation;
+  /** The token ids that `chat` begins with: the messages through the checkpoint's chat template. */
+  chatPrompt(messages: readonly ChatMessage[]): readonly number[];
   /** Logits of the next token after each position: one row of `vocabularySize` for each id. */
   logits(ids: readonly number[], options?: { signal?: AbortSignal }): Promise<Float32Array[]>;
   /** Negative log-likelihood (nats) of ids[1..] given what stands before each, in windows of the context. */
