@@ -121,9 +121,12 @@ export function createApp(served: LanguageModel, options: AppOptions = {}): Hono
   }
   app.get("/health", () => Response.json({ status: "ok", model: model.name }));
   app.get("/ready", () =>
-    gate.open
+    gate.open && model.ready
       ? Response.json({ status: "ready", model: model.name })
-      : Response.json({ status: "stopping", model: model.name }, { status: 503 }),
+      : Response.json(
+          { status: gate.open ? "starting" : "stopping", model: model.name },
+          { status: 503, headers: { "retry-after": "1" } },
+        ),
   );
   if (metrics)
     app.get("/metrics", async (c) =>

@@ -32,9 +32,16 @@ export function observe(model: LanguageModel, observers: readonly Observer[]): L
       },
     };
   };
-  return Object.assign(Object.create(model) as LanguageModel, {
-    generate: (...args: Parameters<LanguageModel["generate"]>) => watched(model.generate(...args)),
-    chat: (...args: Parameters<LanguageModel["chat"]>) => watched(model.chat(...args)),
+  const own: Partial<LanguageModel> = {
+    generate: (...args) => watched(model.generate(...args)),
+    chat: (...args) => watched(model.chat(...args)),
+  };
+  return new Proxy(model, {
+    get(_, name) {
+      if (Object.hasOwn(own, name)) return own[name as keyof LanguageModel];
+      const value: unknown = Reflect.get(model, name);
+      return typeof value === "function" ? value.bind(model) : value;
+    },
   });
 }
 

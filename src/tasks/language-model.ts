@@ -34,6 +34,7 @@ export class LoadedLanguageModel implements LanguageModel {
   readonly architecture: string;
   readonly contextLength: number;
   readonly vocabularySize: number;
+  readonly ready = true;
   readonly tokenizer: Tokenizer | undefined;
   private readonly parts: ModelParts;
   private readonly runner: Runner;

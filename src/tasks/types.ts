@@ -102,6 +102,8 @@ export interface LanguageModel {
   readonly tokenizer: import("../checkpoint/tokenizer/index.ts").Tokenizer | undefined;
   /** Whether the checkpoint has a chat template. */
   readonly chats: boolean;
+  /** Whether what is asked now is worked on at once; not while a process that holds it is started again. */
+  readonly ready: boolean;
   /** For people: device, instruction set, threads, formats, bytes. */
   describe(): ModelDescription;
   /** Text (encoded with the checkpoint's own tokenizer, with its BOS) or token ids as they are. */

@@ -160,6 +160,7 @@ export function fakeModel(fake: FakeOptions = {}): FakeModel {
     calls,
     endings,
     closed: false,
+    ready: true,
     describe: () => ({
       architecture: "llama",
       device: "none",

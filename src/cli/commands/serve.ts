@@ -65,7 +65,7 @@ export const serve: AddCommand = (program, context) => {
 };
 
 async function run(flags: Flags, context: CommandContext): Promise<void> {
-  const { io } = context;
+  const { io, services } = context;
   const [
     { createApp },
     { listen },
@@ -85,7 +85,15 @@ async function run(flags: Flags, context: CommandContext): Promise<void> {
   ]);
   const gate = new Gate(flags.maxRequests);
   const log = createLog(flags.logLevel, flags.logFile, io.stderr);
-  await withModel(context, flags, async (model) => {
+  // In a process of its own, so that the server answers whatever the model does, and outlives it.
+  const hosting: CommandContext = {
+    io,
+    services: {
+      ...services,
+      open: (path, options) => services.host(path, options, (error) => log.error(error)),
+    },
+  };
+  await withModel(hosting, flags, async (model) => {
     const shutdown = new AbortController();
     // Every request under way listens to it; Node would take more than ten for a leak.
     setMaxListeners(0, shutdown.signal);
