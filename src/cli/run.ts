@@ -13,6 +13,7 @@ import { chat } from "./commands/chat.ts";
 import { generate } from "./commands/generate.ts";
 import { inspect } from "./commands/inspect.ts";
 import { load } from "./commands/load.ts";
+import { price } from "./commands/price.ts";
 import { pull } from "./commands/pull.ts";
 import { quantize } from "./commands/quantize.ts";
 import { score } from "./commands/score.ts";
@@ -20,7 +21,18 @@ import { serve } from "./commands/serve.ts";
 import { type Io, OutputClosed, print } from "./io.ts";
 import { services as realServices, type Services } from "./services.ts";
 
-const commands: readonly AddCommand[] = [generate, chat, serve, score, bench, load, inspect, quantize, pull];
+const commands: readonly AddCommand[] = [
+  generate,
+  chat,
+  serve,
+  score,
+  bench,
+  load,
+  price,
+  inspect,
+  quantize,
+  pull,
+];
 
 /** @param argv the arguments, without those of Node */
 export async function run(

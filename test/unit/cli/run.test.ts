@@ -4,7 +4,18 @@ import { CheckpointError } from "../../../src/base/errors.ts";
 import { fakeModel } from "../../support/fake-model.ts";
 import { opening, runCli } from "../../support/run-cli.ts";
 
-const commands = ["generate", "chat", "serve", "score", "bench", "load", "inspect", "quantize", "pull"];
+const commands = [
+  "generate",
+  "chat",
+  "serve",
+  "score",
+  "bench",
+  "load",
+  "price",
+  "inspect",
+  "quantize",
+  "pull",
+];
 
 describe("help", () => {
   it.each(commands)("of %s has examples and exits with 0", async (name) => {
@@ -47,6 +58,9 @@ describe("exit code 2, with the flag named, when called wrongly", () => {
     [["load", "--url", "u", "--prompts", "p", "--rate", "0"], /--rate.*above 0/],
     [["load", "--url", "u", "--prompts", "p", "--rate", "1", "--clients", "2"], /cannot be used with/],
     [["load", "--url", "u", "--prompts", "p", "--body", "[1]"], /--body.*JSON object/],
+    [["price", "--prompt-tokens", "3"], /--prompt-tokens and --gen-tokens, or --check/],
+    [["price", "--prompt-tokens", "3", "--gen-tokens", "3", "--check", "5"], /--check draws its own/],
+    [["bench", "--url", "http://127.0.0.1:1/v1"], /--url is for --profile/],
     [["inspect"], /missing required argument 'model'/],
     [["pull", "org/name@v1", "--revision", "v2"], /--revision/],
   ];
