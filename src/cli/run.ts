@@ -16,10 +16,11 @@ import { pull } from "./commands/pull.ts";
 import { quantize } from "./commands/quantize.ts";
 import { score } from "./commands/score.ts";
 import { serve } from "./commands/serve.ts";
+import { tune } from "./commands/tune.ts";
 import { type Io, OutputClosed, print } from "./io.ts";
 import { services as realServices, type Services } from "./services.ts";
 
-const commands: readonly AddCommand[] = [generate, chat, serve, score, bench, inspect, quantize, pull];
+const commands: readonly AddCommand[] = [generate, chat, serve, score, bench, tune, inspect, quantize, pull];
 
 export const version = (): string => {
   const file = new URL("../../package.json", import.meta.url);

@@ -48,6 +48,8 @@ export async function runCli(argv: readonly string[], options: RunOptions = {}):
       open: missing("model"),
       openRandom: missing("random model"),
       pull: missing("hub"),
+      tune: missing("tuner"),
+      tuned: missing("table"),
       inspect: missing("checkpoint"),
       quantize: missing("converter"),
       ...options.services,
