@@ -40,10 +40,13 @@ const FOUND = 1.03;
 const CONFIRMED = 1.02;
 /** Fewer rounds tell nothing. */
 const LEAST_ROUNDS = 5;
+/** Where the usual way itself takes so much longer than its quickest round, something else was running. */
+const STEADY = 1.15;
 
-/** Faster by `least`, and in all rounds but one of eight. */
+/** Faster by `least`, and in all rounds but one of eight, on a machine that was quiet. */
 const clear = (rounds: Rounds, least: number): boolean => {
   const { before, after } = rounds;
+  if (median(before) > STEADY * Math.min(...before)) return false;
   const wins = after.filter((time, i) => time < before[i]!).length;
   return (
     after.length >= LEAST_ROUNDS &&

@@ -90,15 +90,19 @@ export async function tune(
   const tuner = model instanceof LoadedLanguageModel ? model.device.tuner : undefined;
   if (!tuner) throw new FoveaError(`${model.describe().device}: only the native device can be tuned`);
   const session = new Session(model, tuner, signal);
-  const results: TuneResult[] = [];
+  let results: readonly TuneResult[];
   try {
     const fitting = classes.filter((counts) => counts.at(-1)! < model.contextLength);
     for (const [i, counts] of fitting.entries()) {
-      onProgress?.(i, fitting.length);
-      // A head that sees one token only comes back with each class.
-      const known = new Set(results.map(({ product }) => nameOf(product)));
-      results.push(...(await session.tune(counts, known)));
+      onProgress?.(i, 2 * fitting.length);
+      await session.search(counts);
     }
+    // Long after the search, so that what was lucky then is so no more.
+    for (const [i, counts] of fitting.entries()) {
+      onProgress?.(fitting.length + i, 2 * fitting.length);
+      await session.trial(counts);
+    }
+    results = session.results();
   } finally {
     await session.end();
   }
@@ -110,10 +114,20 @@ export async function tune(
   return results;
 }
 
+/** A product and the numbers of tokens that it was measured with; `choice` is what was found. */
+interface Found {
+  readonly product: Product;
+  readonly counts: readonly number[];
+  readonly choice: Choice | undefined;
+}
+
 class Session {
   private readonly model: LanguageModel;
   private readonly tuner: Tuner;
   private readonly signal: AbortSignal | undefined;
+  private readonly searched = new Book();
+  private readonly tried = new Book();
+  private readonly found = new Map<string, Found>();
 
   constructor(model: LanguageModel, tuner: Tuner, signal: AbortSignal | undefined) {
     this.model = model;
@@ -121,30 +135,38 @@ class Session {
     this.signal = signal;
   }
 
-  /** One class of rows: a search with each number of tokens, then a trial of what was found. */
-  async tune(counts: readonly number[], known: ReadonlySet<string>): Promise<TuneResult[]> {
-    const tokens = counts.at(-1)!;
-    const [search, trial] = [new Book(), new Book()];
-    const all = candidates(tokens);
-    for (const count of counts) await this.search(count, all, search);
-    const found = search.products.flatMap((product) => {
+  /** One class of rows: rounds of all candidates with each number of tokens, and what is best for all of them. */
+  async search(counts: readonly number[]): Promise<void> {
+    const all = candidates(counts.at(-1)!);
+    for (const count of counts) await this.rounds(count, all);
+    for (const product of this.searched.products) {
       // Of classes that were measured before, or not with each number of tokens, nothing is said.
-      const partly = counts.some((count) => search.times(product, count, usual).length === 0);
-      if (known.has(nameOf(product)) || partly) return [];
+      const partly = counts.some((count) => this.searched.times(product, count, usual).length === 0);
+      if (this.found.has(nameOf(product)) || partly) continue;
       const tried = all.map((choice) => ({
         choice,
-        rounds: counts.map((count) => search.rounds(product, count, choice)),
+        rounds: counts.map((count) => this.searched.rounds(product, count, choice)),
       }));
-      return [{ product, choice: best(tried) }];
-    });
-    const chosen = found.flatMap(({ product, choice }) => (choice ? [{ product, choice }] : []));
-    if (chosen.length > 0) for (const count of counts) await this.trial(count, chosen, trial);
-    return found.map(({ product, choice }): TuneResult => {
-      const book = choice ? trial : search;
+      this.found.set(nameOf(product), { product, counts, choice: best(tried) });
+    }
+  }
+
+  /** What was found for one class, and the usual way, in turns. */
+  async trial(counts: readonly number[]): Promise<void> {
+    const chosen = [...this.found.values()].flatMap(({ product, counts: own, choice }) =>
+      choice && own === counts ? [{ product, choice }] : [],
+    );
+    if (chosen.length > 0) for (const count of counts) await this.turns(count, chosen);
+  }
+
+  results(): TuneResult[] {
+    return [...this.found.values()].map(({ product, counts, choice }): TuneResult => {
+      const tokens = counts.at(-1)!;
+      const book = choice ? this.tried : this.searched;
       const before = median(book.times(product, tokens, usual));
       const after = choice ? median(book.times(product, tokens, choice)) : before;
       const kept =
-        choice !== undefined && confirmed(counts.map((count) => trial.rounds(product, count, choice)));
+        choice !== undefined && confirmed(counts.map((count) => this.tried.rounds(product, count, choice)));
       return { product, choice, kept, before, after, tokens };
     });
   }
@@ -157,7 +179,8 @@ class Session {
   }
 
   /** Rounds of all candidates over a step of so many tokens; those without hope are left out of the later ones. */
-  private async search(tokens: number, all: readonly Choice[], book: Book): Promise<void> {
+  private async rounds(tokens: number, all: readonly Choice[]): Promise<void> {
+    const book = this.searched;
     const repeats = await this.repeats(tokens);
     const known = new Map(
       (await this.measure(tokens, 1, [])).map(({ product }) => [nameOf(product), product]),
@@ -178,15 +201,14 @@ class Session {
     }
   }
 
-  /** The usual way and what was found, in turns. */
-  private async trial(tokens: number, chosen: Choices, book: Book): Promise<void> {
+  private async turns(tokens: number, chosen: Choices): Promise<void> {
     const repeats = await this.repeats(tokens);
     const choiceOf = new Map(chosen.map(({ product, choice }) => [nameOf(product), choice]));
     for (let turn = 0; turn < 2 * TRIALS; turn++) {
       const usually = turn % 4 === 0 || turn % 4 === 3;
       const times = await this.measure(tokens, repeats, usually ? [] : chosen);
       for (const [name, choice] of choiceOf)
-        book.add(
+        this.tried.add(
           ...([
             tokens,
             usually ? usual : choice,

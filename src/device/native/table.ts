@@ -76,7 +76,7 @@ export function writeTable(path: string, machine: Machine, products: readonly Tu
     writeFileSync(temporary, `${head}  "products": [\n${lines}\n  ]\n}\n`, { flag: "wx" });
     renameSync(temporary, path);
   } catch (error) {
-    rmSync(temporary, { force: true });
+    if (existsSync(temporary)) rmSync(temporary);
     throw new DeviceError("native", `${path}: cannot be written: ${(error as Error).message}`, error);
   }
 }
