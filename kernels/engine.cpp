@@ -196,7 +196,8 @@ void Engine::choose(Plan& plan) {
   // The estimate is not so wrong that a trial of a longer plan could pay.
   bool worth_trying = std::min(plan.quickest[0], plan.quickest[1]) < 4 * short_plan;
   if (!worth_trying || turn < 4) plan.alone = plan.estimated;
-  else plan.alone = turn < 8 ? !plan.estimated : plan.quickest[1] < plan.quickest[0];
+  // The quickest of several threads is the luckiest: each that is late delays all. It must win by a tenth.
+  else plan.alone = turn < 8 ? !plan.estimated : plan.quickest[1] < 1.1 * plan.quickest[0];
 }
 
 bool Engine::submit(std::shared_ptr<Plan> plan, std::function<void(std::string)> done, std::string& problem) {
