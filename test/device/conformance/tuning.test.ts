@@ -8,7 +8,7 @@ import { expectSameBits } from "../../support/numerics.ts";
 import { Random } from "../../support/random.ts";
 import { randomWeight } from "../../support/weights.ts";
 
-const counts = [1, 2, 4, 7, 16, 37, 70, 600];
+const counts = [1, 4, 7, 16, 70, 600];
 const K = 768;
 const M = 150;
 const formats: readonly FormatName[] = ["f32", "bf16", "q8_0", "q4_1", "q6_K"];
@@ -29,11 +29,13 @@ describe.each(subjects.filter(({ name }) => name.startsWith("native")))("$name",
         const on = new Job(device);
         const x = on.f32(own.normals(n * K), n, K);
         const w = (): Tensor => on.weight(format, [M, K], matrix, "panels");
+        // Packed before, or they would stand between the neighbours.
+        const [left, right] = [w(), w()];
         const normed = rmsNorm(on.stream, x, on.f32(own.normals(K), 1, K), 1e-5);
         const joined = gated(
           on.stream,
-          linear(on.stream, normed, w()),
-          linear(on.stream, normed, w()),
+          linear(on.stream, normed, left),
+          linear(on.stream, normed, right),
           "silu",
         );
         const picks = on.i32(
