@@ -392,6 +392,53 @@ napi_value run(const Arguments& a) {
   return promise;
 }
 
+constexpr size_t shape_numbers = 7, choice_numbers = 4;
+
+/** (engine, numbers): for each choice a shape (dtype code, m, k, experts, gated, rows, threads) and four numbers. */
+napi_value tune(const Arguments& a) {
+  Host* host = host_of(a);
+  size_t count;
+  const double* at = a.numbers(1, count);
+  std::vector<Tuned> choices;
+  for (const double* end = at + count; at + shape_numbers + choice_numbers <= end; at += shape_numbers + choice_numbers) {
+    Tuned t;
+    t.shape.dtype = int32_t(at[0]), t.shape.m = int64_t(at[1]), t.shape.k = int64_t(at[2]);
+    t.shape.experts = int32_t(at[3]), t.shape.gated = int32_t(at[4]), t.shape.rows = int32_t(at[5]);
+    t.shape.threads = int32_t(at[6]);
+    t.choice.ahead = int32_t(at[7]), t.choice.panels = int32_t(at[8]);
+    t.choice.step = int32_t(at[9]), t.choice.tiles = int32_t(at[10]);
+    choices.push_back(t);
+  }
+  std::string problem;
+  if (!host->engine->tune(choices, problem)) fail(a.env, problem);
+  return nullptr;
+}
+
+/** (engine, room): times of so many products are noted from now on. */
+napi_value note(const Arguments& a) {
+  std::string problem;
+  if (!host_of(a)->engine->note(int(a.size(1)), problem)) fail(a.env, problem);
+  return nullptr;
+}
+
+/** (engine): for each product that was noted its shape, as in `tune`, and nanoseconds. */
+napi_value noted(const Arguments& a) {
+  Host* host = host_of(a);
+  if (!host->engine->idle()) fail(a.env, "noted: a plan is running");
+  std::vector<Sample> samples = host->engine->noted();
+  napi_value buffer, array;
+  void* data;
+  size_t count = samples.size() * (shape_numbers + 1);
+  check(a.env, napi_create_arraybuffer(a.env, 8 * count, &data, &buffer));
+  double* to = static_cast<double*>(data);
+  for (const Sample& s : samples)
+    for (double x : {double(s.shape.dtype), double(s.shape.m), double(s.shape.k), double(s.shape.experts),
+                     double(s.shape.gated), double(s.shape.rows), double(s.shape.threads), s.nanoseconds})
+      *to++ = x;
+  check(a.env, napi_create_typedarray(a.env, napi_float64_array, count, buffer, 0, &array));
+  return array;
+}
+
 /** (engine): [bytes in buffers, bytes in the arena]. */
 napi_value memory(const Arguments& a) {
   Host* host = host_of(a);
@@ -441,6 +488,9 @@ NAPI_MODULE_INIT() {
       {"write", call<write>},
       {"prepare", call<prepare>},
       {"run", call<run>},
+      {"tune", call<tune>},
+      {"note", call<note>},
+      {"noted", call<noted>},
       {"memory", call<memory>},
       {"panelBytes", call<panel_bytes_call>},
       {"panelLayout", call<panel_layout_call>},

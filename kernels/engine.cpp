@@ -116,6 +116,50 @@ void Engine::write(int64_t buffer, size_t offset, const uint8_t* bytes, size_t l
   enqueue(std::move(job));
 }
 
+bool Engine::tune(const std::vector<Tuned>& choices, std::string& problem) {
+  if (!idle()) {
+    problem = "choices can be changed only while nothing runs";
+    return false;
+  }
+  for (const Tuned& tuned : choices)
+    if (!tuned.choice.valid() || tuned.shape.m <= 0) {
+      problem = "a choice for products is out of range";
+      return false;
+    }
+  tuning_.table = nullptr;
+  choices_.clear();
+  if (choices.empty()) return true;
+  size_t places = 16;
+  while (places < 2 * choices.size()) places *= 2;
+  choices_.resize(places);
+  tuning_.mask = uint32_t(places - 1);
+  for (const Tuned& tuned : choices) {
+    uint32_t i = Tuning::hash(tuned.shape) & tuning_.mask;
+    while (choices_[i].shape.m != 0 && !(choices_[i].shape == tuned.shape)) i = (i + 1) & tuning_.mask;
+    choices_[i] = tuned;
+  }
+  tuning_.table = choices_.data();
+  return true;
+}
+
+bool Engine::note(int room, std::string& problem) {
+  if (!idle()) {
+    problem = "times can be asked for only while nothing runs";
+    return false;
+  }
+  samples_.assign(size_t(room), Sample());
+  tuning_.samples = room > 0 ? samples_.data() : nullptr;
+  tuning_.count = 0;
+  tuning_.room = room;
+  return true;
+}
+
+std::vector<Sample> Engine::noted() {
+  std::vector<Sample> some(samples_.begin(), samples_.begin() + tuning_.count);
+  tuning_.count = 0;
+  return some;
+}
+
 /** Sees that the plan's buffers exist, and the first time finds out what it needs. */
 bool Engine::check(Plan& plan, std::string& problem) {
   if (plan.checked == frees_) {
@@ -152,7 +196,8 @@ void Engine::choose(Plan& plan) {
   // The estimate is not so wrong that a trial of a longer plan could pay.
   bool worth_trying = std::min(plan.quickest[0], plan.quickest[1]) < 4 * short_plan;
   if (!worth_trying || turn < 4) plan.alone = plan.estimated;
-  else plan.alone = turn < 8 ? !plan.estimated : plan.quickest[1] < plan.quickest[0];
+  // The quickest of several threads is the luckiest: each that is late delays all. It must win by a tenth.
+  else plan.alone = turn < 8 ? !plan.estimated : plan.quickest[1] < 1.1 * plan.quickest[0];
 }
 
 bool Engine::submit(std::shared_ptr<Plan> plan, std::function<void(std::string)> done, std::string& problem) {
@@ -200,7 +245,8 @@ static bool grow(Memory& memory, size_t bytes, std::string& problem) {
  */
 bool Engine::perform(Plan& plan, uint8_t** buffers, const uint8_t* bytes, std::string& problem) {
   double start = now();
-  program_ = {plan.words.data(), int64_t(plan.words.size()), buffers, nullptr, plan.nanoseconds};
+  program_ = {plan.words.data(), int64_t(plan.words.size()), buffers, nullptr, plan.nanoseconds,
+              tuning_.table || tuning_.samples ? &tuning_ : nullptr};
   if (!grow(arena_, plan.arena_bytes, problem) || !grow(scratch_, plan.scratch_bytes, problem)) program_.count = 0;
   arena_bytes_.store(arena_.bytes());
   buffers[0] = arena_.data();

@@ -82,6 +82,12 @@ class Engine {
    * with the memory that it had.
    */
   void replace(int64_t buffer, int64_t by);
+  /** Makes these the choices for products; false, with a text, while plans run, or when one cannot be. */
+  bool tune(const std::vector<Tuned>& choices, std::string& problem);
+  /** Notes the times of products from now on, of so many at most before they are asked for; 0: of none. */
+  bool note(int room, std::string& problem);
+  /** What was noted since it was last asked for; call it while nothing runs. */
+  std::vector<Sample> noted();
   /** Takes its place in the order of jobs. */
   void write(int64_t buffer, size_t offset, const uint8_t* bytes, size_t length);
   /**
@@ -148,6 +154,10 @@ class Engine {
   /** Those of them that are for all threads: what the others wait for. */
   alignas(64) uint32_t called_ = 0;
   uint32_t uncalled_ = 0;
+
+  Tuning tuning_;
+  std::vector<Tuned> choices_;
+  std::vector<Sample> samples_;
 
   // Of the running plan; whoever leads changes them before the others start on it.
   Program program_ = {};

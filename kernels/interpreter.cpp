@@ -85,8 +85,9 @@ bool is_small(const Program& program, double part) {
 }
 
 bool interpret(const KernelTable& table, const Program& program, Barrier& barrier, int thread) {
-  Work work = {thread, barrier.threads, program.scratch, &barrier, &barrier.counters};
+  Work work = {thread, barrier.threads, program.scratch, &barrier, &barrier.counters, program.tuning};
   bool timed = program.nanoseconds && thread == 0;
+  Tuning* noting = thread == 0 && program.tuning && program.tuning->samples ? program.tuning : nullptr;
   double before = timed ? now() : 0;
   int done = 0;
   return each_op(program, [&](const Op& op, int kind, int64_t index) {
@@ -95,6 +96,8 @@ bool interpret(const KernelTable& table, const Program& program, Barrier& barrie
       return true;
     }
     Fused group;
+    double start = noting ? now() : 0;
+    if (noting) noting->now.m = 0;
     // Ops that are timed are run one by one.
     bool may = !program.nanoseconds && (Kind(kind) == Kind::linear || Kind(kind) == Kind::rmsnorm);
     int ops = may ? fuse(program, op, group) : 0;
@@ -103,6 +106,8 @@ bool interpret(const KernelTable& table, const Program& program, Barrier& barrie
       done = ops - 1;
     } else table.run[kind](op, work);
     barrier_wait(barrier);
+    if (noting && noting->now.m != 0 && noting->count < noting->room)
+      noting->samples[noting->count++] = {noting->now, now() - start};
     if (timed) {
       double after = now();
       program.nanoseconds[index] = after - before;

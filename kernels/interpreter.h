@@ -13,6 +13,8 @@ struct Program {
   uint8_t* scratch;
   /** For each op, when it is to be timed. */
   double* nanoseconds;
+  /** Null where nothing is tuned. */
+  Tuning* tuning = nullptr;
 };
 
 /** Number of tensors of each kind. */

@@ -5,6 +5,7 @@
 // threads)`, and isa.cpp says so.
 #pragma once
 #include "commands.h"
+#include "tuning.h"
 
 namespace fovea {
 
@@ -37,6 +38,8 @@ struct Work {
   uint8_t* scratch;
   Barrier* meeting;
   Counters* counters;
+  /** Null where nothing is tuned. */
+  Tuning* tuning = nullptr;
 
   /**
    * Returns when all threads have come; what each wrote before is seen by all. Whatever decides whether a

@@ -18,12 +18,12 @@ template <class Fmt> struct Signed {
 
   static constexpr int64_t bytes(int64_t groups) { return groups * (scale_bytes + 512); }
 
-  Signed(const uint8_t* panel, int64_t first, int64_t groups, uint8_t* memory)
+  Signed(const uint8_t* panel, int64_t first, int64_t groups, int ahead, uint8_t* memory)
       : g0(first), codes_(memory + groups * scale_bytes), scales_(memory) {
     for (int64_t g = g0; g < g0 + groups; g++) {
       Fmt w(panel, g);
       for (int line = 0; line < Fmt::Codes::bytes / 64 + 1; line++)
-        V::prefetch(w.codes + prefetch_ahead + 64 * line);
+        V::prefetch(w.codes + ahead + 64 * line);
       for (int r = 0; r < runs; r++) V::store(scale_at(g) + 16 * r, w.scale(r, 0));
       if constexpr (Fmt::has_min) V::store(scale_at(g) + 16 * runs, w.min(0));
       uint8_t* to = codes_ + (g - g0) * 512;

@@ -9,8 +9,11 @@
 
 namespace fovea::FOVEA_ISA {
 
-/** k for which a panel and the activations of a chunk stay in the caches while the tiles pass. */
+/** k for which a panel and the activations of a chunk stay in the caches while the tiles pass, unless another is chosen. */
 template <class Fmt> constexpr int64_t k_step = matrix_tiles<Fmt> ? 2048 : Fmt::integer ? 1024 : float_block;
+
+/** No larger one is taken: scratch memory has room for this. */
+template <class Fmt> constexpr int64_t most_step = Fmt::integer ? Choice::most_step : 4 * float_block;
 
 /** Multiplications below which one thread is faster than two that must meet. */
 constexpr int64_t small_product = 1 << 15;
@@ -32,6 +35,7 @@ inline void join(const Product& p, const int32_t* rows, int count, int64_t from,
 template <class Fmt> struct Multiplier {
   const Product& p;
   const Tiles<Fmt>& tiles;
+  Choice choice;
   Activations<Fmt> x;
   /** Memory of this thread's own: a panel packed from rows, then a step of k of a panel as its tiles want it. */
   uint8_t* own;
@@ -45,12 +49,19 @@ template <class Fmt> struct Multiplier {
   }
   static int64_t packed_bytes(const Product& p) { return p.in_rows() ? Fmt::bytes(p.k) : 0; }
   static int64_t step_bytes(const Product& p) {
-    int64_t step = p.in_rows() ? p.k : k_step<Fmt>;
+    int64_t step = p.in_rows() || p.k < most_step<Fmt> ? p.k : most_step<Fmt>;
 #if defined(FOVEA_ISA_AMX)
     if constexpr (matrix_tiles<Fmt>) return Signed<Fmt>::bytes(step / group);
 #endif
     return widens ? 2 * F32::bytes(step) : 0;
   }
+
+  /** k of a step, when a panel is not taken whole. */
+  int64_t step() const {
+    int64_t chosen = choice.step ? choice.step : k_step<Fmt>;
+    return chosen < most_step<Fmt> ? chosen : most_step<Fmt>;
+  }
+  int ahead() const { return choice.ahead ? choice.ahead : usual_ahead; }
 
   uint8_t* step_memory() const { return own + packed_bytes(p); }
 
@@ -133,7 +144,7 @@ template <class Fmt> struct Multiplier {
       if (tiles.tile[t0].width == widest<Fmt>) {
         // Steps follow one another in a panel, and panels in memory.
         const uint8_t* next = panel + Fmt::bytes(k1);
-        Signed<Fmt> step(panel, k0 / group, (k1 - k0) / group, step_memory());
+        Signed<Fmt> step(panel, k0 / group, (k1 - k0) / group, target.ahead, step_memory());
         for (; t0 < t1 && tiles.tile[t0].width == widest<Fmt>; t0++) {
           const Tile& t = tiles.tile[t0];
           target.row = tiles.row + t.first, target.count = t.count;
@@ -170,9 +181,9 @@ template <class Fmt> struct Multiplier {
     const int width = tiles.tile[t0].width;
     const bool narrow = t1 - t0 == 1 && (Fmt::integer ? !is_matrix_tile<Fmt>(width) : width <= middle);
     const int64_t at_once = rows || narrow ? 1 : pair;
-    const int64_t step = rows || narrow ? p.k : k_step<Fmt>;
+    const int64_t at_a_time = rows || narrow ? p.k : step();
     for (int64_t k0 = 0, k1 = -1; k1 < p.k; k0 = k1) {
-      k1 = k0 + step < p.k ? k0 + step : p.k;
+      k1 = k0 + at_a_time < p.k ? k0 + at_a_time : p.k;
       for (int64_t i = p0; i < p1; i += at_once) {
         int64_t left = m - i * panel_rows, most = (p1 - i < at_once ? p1 - i : at_once) * panel_rows;
         int columns = int(left < most ? left : most);
@@ -186,7 +197,7 @@ template <class Fmt> struct Multiplier {
           if (wide)
             for (int j = 0; j * panel_rows < columns; j++) widen(panel + j * bytes, k0, k1, j);
         const float* bias = matrix.bias ? matrix.bias + expert * m + i * panel_rows : nullptr;
-        Target target = {matrix.y + i * panel_rows, m, nullptr, 0, columns, bias, k0 == 0, k1 == p.k};
+        Target target = {matrix.y + i * panel_rows, m, nullptr, 0, columns, bias, k0 == 0, k1 == p.k, ahead()};
         tiles_of_step(panel, t0, t1, k0, k1, target, wide);
       }
     }
@@ -201,9 +212,10 @@ template <class Fmt> struct Multiplier {
     int64_t panels = 0, blocks = 0, parts = 1;
     for (int i = 0; i < strips; i++) panels += panels_of(p.matrix[i].m);
     // Sixteen units for each thread keep the threads busy to the end; a unit of several panels, or of a part
-    // of the tiles, as there are many panels or few.
-    int64_t wanted = 16 * work.threads, per_unit = c.runs * panels / wanted;
+    // of the tiles, as there are many panels or few. One thread alone is busy anyway.
+    int64_t wanted = work.threads > 1 ? 16 * work.threads : 1, per_unit = c.runs * panels / wanted;
     per_unit = per_unit < pair ? pair : per_unit > 8 ? 8 : per_unit / pair * pair;
+    if (choice.panels) per_unit = choice.panels < pair ? pair : choice.panels / pair * pair;
     if (work.threads > 1 && c.runs * panels < wanted) {
       parts = (wanted + c.runs * panels - 1) / (c.runs * panels);
       parts = parts < c.tiles ? parts : c.tiles;
@@ -245,11 +257,17 @@ template <class Fmt> inline void multiply(const Product& p, const Work& shared) 
   int64_t tile_bytes = Tiles<Fmt>::bytes(p.n, p.e), tokens = Tiles<Fmt>::capacity(p.n);
   uint8_t* mine = work.scratch + Activations<Fmt>::bytes(tokens, p.k) +
                   work.thread * (tile_bytes + Multiplier<Fmt>::own_bytes(p));
-  Tiles<Fmt> tiles(p, mine);
+  Choice choice;
+  if (work.tuning && !alone) {
+    const ProductShape shape = shape_of(p, work.threads);
+    choice = work.tuning->find(shape);
+    if (work.thread == 0 && work.tuning->samples) work.tuning->now = shape;
+  }
+  Tiles<Fmt> tiles(p, choice.tiles, mine);
 #if defined(FOVEA_ISA_AMX)
   if constexpr (matrix_tiles<Fmt>) amx::begin(Fmt::run);
 #endif
-  Multiplier<Fmt> multiplier = {p, tiles, Activations<Fmt>(work.scratch, tokens, p.k), mine + tile_bytes};
+  Multiplier<Fmt> multiplier = {p, tiles, choice, Activations<Fmt>(work.scratch, tokens, p.k), mine + tile_bytes};
   for (int64_t from = 0; from < p.n;) {
     if (from > 0) meet();
     Chunk c = tiles.next(from);

@@ -12,8 +12,8 @@ namespace fovea::FOVEA_ISA {
 /** k that a float sum runs over before it joins the total: bounds the error of long sums. */
 constexpr int64_t float_block = 256;
 
-/** Bytes between what is read and what is asked from memory. */
-constexpr int prefetch_ahead = 2048;
+/** Bytes between what is read and what is asked from memory, unless chosen otherwise. */
+constexpr int usual_ahead = 2048;
 
 /** Where a tile's results go: `count` rows of y, `columns` of the 16 of each panel. */
 struct Target {
@@ -26,6 +26,8 @@ struct Target {
   const float* bias;
   /** Whether the range of k is the first and the last of the sum. */
   bool first, last;
+  /** Bytes between what is read and what is asked from memory. */
+  int ahead;
 
   float* at(int m, int v) const { return y + row[m] * ld + v * V::lanes; }
   FOVEA_INLINE V::F load(int m, int v) const { return load(m, v, first); }
@@ -70,7 +72,7 @@ inline void integer_tile(const uint8_t* panel, int v0, int64_t g0, int64_t g1, c
   for (int64_t g = g0; g < g1; g++) {
     Fmt w(panel, g);
     // About as many lines ahead as the memory has under way.
-    for (int line = 0; line < Codes::bytes / 64 + 1; line++) V::prefetch(w.codes + prefetch_ahead + 64 * line);
+    for (int line = 0; line < Codes::bytes / 64 + 1; line++) V::prefetch(w.codes + target.ahead + 64 * line);
     unroll<0, runs>([&](auto r) FOVEA_FLAT {
       V::Acc dots[width][parts];
       unroll<0, width>([&](auto m) FOVEA_FLAT {
@@ -157,7 +159,7 @@ inline void float_tile(const uint8_t* panel, int64_t stride, int v0, int64_t cou
     const bool first = target.first && k == 0;
     int64_t end = k + float_block < count ? k + float_block : count;
     for (; k < end; k++, x += width) {
-      const int64_t ahead = k * panel_rows * Fmt::width + prefetch_ahead;
+      const int64_t ahead = k * panel_rows * Fmt::width + target.ahead;
       if (width <= middle && (Fmt::width == 4 || k % 2 == 0))
         for (int v = 0; v < parts; v += across) V::prefetch(from[v] + ahead);
       if (width > middle && next)

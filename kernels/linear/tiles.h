@@ -53,6 +53,17 @@ struct Product {
   }
 };
 
+/** What choices are known by. */
+inline ProductShape shape_of(const Product& p, int threads) {
+  ProductShape s;
+  for (int i = 0; i < p.count; i++) s.m += p.matrix[i].m;
+  s.k = p.k, s.dtype = int32_t(p.dtype()), s.experts = p.experts ? int32_t(p.e) : 0, s.gated = p.gate != nullptr;
+  s.threads = threads, s.rows = row_class(p.n);
+  // Matrices in rows are packed on the way: nothing of this is theirs.
+  if (p.in_rows()) s.m = 0;
+  return s;
+}
+
 /** `count` rows, from place `first` of the sorted rows on, as a tile that begins at token `at` of the chunk. */
 struct Tile {
   int64_t at;
@@ -68,6 +79,8 @@ struct Chunk {
 
 template <class Fmt> struct Tiles {
   const Product& product;
+  /** Of Choice::Tiles. */
+  int choice;
   /** Rows sorted by expert, stably. */
   int32_t* row;
   /** End of each expert's part in `row`. */
@@ -88,7 +101,7 @@ template <class Fmt> struct Tiles {
     return ((n + e + 1 + tiles + 1) * 4 + tiles * int64_t(sizeof(Tile)) + 63) / 64 * 64;
   }
 
-  Tiles(const Product& p, uint8_t* scratch) : product(p) {
+  Tiles(const Product& p, int choice, uint8_t* scratch) : product(p), choice(choice) {
     int64_t tiles = capacity(p.n);
     tile = reinterpret_cast<Tile*>(scratch);
     row = reinterpret_cast<int32_t*>(scratch + tiles * int64_t(sizeof(Tile)));
@@ -115,7 +128,7 @@ template <class Fmt> struct Tiles {
     while (from < product.n) {
       int32_t e = int32_t(expert(row[from]));
       int64_t rows = end[e] - from;
-      int width = width_for<Fmt>(rows);
+      int width = width_for<Fmt>(rows, choice);
       if (c.tokens + width > cap) break;
       if (e != last) run[c.runs++] = c.tiles;
       last = e;

@@ -1,6 +1,7 @@
 // How many tokens an innermost product takes at once. Knows formats and registers; the choice has no influence
 // on any sum.
 #pragma once
+#include "../tuning.h"
 #include "formats.h"
 
 namespace fovea::FOVEA_ISA {
@@ -27,9 +28,15 @@ constexpr int middle = V::lanes == 16 ? 4 : V::lanes == 8 || wasm ? 2 : 1;
 
 template <class Fmt> constexpr bool is_matrix_tile(int width) { return matrix_tiles<Fmt> && width == widest<Fmt>; }
 
-/** Width of the first tile of so many rows: some padding beats a second pass over the weights. */
-template <class Fmt> constexpr int width_for(int64_t rows) {
+/**
+ * Width of the first tile of so many rows: some padding beats a second pass over the weights. `tiles` is one of
+ * Choice::Tiles.
+ */
+template <class Fmt> constexpr int width_for(int64_t rows, int tiles) {
   int64_t few = matrix_tiles<Fmt> ? between : 2 * widest<Fmt> / 3;
+  if (tiles == Choice::widest_first) few = middle;
+  if (tiles > Choice::widest_first) few = rows;
+  if (tiles == Choice::at_most_middle && rows > middle) return middle;
   return rows > few ? widest<Fmt> : between && rows > middle ? between : 2 * rows > middle ? middle : int(rows);
 }
 

@@ -13,6 +13,7 @@
 
 #include "../cpu.h"
 #include "../interpreter.h"
+#include "clock.h"
 
 extern "C" {
 #define TABLE(isa) extern const fovea::KernelTable fovea_kernels_##isa;
@@ -21,10 +22,6 @@ FOVEA_TABLES
 }
 
 namespace fovea {
-
-/** For the interpreter; not inline, so that it is there. */
-double now() { return 0; }
-
 namespace test {
 
 using Bytes = std::vector<uint8_t>;
@@ -57,18 +54,53 @@ struct Operand {
   std::vector<int64_t> shape;
 };
 
+/** Ops as a plan has them; equal addresses are the same buffer. */
+struct Commands {
+  std::vector<double> words;
+  std::vector<uint8_t*> buffers;
+
+  void add(Kind kind, const std::vector<Operand>& operands, const std::vector<double>& numbers) {
+    const size_t start = words.size();
+    words.insert(words.end(), {double(int(kind)), 0.0});
+    for (const Operand& o : operands) {
+      uint8_t* data = static_cast<uint8_t*>(const_cast<void*>(o.data));
+      size_t id = 0;
+      while (id < buffers.size() && buffers[id] != data) id++;
+      if (id == buffers.size()) buffers.push_back(data);
+      for (double word : {data ? double(id) : -1.0, 0.0, double(int(o.dtype)), double(int(o.layout))})
+        words.push_back(word);
+      for (size_t i = 0; i < 4; i++) words.push_back(i < o.shape.size() ? double(o.shape[i]) : 1);
+    }
+    words.insert(words.end(), numbers.begin(), numbers.end());
+    words[start + 1] = double(words.size() - start);
+  }
+};
+
+/** Runs the program on so many threads; one by one when its ops are to be timed. */
+inline void interpret_all(const KernelTable& table, const Commands& commands, int threads, bool one_by_one,
+                          Tuning* tuning = nullptr) {
+  std::vector<double> nanoseconds(commands.words.size());
+  Program program = {commands.words.data(), int64_t(commands.words.size()), commands.buffers.data(), nullptr,
+                     one_by_one ? nanoseconds.data() : nullptr, tuning};
+  void* memory = nullptr;
+  if (posix_memalign(&memory, 64, size_t(scratch_bytes(table, program, threads))) != 0) std::abort();
+  program.scratch = static_cast<uint8_t*>(memory);
+  Barrier barrier;
+  barrier.threads = threads;
+  std::vector<std::thread> others;
+  for (int i = 1; i < threads; i++) others.emplace_back([&, i] { interpret(table, program, barrier, i); });
+  interpret(table, program, barrier, 0);
+  for (std::thread& thread : others) thread.join();
+  std::free(memory);
+}
+
 /** Runs an op on so many threads, in scratch memory that ends where the kernel said it would. */
 inline void run(const KernelTable& table, Kind kind, const std::vector<Operand>& operands,
                 const std::vector<double>& numbers, int threads) {
-  std::vector<double> words = {double(int(kind)), 0};
-  std::vector<uint8_t*> buffers;
-  for (const Operand& o : operands) {
-    for (double word : {o.data ? double(buffers.size()) : -1.0, 0.0, double(int(o.dtype)), double(int(o.layout))})
-      words.push_back(word);
-    for (size_t i = 0; i < 4; i++) words.push_back(i < o.shape.size() ? double(o.shape[i]) : 1);
-    buffers.push_back(static_cast<uint8_t*>(const_cast<void*>(o.data)));
-  }
-  words.insert(words.end(), numbers.begin(), numbers.end());
+  Commands commands;
+  commands.add(kind, operands, numbers);
+  const std::vector<double>& words = commands.words;
+  const std::vector<uint8_t*>& buffers = commands.buffers;
   Op op = {words.data(), buffers.data(), int(operands.size())};
   size_t need = size_t(table.scratch[int(kind)] ? table.scratch[int(kind)](op, threads) : 0);
   // Full of NaN, and no larger than was asked for, so that the address sanitizer sees what lies behind.

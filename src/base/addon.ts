@@ -2,7 +2,7 @@
  * Finds and loads the native add-on, once. Knows its file and the shape of its exports; what the functions are
  * for is known by their callers. Without the add-on everything still works, slower.
  */
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
 
@@ -44,6 +44,15 @@ export interface Addon {
    * calling thread; else a promise, and `kept` is kept alive until it is settled.
    */
   run(engine: AddonEngine, plan: AddonPlan, kept: object): Promise<void> | undefined;
+  /**
+   * Makes these the choices for products (`kernels/tuning.h`): for each dtype code, m, k, experts, gated, rows,
+   * threads, then ahead, panels, step, tiles. Only while nothing runs, as the two below.
+   */
+  tune(engine: AddonEngine, numbers: Float64Array): void;
+  /** Notes the times of up to `room` products from now on, 0: of none. */
+  note(engine: AddonEngine, room: number): void;
+  /** Takes what was noted: for each product seven numbers as above, and nanoseconds. */
+  noted(engine: AddonEngine): Float64Array;
   /** Bytes of allocated buffers, and of the arena. */
   memory(engine: AddonEngine): readonly [number, number];
   /** Bytes of an [m, k] matrix in panels, 0 when the format is used as rows. */
@@ -67,6 +76,13 @@ export interface AddonEngine {
 /** A plan, as the add-on hands it out. */
 export interface AddonPlan {
   readonly __plan: unique symbol;
+}
+
+/** Names the sources and the compiler of the add-on; empty when that is not known. */
+export function addonBuild(): string {
+  const stamp = fileURLToPath(new URL("../../build/fovea.node.json", import.meta.url));
+  if (!existsSync(stamp)) return "";
+  return (JSON.parse(readFileSync(stamp, "utf8")) as { hash?: string }).hash ?? "";
 }
 
 let loaded: { addon: Addon | undefined } | undefined;

@@ -18,6 +18,7 @@ import { pull } from "./commands/pull.ts";
 import { quantize } from "./commands/quantize.ts";
 import { score } from "./commands/score.ts";
 import { serve } from "./commands/serve.ts";
+import { tune } from "./commands/tune.ts";
 import { type Io, OutputClosed, print } from "./io.ts";
 import { services as realServices, type Services } from "./services.ts";
 
@@ -29,6 +30,7 @@ const commands: readonly AddCommand[] = [
   bench,
   load,
   price,
+  tune,
   inspect,
   quantize,
   pull,

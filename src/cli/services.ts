@@ -6,7 +6,9 @@ import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import type { CheckpointFiles } from "../checkpoint/locate.ts";
 import type { PullOptions } from "../checkpoint/pull.ts";
 import type { Tokenizer } from "../checkpoint/tokenizer/index.ts";
+import type { Tuner } from "../ops/index.ts";
 import type { QuantizeOptions, QuantizeReport } from "../tasks/quantize.ts";
+import type { TuneOptions, TuneResult } from "../tasks/tune.ts";
 import type { LanguageModel, OpenOptions } from "../tasks/types.ts";
 
 export interface Inspected {
@@ -26,6 +28,9 @@ export interface Services {
   pull(id: string, options: PullOptions): Promise<CheckpointFiles>;
   inspect(pathOrId: string): Promise<Inspected>;
   quantize(pathOrId: string, options: QuantizeOptions): Promise<QuantizeReport>;
+  tune(model: LanguageModel, options: TuneOptions): Promise<readonly TuneResult[]>;
+  /** What is kept for the native device with so many threads, and where. */
+  tuned(threads?: number): Promise<Pick<Tuner, "path" | "kept">>;
 }
 
 export const services: Services = {
@@ -63,5 +68,16 @@ export const services: Services = {
   async quantize(pathOrId, options) {
     const { quantize } = await import("../tasks/quantize.ts");
     return quantize(pathOrId, options);
+  },
+  async tune(model, options) {
+    const { tune } = await import("../tasks/tune.ts");
+    return tune(model, options);
+  },
+  async tuned(threads) {
+    const { openDevice } = await import("../device/index.ts");
+    const device = await openDevice("native", threads === undefined ? {} : { threads });
+    const { path, kept } = device.tuner!;
+    await device.close();
+    return { path, kept };
   },
 };

@@ -14,8 +14,10 @@ import {
   placeOf,
   type RunResult,
   type Tensor,
+  type Tuner,
 } from "../ops/index.ts";
 import { dtypeCodes, Encoder, opNamesOf } from "./encode.ts";
+import { NativeTuner } from "./native/tuner.ts";
 
 const NAME = "native";
 
@@ -32,6 +34,7 @@ export class NativeDevice implements Device {
   readonly name = NAME;
   readonly description: string;
   readonly panelLayout: string;
+  readonly tuner: Tuner;
   private readonly library: Addon;
   private readonly encoder: Encoder;
   private handle: AddonEngine | undefined;
@@ -50,6 +53,7 @@ export class NativeDevice implements Device {
     const count = threads ?? library.availableCores();
     this.handle = refusing(() => library.createEngine(count, isa));
     this.panelLayout = library.panelLayout(this.handle);
+    this.tuner = refusing(() => new NativeTuner(library, () => this.engine, count));
     this.description = `${library.engineIsa(this.handle)}, ${count} ${count === 1 ? "thread" : "threads"}`;
   }
 

@@ -6,6 +6,7 @@
 import type { FormatName } from "../format/index.ts";
 import type { Plan } from "./plan.ts";
 import type { DeviceBuffer } from "./tensor.ts";
+import type { Tuner } from "./tuning.ts";
 
 /** What a device did with a plan. */
 export interface RunResult {
@@ -67,6 +68,9 @@ export interface Device {
 
   /** For a plan that will run more than once: what depends on its shapes alone is done once. */
   prepare(plan: Plan): PreparedPlan;
+
+  /** Where the device lets products be tuned. */
+  readonly tuner?: Tuner;
 
   /** Bytes held now: persistent buffers (without adopted ones that were not copied) and the arena. */
   memory(): { readonly buffers: number; readonly arena: number };

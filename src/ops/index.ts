@@ -30,3 +30,13 @@ export { type Plan, placeOf } from "./plan.ts";
 export { definitionOf, definitions, eachTensor, fieldOf, type Op, type OpKind, priceOf } from "./registry.ts";
 export { type Recording, Stream } from "./stream.ts";
 export { type DeviceBuffer, type DType, isArena, type Layout, Tensor, tensorBytes } from "./tensor.ts";
+export {
+  type Choice,
+  isChoice,
+  most,
+  type Product,
+  type TimedProduct,
+  type TunedProduct,
+  type Tuner,
+  usual,
+} from "./tuning.ts";

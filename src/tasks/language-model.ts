@@ -50,6 +50,11 @@ export class LoadedLanguageModel implements LanguageModel {
     this.runner = new Runner(decoder, parts.device, parts.cacheFormat);
   }
 
+  /** For those who measure; see `tune.ts`. */
+  get device(): Device {
+    return this.parts.device;
+  }
+
   get chats(): boolean {
     return this.tokenizer?.chatTemplate !== undefined;
   }

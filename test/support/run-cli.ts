@@ -49,6 +49,8 @@ export async function runCli(argv: readonly string[], options: RunOptions = {}):
       host: missing("hosted model"),
       openRandom: missing("random model"),
       pull: missing("hub"),
+      tune: missing("tuner"),
+      tuned: missing("table"),
       inspect: missing("checkpoint"),
       quantize: missing("converter"),
       ...options.services,

@@ -4,8 +4,17 @@
  */
 import { describe, expect, it } from "vitest";
 import type { FormatName } from "../../../src/format/index.ts";
-import { gated, linear, rmsNorm, type Tensor } from "../../../src/ops/index.ts";
+import {
+  type Device,
+  gated,
+  linear,
+  type Plan,
+  placeOf,
+  rmsNorm,
+  type Tensor,
+} from "../../../src/ops/index.ts";
 import { Job, layoutsOf, subjects, useDevice } from "../../support/devices.ts";
+import { expectSameBits } from "../../support/numerics.ts";
 import { Random } from "../../support/random.ts";
 import { randomWeight } from "../../support/weights.ts";
 
@@ -65,4 +74,40 @@ describe.each(subjects)("$name", (subject) => {
           expect(Buffer.compare(Buffer.from(values.buffer), Buffer.from(wanted[i]!.buffer))).toBe(0);
       }
     });
+
+  it("no output takes the place of a norm's weight that later rows still need", async () => {
+    // More rows than are prepared at once, and an output so narrow that it fits the place of the weight.
+    const [n, k] = [530, 1024];
+    const random = new Random(3);
+    const x = random.normals(n * k);
+    const bytes = new Uint8Array(x.buffer.slice(0));
+    const scale = random.normals(k);
+    const w = randomWeight(random, "q8_0", [1, k]).bytes;
+    for (const layout of layoutsOf(use.device, "q8_0", [1, k])) {
+      const plans: Plan[] = [];
+      const watched: Device = Object.create(use.device, {
+        run: {
+          value: (plan: Plan) => {
+            plans.push(plan);
+            return use.device.run(plan);
+          },
+        },
+      });
+      const job = new Job(watched);
+      const weight = job.f32(scale, 1, k);
+      const normed = rmsNorm(job.stream, job.weight("f32", [n, k], bytes), weight, 1e-5);
+      const y = linear(job.stream, normed, job.weight("q8_0", [1, k], w, layout));
+      const [together] = await job.run(y);
+      expect(placeOf(plans[0]!, y)).toBe(placeOf(plans[0]!, weight));
+
+      const apart = new Job(use.device);
+      const rows = rmsNorm(apart.stream, apart.f32(x, n, k), apart.f32(scale, 1, k), 1e-5);
+      const [normedRows] = await apart.run(rows);
+      const alone = new Job(use.device);
+      const [wanted] = await alone.run(
+        linear(alone.stream, alone.f32(normedRows!, n, k), alone.weight("q8_0", [1, k], w, layout)),
+      );
+      expectSameBits(together!, wanted!);
+    }
+  });
 });
