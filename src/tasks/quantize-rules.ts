@@ -4,7 +4,7 @@
  */
 import { type FormatName, formats } from "../format/index.ts";
 
-const isFloat = (format: FormatName): boolean => formats[format].block === 1;
+const isFloat = (format: FormatName): boolean => formats[format].float;
 
 /** Of norms, biases and other vectors; routers of experts; learned positions; factors of rotary frequencies. */
 const kept = /(_norm\.weight|\.bias|ffn_gate_inp(_shexp)?\.weight|^position_embd\.weight|^rope_.*)$/;

@@ -11,7 +11,7 @@ import { type GgufEntry, writeGguf } from "../checkpoint/gguf-writer.ts";
 import { type CheckpointFiles, locate } from "../checkpoint/locate.ts";
 import { openCheckpoint, readJsonFile } from "../checkpoint/open.ts";
 import { openTokenizer, toGgufVocabulary } from "../checkpoint/tokenizer/index.ts";
-import { type FormatName, formatBytes, formats, isFormat } from "../format/index.ts";
+import { type FormatName, formatBytes, formats, isFormat, shapedBytes } from "../format/index.ts";
 import { architectureOf, type GgufContents, type GgufWeight, ggufContents } from "../models/index.ts";
 import { tensorFormat } from "./quantize-rules.ts";
 import { vocabularyEntries } from "./quantize-vocabulary.ts";
@@ -89,7 +89,7 @@ export async function quantize(what: string, options: QuantizeOptions): Promise<
       const { bytes, ...entry } = await convert(checkpoint.path, weight, rows, tensor.format, signal);
       rows.release();
       report.push({ ...entry, bytes: bytes.length });
-      bytesBefore += formatBytes(rows.format, elementCount(tensor.shape));
+      bytesBefore += shapedBytes(rows.format, tensor.shape);
       onTensor?.(report.at(-1) as QuantizedTensor, report.length, tensors.length);
       return bytes;
     });
@@ -132,7 +132,7 @@ function contents(
 }
 
 /** Of llama.cpp's `llama_ftype`: what most tensors are. */
-const fileTypes: Readonly<Record<FormatName, number>> = {
+const fileTypes: Readonly<Partial<Record<FormatName, number>>> = {
   ...{ f32: 0, f16: 1, bf16: 32 },
   ...{ q4_0: 2, q4_1: 3, q5_0: 8, q5_1: 9, q8_0: 7 },
   ...{ q4_K: 14, q5_K: 16, q6_K: 18 },
@@ -148,7 +148,7 @@ function general(architecture: string, name: string, format: FormatName): Map<st
 }
 
 const formatEntries = (format: FormatName): [string, GgufEntry][] => [
-  ["general.file_type", { type: "u32", value: fileTypes[format] }],
+  ["general.file_type", { type: "u32", value: fileTypes[format] as number }],
   ["general.quantization_version", { type: "u32", value: 2 }],
 ];
 
@@ -182,13 +182,13 @@ async function convert(
   const entry = { name, shape, from, to };
   if (from === to && unchanged !== undefined)
     return { ...entry, bytes: unchanged, relativeError: 0, largestError: 0 };
-  if (formats[from].block > 1 && formats[to].block > 1)
+  if (!formats[from].float && !formats[to].float)
     throw new ParameterError(
       "format",
       `${file}: "${name}" is ${from} already, and making it ${to} would lose more; quantize the original weights`,
     );
   const { pack, unpack } = formats[to];
-  const bytes = new Uint8Array(formatBytes(to, rows.rows * k));
+  const bytes = new Uint8Array(formatBytes(to, rows.rows * k, rows.rows));
   const step = Math.max(1, Math.floor(CHUNK / k));
   const back = new Float32Array(Math.min(step, rows.rows) * k);
   let [errors, squares, largestError] = [0, 0, 0];
@@ -196,7 +196,7 @@ async function convert(
     signal?.throwIfAborted();
     const end = Math.min(rows.rows, row + step);
     const values = rows.read(row, end);
-    const part = bytes.subarray(formatBytes(to, row * k), formatBytes(to, end * k));
+    const part = bytes.subarray(formatBytes(to, row * k, row), formatBytes(to, end * k, end));
     try {
       pack(values, part);
     } catch (cause) {

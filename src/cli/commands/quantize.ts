@@ -18,7 +18,7 @@ interface Flags {
 /** All of `format/`, which is not loaded for `--help`; a test keeps the two alike. */
 export const formatChoices: readonly FormatName[] = [
   ...(["f32", "f16", "bf16", "q8_0", "q4_0", "q4_1"] as const),
-  ...(["q5_0", "q5_1", "q4_K", "q5_K", "q6_K"] as const),
+  ...(["q5_0", "q5_1", "q4_K", "q5_K", "q6_K", "i8_row"] as const),
 ];
 
 export const quantize: AddCommand = (program, context) => {
