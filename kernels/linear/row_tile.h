@@ -89,13 +89,26 @@ inline void amx_row_tile(const uint8_t* panel, int64_t stride, const Activations
   });
   V::F s[panels];
   unroll<0, panels>([&](auto p) FOVEA_FLAT { s[p.value] = Fmt::scale(panel + p.value * stride, 0); });
-  for (int m = 0; m < tiles * side && m < target.count; m++) {
-    V::F by = V::set1(x.scale[tile + m]);
-    unroll<0, panels>([&](auto p) FOVEA_FLAT {
-      V::F dot = V::to_float(V::iload(dots[m / side][p.value] + m % side * side));
-      target.store(m, p.value, V::mul(dot, V::mul(s[p.value], by)));
+  // `put` stores a vector: with as few questions as the target leaves.
+  auto finish = [&](auto put) FOVEA_FLAT {
+    unroll<0, tiles>([&](auto t) FOVEA_FLAT {
+      const int first = t.value * side, rows = target.count - first < side ? target.count - first : side;
+      for (int m = 0; m < rows; m++) {
+        V::F by = V::set1(x.scale[tile + first + m]);
+        unroll<0, panels>([&](auto p) FOVEA_FLAT {
+          V::F dot = V::to_float(V::iload(dots[t.value][p.value] + m * side));
+          put(first + m, p, V::mul(dot, V::mul(s[p.value], by)));
+        });
+      }
     });
-  }
+  };
+  if (target.columns < panels * panel_rows)
+    return finish([&](int m, auto p, V::F f) FOVEA_FLAT { target.store(m, p.value, f); });
+  const Target to = target;
+  if (!to.bias) return finish([&](int m, auto p, V::F f) FOVEA_FLAT { V::store(to.at(m, p.value), f); });
+  V::F bias[panels];
+  unroll<0, panels>([&](auto p) FOVEA_FLAT { bias[p.value] = V::load(to.bias + p.value * V::lanes); });
+  finish([&](int m, auto p, V::F f) FOVEA_FLAT { V::store(to.at(m, p.value), V::add(f, bias[p.value])); });
 }
 
 /** Tiles of 16 tokens, two at a time, times up to two panels; `next` has as many bytes as these panels. */
