@@ -291,6 +291,8 @@ export class Weights {
         file,
         `has rows of ${k} elements, no multiple of the ${formats[format].block} of ${format}`,
       );
+    if (transposed && !formats[format].float)
+      this.refuse(file, `is ${format}, whose rows are no outputs where the architecture transposes`);
     const { checkpoint } = this;
     const change = [
       ...(transposed ? ["transposed"] : []),

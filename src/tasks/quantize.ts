@@ -1,6 +1,6 @@
 /**
- * Converts a checkpoint to a GGUF file in a given number format, and reports what each tensor lost.
- * Knows which file is read and written; the formats' rules and the architectures' conventions lie elsewhere.
+ * Converts a checkpoint to a GGUF file in a given number format, or to a folder of safetensors where GGUF has no such
+ * type, and reports what each tensor lost. Knows which file is read and written; the formats' rules and the architectures' conventions lie elsewhere.
  */
 import { existsSync, realpathSync } from "node:fs";
 import { basename, resolve } from "node:path";
@@ -13,6 +13,7 @@ import { openCheckpoint, readJsonFile } from "../checkpoint/open.ts";
 import { openTokenizer, toGgufVocabulary } from "../checkpoint/tokenizer/index.ts";
 import { type FormatName, formatBytes, formats, isFormat, shapedBytes } from "../format/index.ts";
 import { architectureOf, type GgufContents, type GgufWeight, ggufContents } from "../models/index.ts";
+import { writeRows } from "./quantize-rows.ts";
 import { tensorFormat } from "./quantize-rules.ts";
 import { vocabularyEntries } from "./quantize-vocabulary.ts";
 import { type WeightRows, weightRows } from "./weight-rows.ts";
@@ -20,7 +21,7 @@ import { type WeightRows, weightRows } from "./weight-rows.ts";
 export interface QuantizeOptions {
   /** Of the matrices. Norms, biases and other vectors stay f32; the output gets 6 bits or more. */
   readonly format: FormatName;
-  /** The `.gguf` file to write. */
+  /** The `.gguf` file to write; for i8_row, the folder. */
   readonly out: string;
   /** Called when a tensor is done; with its number from 1 and the number of all. */
   readonly onTensor?: (tensor: QuantizedTensor, done: number, total: number) => void;
@@ -68,6 +69,7 @@ export async function quantize(what: string, options: QuantizeOptions): Promise<
       throw new ParameterError("out", `${out} is the checkpoint that is read; write to another file`);
   const checkpoint = openCheckpoint(files);
   try {
+    if (formats[format].ggufType === undefined) return await toFolder(files, checkpoint, options);
     const { metadata, weights } = contents(
       files,
       checkpoint,
@@ -102,10 +104,40 @@ export async function quantize(what: string, options: QuantizeOptions): Promise<
   }
 }
 
+/** Safetensors with matrices in `format`; all else as it is. */
+async function toFolder(
+  files: CheckpointFiles,
+  checkpoint: Checkpoint,
+  { format, out, onTensor, signal }: QuantizeOptions,
+): Promise<QuantizeReport> {
+  const report: QuantizedTensor[] = [];
+  let bytesBefore = 0;
+  const { architecture } = await writeRows(files, checkpoint, out, async (name, shape, quantized) => {
+    signal?.throwIfAborted();
+    const rows = weightRows(checkpoint, { name, shape, sources: [name] });
+    const to = quantized ? format : rows.format;
+    const { bytes, ...entry } = await convert(checkpoint.path, { name, shape, sources: [name] }, rows, to, signal);
+    const kept = bytes.slice();
+    rows.release();
+    report.push({ ...entry, bytes: kept.length });
+    bytesBefore += shapedBytes(rows.format, shape);
+    onTensor?.(report.at(-1) as QuantizedTensor, report.length, checkpoint.tensors.size);
+    return kept;
+  });
+  const bytesAfter = report.reduce((sum, { bytes }) => sum + bytes, 0);
+  return { out, architecture, tensors: report, bytesBefore, bytesAfter };
+}
+
 function checkOptions(format: string, out: string): void {
   if (!isFormat(format))
     throw new ParameterError("format", `"${format}" is none of ${Object.keys(formats).join(", ")}`);
-  if (!out.endsWith(".gguf")) throw new ParameterError("out", `${out} must end in .gguf`);
+  const inGguf = formats[format].ggufType !== undefined;
+  if (inGguf && !out.endsWith(".gguf")) throw new ParameterError("out", `${out} must end in .gguf`);
+  if (!inGguf && out.endsWith(".gguf"))
+    throw new ParameterError(
+      "out",
+      `GGUF has no type for ${format}; name a folder, which gets safetensors, or use q8_0`,
+    );
 }
 
 function contents(
