@@ -5,8 +5,8 @@ import { ParameterError } from "../base/errors.ts";
 import { q4_0, q4_1, q5_0, q5_1, q8_0 } from "./blocks32.ts";
 import { bf16, f16, f32 } from "./floats.ts";
 import type { FormatName, NumberFormat } from "./format.ts";
-import { i8_row } from "./rows8.ts";
 import { q4_K, q5_K, q6_K } from "./kquants.ts";
+import { i8_row } from "./rows8.ts";
 
 export type { FormatName, NumberFormat } from "./format.ts";
 

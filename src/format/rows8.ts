@@ -23,7 +23,8 @@ function lengthOfRows(elements: number, bytes: number): number {
   return length;
 }
 
-const viewOf = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+const viewOf = (bytes: Uint8Array): DataView =>
+  new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 
 export const i8_row: NumberFormat = {
   name: "i8_row",

@@ -42,7 +42,10 @@ export async function writeRows(
   convert: Convert,
 ): Promise<{ architecture: string }> {
   if (files.config === undefined || files.kind !== "safetensors")
-    throw new ParameterError("format", `i8_row is written from a folder with safetensors, not from ${files.folder}`);
+    throw new ParameterError(
+      "format",
+      `i8_row is written from a folder with safetensors, not from ${files.folder}`,
+    );
   if (existsSync(out) && readdirSync(out).length > 0)
     throw new ParameterError("out", `${out} is not empty; i8_row is written to a folder of its own`);
   const settings = readJsonFile(files.config);
@@ -65,7 +68,10 @@ export async function writeRows(
     join(out, "config.json"),
     `${JSON.stringify({ ...settings, quantization_config: description(kept) }, null, 2)}\n`,
   );
-  const companions = [...files.tokenizer.values(), ...(files.generationConfig ? [files.generationConfig] : [])];
+  const companions = [
+    ...files.tokenizer.values(),
+    ...(files.generationConfig ? [files.generationConfig] : []),
+  ];
   for (const path of companions) copyFileSync(path, join(out, basename(path)));
 
   let scales = new Uint8Array(0);
@@ -84,7 +90,11 @@ export async function writeRows(
 function matrices(checkpoint: Checkpoint, weights: ReturnType<typeof ggufContents>["weights"]): Set<string> {
   const names = new Set<string>();
   for (const { name, shape, sources, transposed } of weights)
-    if (!transposed && name !== "token_embd.weight" && tensorFormat(name, shape, "i8_row", false) === "i8_row")
+    if (
+      !transposed &&
+      name !== "token_embd.weight" &&
+      tensorFormat(name, shape, "i8_row", false) === "i8_row"
+    )
       for (const source of sources) if (checkpoint.tensors.get(source)?.shape.length === 2) names.add(source);
   return names;
 }

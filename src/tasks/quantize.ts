@@ -5,7 +5,7 @@
 import { existsSync, realpathSync } from "node:fs";
 import { basename, resolve } from "node:path";
 import { CheckpointError, ParameterError } from "../base/errors.ts";
-import { type Checkpoint, elementCount, requireWeights } from "../checkpoint/checkpoint.ts";
+import { type Checkpoint, requireWeights } from "../checkpoint/checkpoint.ts";
 import { Fields } from "../checkpoint/config.ts";
 import { type GgufEntry, writeGguf } from "../checkpoint/gguf-writer.ts";
 import { type CheckpointFiles, locate } from "../checkpoint/locate.ts";
@@ -116,7 +116,13 @@ async function toFolder(
     signal?.throwIfAborted();
     const rows = weightRows(checkpoint, { name, shape, sources: [name] });
     const to = quantized ? format : rows.format;
-    const { bytes, ...entry } = await convert(checkpoint.path, { name, shape, sources: [name] }, rows, to, signal);
+    const { bytes, ...entry } = await convert(
+      checkpoint.path,
+      { name, shape, sources: [name] },
+      rows,
+      to,
+      signal,
+    );
     const kept = bytes.slice();
     rows.release();
     report.push({ ...entry, bytes: kept.length });

@@ -164,6 +164,20 @@ describe.skipIf(!haveShared)("i8_row, to a folder of safetensors", () => {
     await device.close();
   });
 
+  it("is as perplexed by the model's own stories as f32, within 1 %", async () => {
+    const [exact, rounded] = [await open(stories), await open(out)];
+    let [nll, other] = [0, 0];
+    for (let seed = 0; seed < 8; seed++) {
+      const options = { temperature: 1, seed, maxTokens: 250, ignoreEnd: true };
+      const ids = [1, ...(await exact.generate([1], options).result()).tokens];
+      nll += (await exact.score(ids)).nll;
+      other += (await rounded.score(ids)).nll;
+    }
+    expect(Math.abs(Math.exp((other - nll) / 2000) - 1)).toBeLessThan(0.01);
+    await exact.close();
+    await rounded.close();
+  });
+
   it("refuses GGUF, by its name, and a folder that holds something", async () => {
     await expect(quantize(stories, { format: "i8_row", out: `${folder}/i8.gguf` })).rejects.toThrow(
       /GGUF has no type for i8_row/,

@@ -181,7 +181,9 @@ describe("i8_row", () => {
         const back = new Float32Array(values.length);
         i8_row.unpack(packed(3, values), back);
         for (let row = 0; row < 3; row++) {
-          const top = values.subarray(row * k, (row + 1) * k).reduce((max, v) => Math.max(max, Math.abs(v)), 0);
+          const top = values
+            .subarray(row * k, (row + 1) * k)
+            .reduce((max, v) => Math.max(max, Math.abs(v)), 0);
           for (let i = row * k; i < (row + 1) * k; i++)
             expect(Math.abs(back[i]! - values[i]!)).toBeLessThanOrEqual((top / 254) * 1.00001);
         }

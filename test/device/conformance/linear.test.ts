@@ -231,31 +231,34 @@ describe.each(subjects)("$name", (subject) => {
       }
     });
 
-    it.skipIf(formats[format].float)("reaches the ends of the quants and scales: any bytes are weights", async () => {
-      const random = new Random(4);
-      const shape = { n: 2, m: 9, k: block === 1 ? 64 : Math.max(block, 64) };
-      const { n, m, k } = shape;
-      for (let round = 0; round < 8; round++) {
-        const packed = randomWeight(random, format, [m, k]);
-        // Every byte that is no scale is drawn anew.
-        const [from = 0, to = Infinity] = scaleBytes[format] ?? [];
-        const extreme = round % 2 === 1;
-        const bytes = packed.bytes.map((byte, i) => {
-          const at = i % (isRowwise(format) ? packed.bytes.length / m : formats[format].blockBytes);
-          if (at >= from && at < to) return byte;
-          return extreme ? random.pick([0, 255, 127, 128]) : random.int(0, 255);
-        });
-        const parts = { x: random.normals(n * k), weight: weightFrom(format, bytes, m), bias: undefined };
-        for (const layout of layoutsOf(on.device, format, [m, k]))
-          expectLinear(
-            format,
-            shape,
-            parts,
-            await run(format, shape, parts, layout),
-            `round ${round} in ${layout}`,
-          );
-      }
-    });
+    it.skipIf(formats[format].float)(
+      "reaches the ends of the quants and scales: any bytes are weights",
+      async () => {
+        const random = new Random(4);
+        const shape = { n: 2, m: 9, k: block === 1 ? 64 : Math.max(block, 64) };
+        const { n, m, k } = shape;
+        for (let round = 0; round < 8; round++) {
+          const packed = randomWeight(random, format, [m, k]);
+          // Every byte that is no scale is drawn anew.
+          const [from = 0, to = Infinity] = scaleBytes[format] ?? [];
+          const extreme = round % 2 === 1;
+          const bytes = packed.bytes.map((byte, i) => {
+            const at = i % (isRowwise(format) ? packed.bytes.length / m : formats[format].blockBytes);
+            if (at >= from && at < to) return byte;
+            return extreme ? random.pick([0, 255, 127, 128]) : random.int(0, 255);
+          });
+          const parts = { x: random.normals(n * k), weight: weightFrom(format, bytes, m), bias: undefined };
+          for (const layout of layoutsOf(on.device, format, [m, k]))
+            expectLinear(
+              format,
+              shape,
+              parts,
+              await run(format, shape, parts, layout),
+              `round ${round} in ${layout}`,
+            );
+        }
+      },
+    );
 
     it("gives no finite number where there is none, and spoils no other row", async () => {
       const random = new Random(5);
