@@ -3,8 +3,8 @@ import { describe, expect, it } from "vitest";
 import { readF32 } from "../../../src/checkpoint/checkpoint.ts";
 import { locate } from "../../../src/checkpoint/locate.ts";
 import { openCheckpoint } from "../../../src/checkpoint/open.ts";
-import { type FormatName, formats } from "../../../src/format/index.ts";
-import { expertLinear, linear } from "../../../src/ops/index.ts";
+import { type FormatName, formats, shapedBytes } from "../../../src/format/index.ts";
+import { expertLinear, linear, MOST_ROW } from "../../../src/ops/index.ts";
 import { Job, layoutsOf, subjects, useDevice } from "../../support/devices.ts";
 import { difficult, expectSameBits, expectWithin, gamma, TINY, U } from "../../support/numerics.ts";
 import { Random } from "../../support/random.ts";
@@ -367,6 +367,19 @@ describe.each(subjects)("$name", (subject) => {
         expectSameBits(y!, Float32Array.from(wanted), layout);
       }
     });
+  });
+
+  it("sums the longest rows of i8_row, of the largest codes, exactly", async () => {
+    const [m, k] = [3, MOST_ROW];
+    const bytes = new Uint8Array(shapedBytes("i8_row", [m, k])).fill(128);
+    for (let j = 0; j < m; j++) new DataView(bytes.buffer).setFloat32(j * (4 + k), 1, true);
+    const weight: Weight = { bytes, values: new Float32Array(0), sizes: new Float32Array(0) };
+    for (const n of [1, 5, 17])
+      for (const layout of layoutsOf(on.device, "i8_row", [m, k])) {
+        const x = new Float32Array(n * k).fill(127);
+        const y = await run("i8_row", { n, m, k }, { x, weight, bias: undefined }, layout);
+        expect([...new Set(y)]).toEqual([-128 * 127 * k]);
+      }
   });
 
   it("no inputs give the bias", async () => {
