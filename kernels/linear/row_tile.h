@@ -20,7 +20,10 @@ template <class Codes, int width> FOVEA_FLAT inline V::Acc dot_of(V::Acc a, V::B
 }
 #endif
 
-/** Parts [v0, v0 + parts) of a panel, whose results are parts from `to` on, times the tile of `width` tokens from `tile` on. */
+/**
+ * Parts [v0, v0 + parts) of a panel, whose results are parts from `to` on, times the tile of `width` tokens from
+ * `tile` on.
+ */
 template <class Fmt, int width, int parts>
 inline void row_tile(const uint8_t* panel, int v0, const Activations<Fmt>& x, int64_t tile, const Target& target,
                      int to) {
@@ -116,7 +119,8 @@ template <class Fmt>
 inline void amx_row_tiles(const uint8_t* panel, const Tile* tile, int tiles, const int32_t* row,
                           const Activations<Fmt>& x, Target& target, int64_t stride, const uint8_t* next) {
   const bool two = target.columns > panel_rows;
-  const int64_t lines = next ? stride / 64 * (two ? 2 : 1) : 0, share = (lines + (tiles + 1) / 2 - 1) / ((tiles + 1) / 2);
+  const int64_t pairs = (tiles + 1) / 2, lines = next ? stride / 64 * (two ? 2 : 1) : 0;
+  const int64_t share = (lines + pairs - 1) / pairs;
   for (int i = 0; i < tiles; i += 2, next += 64 * share) {
     const bool pair = i + 1 < tiles;
     target.row = row + tile[i].first, target.count = tile[i].count + (pair ? tile[i + 1].count : 0);
