@@ -92,10 +92,8 @@ template <class Fmt> struct Multiplier {
       int64_t from = begin - t.at, to = end - t.at < t.count ? end - t.at : t.count;
       for (int64_t m = from < 0 ? 0 : from; m < to; m++) {
         const int64_t at = place(t, int(m));
-        if (p.norm) {
-          const float* row = p.norm->rows + at;
-          scale_row(row, inverse_rms(row, p.k, p.norm->eps), p.norm->weight, 0, p.k, p.x + at);
-        }
+        if (p.norm)
+          scale_row(p.norm->rows + at, inverse_rms(p.norm->rows + at, p.k, p.norm->eps), p.norm->weight, 0, p.k, p.x + at);
         x.quantize_row(p.x + at, p.k, t.at, t.width, int(m));
       }
     }

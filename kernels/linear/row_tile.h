@@ -20,10 +20,7 @@ template <class Codes, int width> FOVEA_FLAT inline V::Acc dot_of(V::Acc a, V::B
 }
 #endif
 
-/**
- * Parts [v0, v0 + parts) of a panel, whose results are parts from `to` on, times the tile of `width` tokens from
- * `tile` on.
- */
+/** Parts [v0, v0 + parts) of a panel, whose results are parts from `to` on, times the tile of `width` tokens from `tile` on. */
 template <class Fmt, int width, int parts>
 inline void row_tile(const uint8_t* panel, int v0, const Activations<Fmt>& x, int64_t tile, const Target& target,
                      int to) {
@@ -92,26 +89,13 @@ inline void amx_row_tile(const uint8_t* panel, int64_t stride, const Activations
   });
   V::F s[panels];
   unroll<0, panels>([&](auto p) FOVEA_FLAT { s[p.value] = Fmt::scale(panel + p.value * stride, 0); });
-  // `put` stores a vector: with as few questions as the target leaves.
-  auto finish = [&](auto put) FOVEA_FLAT {
-    unroll<0, tiles>([&](auto t) FOVEA_FLAT {
-      const int first = t.value * side, rows = target.count - first < side ? target.count - first : side;
-      for (int m = 0; m < rows; m++) {
-        V::F by = V::set1(x.scale[tile + first + m]);
-        unroll<0, panels>([&](auto p) FOVEA_FLAT {
-          V::F dot = V::to_float(V::iload(dots[t.value][p.value] + m * side));
-          put(first + m, p, V::mul(dot, V::mul(s[p.value], by)));
-        });
-      }
+  for (int m = 0; m < tiles * side && m < target.count; m++) {
+    V::F by = V::set1(x.scale[tile + m]);
+    unroll<0, panels>([&](auto p) FOVEA_FLAT {
+      V::F dot = V::to_float(V::iload(dots[m / side][p.value] + m % side * side));
+      target.store(m, p.value, V::mul(dot, V::mul(s[p.value], by)));
     });
-  };
-  if (target.columns < panels * panel_rows)
-    return finish([&](int m, auto p, V::F f) FOVEA_FLAT { target.store(m, p.value, f); });
-  const Target to = target;
-  if (!to.bias) return finish([&](int m, auto p, V::F f) FOVEA_FLAT { V::store(to.at(m, p.value), f); });
-  V::F bias[panels];
-  unroll<0, panels>([&](auto p) FOVEA_FLAT { bias[p.value] = V::load(to.bias + p.value * V::lanes); });
-  finish([&](int m, auto p, V::F f) FOVEA_FLAT { V::store(to.at(m, p.value), V::add(f, bias[p.value])); });
+  }
 }
 
 /** Tiles of 16 tokens, two at a time, times up to two panels; `next` has as many bytes as these panels. */
@@ -119,8 +103,7 @@ template <class Fmt>
 inline void amx_row_tiles(const uint8_t* panel, const Tile* tile, int tiles, const int32_t* row,
                           const Activations<Fmt>& x, Target& target, int64_t stride, const uint8_t* next) {
   const bool two = target.columns > panel_rows;
-  const int64_t pairs = (tiles + 1) / 2, lines = next ? stride / 64 * (two ? 2 : 1) : 0;
-  const int64_t share = (lines + pairs - 1) / pairs;
+  const int64_t lines = next ? stride / 64 * (two ? 2 : 1) : 0, share = (lines + (tiles + 1) / 2 - 1) / ((tiles + 1) / 2);
   for (int i = 0; i < tiles; i += 2, next += 64 * share) {
     const bool pair = i + 1 < tiles;
     target.row = row + tile[i].first, target.count = tile[i].count + (pair ? tile[i + 1].count : 0);
