@@ -9,7 +9,7 @@ const PAGE = 64;
 export class Encoder {
   /**
    * @param {import("../src/ops/index.ts").Device} device
-   * @param {"f32" | "q8_0"} format of the matrices
+   * @param {"f32" | "q8_0" | "i8_row"} format of the matrices
    * @param {(name: string, count: number) => Float32Array} [source] of the weights
    */
   constructor(device, format, source = numbers) {

@@ -47,7 +47,7 @@ constexpr int kinds = 0 FOVEA_OPS(FOVEA_ONE);
 #undef FOVEA_ONE
 
 /** The order is that of `dtypes` in `src/device/encode.ts`. */
-enum class DType : uint8_t { f32, f16, bf16, q8_0, q4_0, q4_1, q5_0, q5_1, q4_K, q5_K, q6_K, i32 };
+enum class DType : uint8_t { f32, f16, bf16, q8_0, q4_0, q4_1, q5_0, q5_1, q4_K, q5_K, q6_K, i8_row, i32 };
 
 enum class Layout : uint8_t { rows, panels };
 

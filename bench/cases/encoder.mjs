@@ -15,7 +15,8 @@ export const encoder = {
     `${bert.layers} layers, width ${bert.width}, ${LENGTH} tokens without padding, random weights; the same numbers ` +
     "for all, and the outputs are compared. ONNX Runtime gets its own fused ops (Attention, SkipLayerNormalization, " +
     "BiasGelu; QAttention, DynamicQuantizeMatMul), all optimizations on. int8: weights and activations, ONNX " +
-    "Runtime with one scale for each matrix, Fovea (q8_0) with one for each 32 numbers.",
+    "Runtime with one scale for each matrix, Fovea with one for each row (i8_row), or for each 32 numbers (q8_0); " +
+    "the .json has each engine's error to its own f32.",
 
   async *plans({ threadCounts, rounds = 7, quick, device }) {
     for (const kind of ["f32", "int8"])
@@ -28,12 +29,12 @@ export const encoder = {
 };
 
 async function plan({ kind, batch, threads, rounds, device, wasm }) {
-  const format = kind === "f32" ? "f32" : "q8_0";
-  const work = await price(format, batch);
+  const formats = kind === "f32" ? ["f32"] : ["i8_row", "q8_0"];
+  const work = await price(formats[0], batch);
   const time = { repeat: wasm ? 1 : Math.max(1, Math.round(8 / batch)) };
-  const ours = { threads, format, batch, length: LENGTH };
+  const ours = { threads, batch, length: LENGTH };
   const theirs = {
-    ...{ path: bertFile(kind), threads },
+    ...{ path: bertFile(kind), threads, ...(kind === "int8" ? { exact: bertFile("f32") } : {}) },
     input: { ids: { kind: "ids", shape: [batch, LENGTH], vocabulary: bert.vocabulary } },
   };
   const script = "fovea-encoder.mjs";
@@ -42,12 +43,19 @@ async function plan({ kind, batch, threads, rounds, device, wasm }) {
     ...{ threads, rounds },
     engines: wasm
       ? [
-          fovea({ ...ours, device: "wasm" }, time, {
+          fovea({ ...ours, format: formats[0], device: "wasm" }, time, {
             ...{ name: "Fovea wasm", script, process: { execPath: newNode } },
           }),
           onnxWeb(theirs, time),
         ]
-      : [fovea({ ...ours, device }, time, { script }), onnx(theirs, time)],
+      : [
+          ...formats.map((format) =>
+            fovea({ ...ours, format, device }, time, {
+              ...{ name: formats.length > 1 ? `Fovea ${format}` : "Fovea", script },
+            }),
+          ),
+          onnx(theirs, time),
+        ],
     brief: !wasm,
     tolerance: TOLERANCE[kind],
     measures: [{ name: "one run", unit: "ms", of: (times) => times.run, work, limit: kind }],

@@ -1,6 +1,7 @@
 /** ONNX Runtime, native or as WebAssembly (`web`), as a child process: runs one file on one set of inputs. */
 import { readFileSync } from "node:fs";
 import { serve } from "../child.mjs";
+import { quality } from "../quality.mjs";
 import { small, tokens } from "../tokens.mjs";
 
 /** @type {typeof import("onnxruntime-common")} */
@@ -31,19 +32,32 @@ const makers = {
 };
 
 serve({
-  /** `input`: by name `{ kind, shape, ... }`, see above. */
-  async open({ web = false, path, threads, input }) {
+  /** `input`: by name `{ kind, shape, ... }`, see above. `exact`: a file whose output is the right one. */
+  async open({ web = false, path, threads, input, exact }) {
     runtime = web ? await import("onnxruntime-web") : (await import("onnxruntime-node")).default;
     if (web) runtime.env.wasm.numThreads = threads;
-    session = await runtime.InferenceSession.create(web ? readFileSync(path) : path, {
-      executionProviders: [web ? "wasm" : "cpu"],
-      intraOpNumThreads: threads,
-      interOpNumThreads: 1,
-      graphOptimizationLevel: "all",
-    });
+    const start = (file) =>
+      runtime.InferenceSession.create(web ? readFileSync(file) : file, {
+        executionProviders: [web ? "wasm" : "cpu"],
+        intraOpNumThreads: threads,
+        interOpNumThreads: 1,
+        graphOptimizationLevel: "all",
+      });
     inputs = (seed) =>
       Object.fromEntries(Object.entries(input).map(([name, spec]) => [name, makers[spec.kind](spec, seed)]));
-    return { versions: { ...runtime.env.versions }, sample: [...(await run(0)).slice(0, 8)] };
+    let right;
+    if (exact) {
+      session = await start(exact);
+      right = (await run(0)).slice();
+      await session.release();
+    }
+    session = await start(path);
+    const outputs = await run(0);
+    return {
+      versions: { ...runtime.env.versions },
+      sample: [...outputs.slice(0, 8)],
+      ...(right ? { quality: quality(outputs, right) } : {}),
+    };
   },
 
   /** Milliseconds of one run, the mean of `repeat`. */

@@ -4,7 +4,8 @@
 //   float     x [k][width]
 //   integer   q [k / 4][width] quads, scale [k / 32][width], start [k / run][width], sum [k / 32][width]
 //
-// The tiles of AMX take q as [k / 32][width][32], and no start.
+// The tiles of AMX take q as [k / 32][width][32], and no start. Formats with a scale for each row have one scale and
+// one start for each token, and k filled up with zeros; their tiles of AMX are [k / 64][width][64].
 #pragma once
 #include "widths.h"
 
@@ -22,15 +23,21 @@ template <class Fmt> struct Activations {
 
   /** Bytes for `tokens` tokens. */
   static int64_t bytes(int64_t tokens, int64_t k) {
-    if constexpr (Fmt::integer) {
+    if constexpr (rowwise<Fmt>) {
+      return line(tokens * padded<Fmt>(k) * int64_t(sizeof(V::Act))) + 2 * line(tokens * 4);
+    } else if constexpr (Fmt::integer) {
       int64_t groups = tokens * (k / group);
       return line(tokens * k * int64_t(sizeof(V::Act))) + (1 + Fmt::has_min) * line(groups * 4) +
              line(groups * (group / Fmt::run) * 4);
     } else return line(tokens * k * 4);
   }
 
-  Activations(uint8_t* scratch, int64_t tokens, int64_t length) : k(length) {
-    if constexpr (Fmt::integer) {
+  Activations(uint8_t* scratch, int64_t tokens, int64_t length) : k(padded<Fmt>(length)) {
+    if constexpr (rowwise<Fmt>) {
+      q = reinterpret_cast<V::Act*>(scratch);
+      scale = reinterpret_cast<float*>(scratch + line(tokens * k * int64_t(sizeof(V::Act))));
+      start = reinterpret_cast<int32_t*>(scratch + line(tokens * k * int64_t(sizeof(V::Act))) + line(tokens * 4));
+    } else if constexpr (Fmt::integer) {
       int64_t groups = tokens * (k / group);
       q = reinterpret_cast<V::Act*>(scratch);
       scratch += line(tokens * k * int64_t(sizeof(V::Act)));
@@ -83,6 +90,56 @@ template <class Fmt> struct Activations {
     int64_t at = tile * (k / group) + g * width + m;
     scale[at] = d;
     if constexpr (Fmt::has_min) sum[at] = d * float(total);
+  }
+
+  /** As `quantize`, for a whole row of `length` numbers and one scale. */
+  void quantize_row(const float* row, int64_t length, int64_t tile, int width, int m) const {
+    constexpr int at_once = 4;
+    V::F top[at_once], bad[at_once];
+    for (int u = 0; u < at_once; u++) top[u] = bad[u] = V::zero();
+    auto look = [&](V::F value, int u) FOVEA_FLAT {
+      top[u] = V::max(top[u], V::abs(value));
+      bad[u] = V::fma(value, V::zero(), bad[u]);
+    };
+    int64_t i = 0;
+    for (; i + at_once * V::lanes <= length; i += at_once * V::lanes)
+      unroll<0, at_once>([&](auto u) FOVEA_FLAT { look(V::load(row + i + u.value * V::lanes), u.value); });
+    for (; i < length; i += V::lanes) look(load_up_to(row, i, length), 0);
+    V::F high = V::max(V::max(top[0], top[1]), V::max(top[2], top[3]));
+    V::F odd = V::add(V::add(bad[0], bad[1]), V::add(bad[2], bad[3]));
+    float most = V::reduce_max(high), up = most < 0x1p-100f ? 0x1p100f : 1.0f;
+    const V::F first = V::set1(up), second = V::set1(most > 0 ? 127.0f / (most * up) : 0.0f);
+
+    constexpr int run = Fmt::run;
+    V::I total = V::izero();
+    for (int64_t g = 0; g < k / run; g++) {
+      V::Act codes[run];
+      auto round = [&](auto load) FOVEA_FLAT {
+        unroll<0, run / V::lanes>([&](auto u) FOVEA_FLAT {
+          V::I code = V::to_int(V::mul(V::mul(load(g * run + u.value * V::lanes), first), second));
+          total = V::iadd(total, code);
+          V::store_act(codes + u.value * V::lanes, code);
+        });
+      };
+      if ((g + 1) * run <= length) round([&](int64_t at) FOVEA_FLAT { return V::load(row + at); });
+      else round([&](int64_t at) FOVEA_FLAT { return load_up_to(row, at, length); });
+      if (is_matrix_tile<Fmt>(width)) __builtin_memcpy(q + tile * k + (g * width + m) * run, codes, sizeof codes);
+      else {
+        V::Act* to = q + tile * k + (g * run * width + 4 * m);
+        for (int t = 0; t < run / 4; t++) __builtin_memcpy(to + 4 * width * t, codes + 4 * t, 4 * sizeof(V::Act));
+      }
+    }
+    int32_t lanes[V::lanes], sum = 0;
+    V::istore(lanes, total);
+    for (int32_t lane : lanes) sum += lane;
+    scale[tile + m] = most / 127.0f + V::reduce_add(odd);
+    start[tile + m] = -dot_zero<Fmt> * sum;
+  }
+
+  /** The vector at `at` of a row of `length` numbers, zeros behind it. */
+  static V::F load_up_to(const float* row, int64_t at, int64_t length) {
+    const int64_t left = length - at;
+    return left >= V::lanes ? V::load(row + at) : left > 0 ? V::load_tail(row + at, int(left)) : V::zero();
   }
 
   /** Values [k0, k1) of a row to their places. */

@@ -8,7 +8,11 @@ namespace fovea::FOVEA_ISA {
 template <class Fmt> inline void unpack_row(const uint8_t* panel, int r, int64_t k, float* y) {
   int v = r / V::lanes, lane = r % V::lanes;
   float lanes[V::lanes];
-  if constexpr (Fmt::integer) {
+  if constexpr (rowwise<Fmt>) {
+    V::store(lanes, Fmt::scale(panel, v));
+    const int8_t* codes = reinterpret_cast<const int8_t*>(Fmt::codes(panel)) + 4 * r;
+    for (int64_t i = 0; i < k; i++) y[i] = lanes[lane] * float(codes[16 * (i / 4 * 4) + i % 4]);
+  } else if constexpr (Fmt::integer) {
     for (int64_t g = 0; g < k / group; g++) {
       Fmt w(panel, g);
       uint8_t bytes[4 * V::lanes];
@@ -37,12 +41,17 @@ template <class Fmt> inline void unpack_row(const uint8_t* panel, int r, int64_t
 
 /** A row in the blocks of its format: step by step through a small panel of which it is the first row. */
 template <class Fmt> inline void unpack_blocks(const uint8_t* src, int64_t k, float* y) {
-  constexpr int64_t step = 256;
-  alignas(64) uint8_t panel[Fmt::bytes(step)];
-  for (int64_t k0 = 0; k0 < k; k0 += step) {
-    int64_t n = k - k0 < step ? k - k0 : step;
-    pack_panel<Fmt>(src + row_bytes<Fmt>(k0), 1, n, panel);
-    unpack_row<Fmt>(panel, 0, n, y + k0);
+  if constexpr (rowwise<Fmt>) {
+    float scale = load_as<float>(src);
+    for (int64_t i = 0; i < k; i++) y[i] = scale * float(int8_t(src[RowsOf<Fmt>::header + i]));
+  } else {
+    constexpr int64_t step = 256;
+    alignas(64) uint8_t panel[Fmt::bytes(step)];
+    for (int64_t k0 = 0; k0 < k; k0 += step) {
+      int64_t n = k - k0 < step ? k - k0 : step;
+      pack_panel<Fmt>(src + row_bytes<Fmt>(k0), 1, n, panel);
+      unpack_row<Fmt>(panel, 0, n, y + k0);
+    }
   }
 }
 

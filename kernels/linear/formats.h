@@ -160,6 +160,34 @@ using Q4_K = SuperAffine<Codes4>;
 using Q5_K = SuperAffine<Codes5>;
 using Q6_K = SuperScaled<Codes6, 32>;
 
+/**
+ * One f32 scale for each row: [16 f32][codes], k filled up with zeros to whole tiles of AMX. Sums of products are
+ * integers over all of k, and meet their scales once.
+ */
+struct I8_row {
+  using Codes = Codes8;
+  static constexpr bool integer = true, has_min = false;
+  static constexpr int zero = 0;
+  static constexpr int block = 1, run = 64;
+  static constexpr int64_t padded(int64_t k) { return (k + run - 1) / run * run; }
+  static constexpr int64_t bytes(int64_t k) { return 64 + padded(k) * panel_rows; }
+  static constexpr bool gaps(int64_t k) { return k % run != 0; }
+  static const uint8_t* codes(const uint8_t* panel) { return panel + 64; }
+  static V::F scale(const uint8_t* panel, int v) {
+    return V::load(reinterpret_cast<const float*>(panel) + v * V::lanes);
+  }
+};
+
+/** Whether a row is one block: then a sum runs over all of k before it meets a scale. */
+template <class Fmt> constexpr bool rowwise = false;
+template <> inline constexpr bool rowwise<I8_row> = true;
+
+/** k as activations have it. */
+template <class Fmt> constexpr int64_t padded(int64_t k) {
+  if constexpr (rowwise<Fmt>) return Fmt::padded(k);
+  else return k;
+}
+
 /** Code that counts as zero in a sum of products: the format's own, and the bias of signed products. */
 template <class Fmt> constexpr int dot_zero = Fmt::Codes::bytes == Codes8::bytes ? V::s8_bias : Fmt::zero;
 
@@ -211,6 +239,7 @@ template <class Fn> inline void with_format(DType dtype, const Fn& fn) {
     case DType::q4_K: return fn(Type<Q4_K>{});
     case DType::q5_K: return fn(Type<Q5_K>{});
     case DType::q6_K: return fn(Type<Q6_K>{});
+    case DType::i8_row: return fn(Type<I8_row>{});
     case DType::i32: return;
   }
 }

@@ -3,6 +3,7 @@
 #pragma once
 #include "amx_tile.h"
 #include "pack.h"
+#include "row_tile.h"
 #include "tile.h"
 #include "tiles.h"
 #include "../ops/norm.h"
@@ -40,8 +41,8 @@ template <class Fmt> struct Multiplier {
   /** Memory of this thread's own: a panel packed from rows, then a step of k of a panel as its tiles want it. */
   uint8_t* own;
 
-  /** Two panels of floats fill the widest registers with sums. */
-  static constexpr int64_t pair = !Fmt::integer && across == 1 ? 2 : 1;
+  /** Two panels of floats fill the widest registers with sums; two of whole rows of integers the tiles of AMX. */
+  static constexpr int64_t pair = (rowwise<Fmt> ? matrix_tiles<Fmt> : !Fmt::integer) && across == 1 ? 2 : 1;
   static constexpr bool widens = !Fmt::integer && Fmt::bytes(2) != F32::bytes(2);
 
   static int64_t own_bytes(const Product& p) {
@@ -51,7 +52,7 @@ template <class Fmt> struct Multiplier {
   static int64_t step_bytes(const Product& p) {
     int64_t step = p.in_rows() || p.k < most_step<Fmt> ? p.k : most_step<Fmt>;
 #if defined(FOVEA_ISA_AMX)
-    if constexpr (matrix_tiles<Fmt>) return Signed<Fmt>::bytes(step / group);
+    if constexpr (matrix_tiles<Fmt> && !rowwise<Fmt>) return Signed<Fmt>::bytes(step / group);
 #endif
     return widens ? 2 * F32::bytes(step) : 0;
   }
@@ -78,6 +79,7 @@ template <class Fmt> struct Multiplier {
   void prepare(const Chunk& c, const Work& work) const {
     constexpr int64_t piece = 256;
     int64_t pieces = (p.k + piece - 1) / piece, begin, end;
+    if constexpr (rowwise<Fmt>) return prepare_rows(c, work);
     work.share(c.tiles * pieces, 1, begin, end);
     for (int64_t i = begin / (pieces ? pieces : 1); i < c.tiles; i++) {
       int64_t from = begin - i * pieces, to = end - i * pieces;
@@ -92,6 +94,22 @@ template <class Fmt> struct Multiplier {
     }
   }
 
+  /** The same where a row is rounded as a whole: rows of tiles; padding holds anything. */
+  void prepare_rows(const Chunk& c, const Work& work) const {
+    int64_t begin, end;
+    work.share(c.tokens, 1, begin, end);
+    for (int i = 0; i < c.tiles; i++) {
+      const Tile& t = tiles.tile[i];
+      int64_t from = begin - t.at, to = end - t.at < t.count ? end - t.at : t.count;
+      for (int64_t m = from < 0 ? 0 : from; m < to; m++) {
+        const int64_t at = place(t, int(m));
+        if (p.norm)
+          scale_row(p.norm->rows + at, inverse_rms(p.norm->rows + at, p.k, p.norm->eps), p.norm->weight, 0, p.k, p.x + at);
+        x.quantize_row(p.x + at, p.k, t.at, t.width, int(m));
+      }
+    }
+  }
+
   /** k in [from, to) of row m of a tile. */
   void prepare(const Tile& t, int m, int64_t from, int64_t to, const float* factor) const {
     const int64_t at = place(t, m);
@@ -99,7 +117,7 @@ template <class Fmt> struct Multiplier {
     // Padding needs numbers, no matter which: x is being written.
     if (p.norm && m >= t.count) row = p.norm->rows + at;
     else if (p.norm) scale_row(p.norm->rows + at, factor[m], p.norm->weight, from, to, p.x + at);
-    if constexpr (Fmt::integer) {
+    if constexpr (Fmt::integer && !rowwise<Fmt>) {
       for (int64_t k = from; k < to; k += group) x.quantize(row, k / group, t.at, t.width, m);
     } else if (t.width > 1) x.spread(row, from, to, t.at, t.width, m);
   }
@@ -116,8 +134,11 @@ template <class Fmt> struct Multiplier {
                 bool widened, const uint8_t* next = nullptr) const {
     if constexpr (Fmt::integer) {
       constexpr int parts = width == 1 ? across : parts_of_tile<Fmt>();
-      for (int v = 0; v < across && v * V::lanes < target.columns; v += parts)
-        integer_tile<Fmt, width, parts>(panel, v, k0 / group, k1 / group, x, t.at, target);
+      for (int v = 0; v * V::lanes < target.columns; v += parts) {
+        if constexpr (rowwise<Fmt>)
+          row_tile<Fmt, width, parts>(panel + v / across * Fmt::bytes(p.k), v % across, x, t.at, target, v);
+        else integer_tile<Fmt, width, parts>(panel, v, k0 / group, k1 / group, x, t.at, target);
+      }
     } else {
       const float* from = width == 1 ? p.x + place(t, 0) + k0 : x.x + t.at * p.k + k0 * width;
       auto part = [&](int v, auto parts) {
@@ -140,7 +161,13 @@ template <class Fmt> struct Multiplier {
   void tiles_of_step(const uint8_t* panel, int t0, int t1, int64_t k0, int64_t k1, Target& target,
                      bool widened) const {
 #if defined(FOVEA_ISA_AMX)
-    if constexpr (matrix_tiles<Fmt>)
+    if constexpr (rowwise<Fmt>) {
+      int wide = t0;
+      while (wide < t1 && tiles.tile[wide].width == widest<Fmt>) wide++;
+      const uint8_t* next = p.in_rows() ? nullptr : panel + pair * Fmt::bytes(p.k);
+      if (wide > t0) amx_row_tiles<Fmt>(panel, tiles.tile + t0, wide - t0, tiles.row, x, target, Fmt::bytes(p.k), next);
+      t0 = wide;
+    } else if constexpr (matrix_tiles<Fmt>)
       if (tiles.tile[t0].width == widest<Fmt>) {
         // Steps follow one another in a panel, and panels in memory.
         const uint8_t* next = panel + Fmt::bytes(k1);
@@ -181,7 +208,7 @@ template <class Fmt> struct Multiplier {
     const int width = tiles.tile[t0].width;
     const bool narrow = t1 - t0 == 1 && (Fmt::integer ? !is_matrix_tile<Fmt>(width) : width <= middle);
     const int64_t at_once = rows || narrow ? 1 : pair;
-    const int64_t at_a_time = rows || narrow ? p.k : step();
+    const int64_t at_a_time = rows || narrow || rowwise<Fmt> ? p.k : step();
     for (int64_t k0 = 0, k1 = -1; k1 < p.k; k0 = k1) {
       k1 = k0 + at_a_time < p.k ? k0 + at_a_time : p.k;
       for (int64_t i = p0; i < p1; i += at_once) {
@@ -190,7 +217,7 @@ template <class Fmt> struct Multiplier {
         const uint8_t* panel = matrix.weight.data + (expert * panels + i) * bytes;
         if (rows) {
           int64_t first = expert * m + i * panel_rows;
-          pack_panel<Fmt>(matrix.weight.data + row_bytes<Fmt>(first * p.k), columns, p.k, own);
+          pack_panel<Fmt>(matrix.weight.data + first * row_bytes<Fmt>(p.k), columns, p.k, own);
           panel = own;
         }
         if constexpr (widens)

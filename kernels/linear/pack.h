@@ -124,6 +124,17 @@ template <int width> struct FloatRows {
   }
 };
 
+/** A scale, then the codes of the row. */
+struct WholeRows {
+  static constexpr int header = 4;
+  static void put(const uint8_t* src, int64_t k, uint8_t* panel, int r) {
+    __builtin_memcpy(panel + 4 * r, src, header);
+    uint8_t* codes = const_cast<uint8_t*>(I8_row::codes(panel)) + 4 * r;
+    for (int64_t i = 0; i + 4 <= k; i += 4) __builtin_memcpy(codes + 16 * i, src + header + i, 4);
+    for (int64_t i = k / 4 * 4; i < k; i++) codes[16 * (i / 4 * 4) + i % 4] = src[header + i];
+  }
+};
+
 template <class Fmt> struct RowsOf;
 template <> struct RowsOf<F32> : FloatRows<4> {};
 template <> struct RowsOf<F16> : FloatRows<2> {};
@@ -136,10 +147,12 @@ template <> struct RowsOf<Q5_1> : SmallRows<Q5_1, 2, true> {};
 template <> struct RowsOf<Q4_K> : SuperAffineRows<Q4_K, false> {};
 template <> struct RowsOf<Q5_K> : SuperAffineRows<Q5_K, true> {};
 template <> struct RowsOf<Q6_K> : Q6Rows {};
+template <> struct RowsOf<I8_row> : WholeRows {};
 
-/** Bytes of k elements as rows. */
+/** Bytes of a row of k elements. */
 template <class Fmt> constexpr int64_t row_bytes(int64_t k) {
-  return k / Fmt::block * RowsOf<Fmt>::block_bytes;
+  if constexpr (rowwise<Fmt>) return RowsOf<Fmt>::header + k;
+  else return k / Fmt::block * RowsOf<Fmt>::block_bytes;
 }
 
 /** Fills a panel from the `count` rows at `rows` (row length k); the rows that are missing become zeros. */
@@ -147,14 +160,18 @@ template <class Fmt> inline void pack_panel(const uint8_t* rows, int count, int6
   using Rows = RowsOf<Fmt>;
   // Also the gaps of the layout: equal matrices are to have equal panels, byte for byte.
   if (count < panel_rows || Fmt::gaps(k)) __builtin_memset(panel, 0, size_t(Fmt::bytes(k)));
-  // Blocks come in whole rows, as the memory likes it. Floats scatter over so many lines that a step of k must
-  // leave all of them in the first cache.
-  const int64_t step = Fmt::integer ? k : 256;
-  for (int64_t k0 = 0; k0 < k; k0 += step) {
-    int64_t end = k0 + step < k ? k0 + step : k;
-    for (int r = 0; r < count; r++) {
-      const uint8_t* src = rows + r * row_bytes<Fmt>(k) + row_bytes<Fmt>(k0);
-      for (int64_t at = k0; at < end; at += Fmt::block, src += Rows::block_bytes) Rows::put(src, at, panel, r);
+  if constexpr (rowwise<Fmt>) {
+    for (int r = 0; r < count; r++) Rows::put(rows + r * row_bytes<Fmt>(k), k, panel, r);
+  } else {
+    // Blocks come in whole rows, as the memory likes it. Floats scatter over so many lines that a step of k must
+    // leave all of them in the first cache.
+    const int64_t step = Fmt::integer ? k : 256;
+    for (int64_t k0 = 0; k0 < k; k0 += step) {
+      int64_t end = k0 + step < k ? k0 + step : k;
+      for (int r = 0; r < count; r++) {
+        const uint8_t* src = rows + r * row_bytes<Fmt>(k) + row_bytes<Fmt>(k0);
+        for (int64_t at = k0; at < end; at += Fmt::block, src += Rows::block_bytes) Rows::put(src, at, panel, r);
+      }
     }
   }
 }

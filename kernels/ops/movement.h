@@ -34,6 +34,8 @@ inline int64_t format_bytes(DType dtype, int64_t elements) {
     case DType::q4_K: return elements / 256 * 144;
     case DType::q5_K: return elements / 256 * 176;
     case DType::q6_K: return elements / 256 * 210;
+    // Has a scale for each row, and is never copied.
+    case DType::i8_row: break;
   }
   return 0;
 }

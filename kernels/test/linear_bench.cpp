@@ -54,11 +54,11 @@ int main(int count, char** arguments) {
   for (int i = 6; i < count; i++) tokens.push_back(std::atoll(arguments[i]));
   if (tokens.empty()) tokens = {1, 4, 512};
   const KernelTable& table = BENCH_TABLE;
-  const char* names[] = {"f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "q5_0", "q5_1", "q4_K", "q5_K", "q6_K"};
-  const int64_t block[] = {1, 1, 1, 32, 32, 32, 32, 32, 256, 256, 256}, size[] = {4, 2, 2, 34, 18, 20, 22, 24, 144, 176, 210};
-  for (int f = 0; f < 11; f++) {
+  const char* names[] = {"f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "q5_0", "q5_1", "q4_K", "q5_K", "q6_K", "i8_row"};
+  const int64_t block[] = {1, 1, 1, 32, 32, 32, 32, 32, 256, 256, 256, 1}, size[] = {4, 2, 2, 34, 18, 20, 22, 24, 144, 176, 210, 1};
+  for (int f = 0; f < 12; f++) {
     if (("," + wanted + ",").find("," + std::string(names[f]) + ",") == std::string::npos) continue;
-    int64_t row_bytes = m * k / block[f] * size[f], panel = table.panel_bytes(DType(f), m, k), most = *std::max_element(tokens.begin(), tokens.end());
+    int64_t row_bytes = m * k / block[f] * size[f] + (f == 11 ? 4 * m : 0), panel = table.panel_bytes(DType(f), m, k), most = *std::max_element(tokens.begin(), tokens.end());
     int64_t copies = std::max(int64_t(1), megabytes * 1000000 / panel);
     uint8_t *rows = pages(size_t(row_bytes)), *weights = pages(size_t(panel * copies)), *scratch = pages(64 << 20);
     float *x = reinterpret_cast<float*>(pages(size_t(4 * most * k))), *y = reinterpret_cast<float*>(pages(size_t(4 * most * m)));
@@ -94,7 +94,7 @@ int main(int count, char** arguments) {
     };
     DType dtype = DType(f);
     double pack = run(Kind::pack, {{0, dtype, Layout::rows, {m, k, 1}}, {1, dtype, Layout::panels, {m, k, 1}}}, int(copies), panel);
-    std::printf("%-5s pack %5.1f GB/s", names[f], double(panel) / pack / 1e9);
+    std::printf("%-6s pack %5.1f GB/s", names[f], double(panel) / pack / 1e9);
     for (int64_t n : tokens) {
       double s = run(Kind::linear, {{2, DType::f32, Layout::rows, {n, k, 1}}, {1, dtype, Layout::panels, {m, k, 1}},
                                     {-1, DType::f32, Layout::rows, {1, 1, 1}}, {3, DType::f32, Layout::rows, {n, m, 1}}}, n > 64 ? 3 : int(std::max(int64_t(24), copies)), panel);

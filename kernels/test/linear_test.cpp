@@ -16,12 +16,19 @@ struct Format {
   int block, bytes;
   /** Largest size of a code; 0 for floats. */
   int codes = 0;
+  /** Bytes of the f32 scale in front of a row, where that is the only one. */
+  int header = 0;
+
+  bool floats() const { return codes == 0; }
+  /** Activations that share a scale. */
+  int64_t group(int64_t k) const { return header ? k : 32; }
 };
 static const Format formats[] = {
     {"f32", DType::f32, 1, 4},     {"f16", DType::f16, 1, 2},     {"bf16", DType::bf16, 1, 2},
     {"q8_0", DType::q8_0, 32, 34, 128}, {"q4_0", DType::q4_0, 32, 18, 8}, {"q4_1", DType::q4_1, 32, 20, 15},
     {"q5_0", DType::q5_0, 32, 22, 16}, {"q5_1", DType::q5_1, 32, 24, 31}, {"q4_K", DType::q4_K, 256, 144, 15},
     {"q5_K", DType::q5_K, 256, 176, 31}, {"q6_K", DType::q6_K, 256, 210, 32},
+    {"i8_row", DType::i8_row, 1, 1, 128, 4},
 };
 
 static double half(const uint8_t* p) {
@@ -81,14 +88,20 @@ static void decode(DType dtype, const uint8_t* b, Weight* w) {
         w[k] = {half(b + 208) * int8_t(b[192 + k / 16]) * ((low | high << 4) - 32), 0};
       }
       break;
+    case DType::i8_row: w[0] = {double(int8_t(b[0])), 0}; break;
     case DType::i32: break;
   }
 }
 
 /** Random bytes are legal codes; the scales are set to plain numbers. */
-static Bytes random_weights(const Format& f, int64_t elements) {
-  Bytes w(size_t(elements / f.block * f.bytes));
+static Bytes random_weights(const Format& f, int64_t elements, int64_t rows) {
+  Bytes w(size_t(rows * f.header + elements / f.block * f.bytes));
   for (auto& b : w) b = uint8_t(random32());
+  for (int64_t i = 0; f.header && i < rows; i++) {
+    float scale = float((random32() & 1 ? 1 : -1) * (0.001 + 0.01 * uniform()));
+    std::memcpy(&w[size_t(i * (f.header + elements / rows))], &scale, 4);
+  }
+  if (f.header) return w;
   for (size_t at = 0; at < w.size(); at += size_t(f.bytes)) {
     uint8_t* p = &w[at];
     float x = float(normal());
@@ -132,8 +145,15 @@ static Bytes make_panels(const KernelTable& table, Matrix& w, int threads) {
 }
 
 static Matrix make(const KernelTable& table, const Format& f, int64_t e, int64_t m, int64_t k, int threads) {
-  Matrix w = {&f, e, m, k, random_weights(f, e * m * k), {}, std::vector<Weight>(size_t(e * m * k))};
-  for (int64_t i = 0; i < e * m * k / f.block; i++) decode(f.dtype, &w.rows[size_t(i * f.bytes)], &w.values[size_t(i * f.block)]);
+  Matrix w = {&f, e, m, k, random_weights(f, e * m * k, e * m), {}, std::vector<Weight>(size_t(e * m * k))};
+  const int64_t row = f.header + k / f.block * f.bytes;
+  for (int64_t i = 0; i < e * m; i++)
+    for (int64_t b = 0; b < k / f.block; b++) {
+      Weight* to = &w.values[size_t(i * k + b * f.block)];
+      decode(f.dtype, &w.rows[size_t(i * row + f.header + b * f.bytes)], to);
+      float scale;
+      if (f.header) std::memcpy(&scale, &w.rows[size_t(i * row)], 4), to->product *= scale;
+    }
   w.panels = make_panels(table, w, threads);
   if (m % 16 == 0 && k >= 512 && double(w.panels.size()) > 1.03 * double(w.rows.size())) fail("panels too large");
   return w;
@@ -158,12 +178,13 @@ static Floats linear(const KernelTable& table, const Matrix& w, const Floats& x,
  */
 static double bound_of(const Matrix& w, int64_t j, const float* x, bool exact) {
   const double u = std::ldexp(1.0, -24), least = std::ldexp(1.0, -149);
-  bool integer = w.format->block > 1;
+  bool integer = !w.format->floats();
+  const int64_t group = w.format->group(w.k);
   double rounding = 0, reach = 0, weights = 0;
-  for (int64_t g = 0; g < w.k; g += 32) {
+  for (int64_t g = 0; g < w.k; g += group) {
     double most = 0;
-    for (int64_t k = g; k < w.k && k < g + 32; k++) most = std::fmax(most, std::fabs(x[k]));
-    for (int64_t k = g; k < w.k && k < g + 32; k++) {
+    for (int64_t k = g; k < w.k && k < g + group; k++) most = std::fmax(most, std::fabs(x[k]));
+    for (int64_t k = g; k < w.k && k < g + group; k++) {
       const Weight& v = w.values[size_t(j * w.k + k)];
       if (integer && !exact) rounding += std::fabs(v.value()) * most / 254 * 1.00001;
       reach += v.reach() * (integer && !exact ? std::fabs(x[k]) + most / 254 : std::fabs(x[k]));
@@ -203,10 +224,11 @@ static Floats activations(const Matrix& w, int64_t n, Values values) {
     for (int64_t c = 0; c < k; c++) sum += w.values[size_t(j * k + c)].reach();
     reach = std::fmax(reach, sum);
   }
+  const size_t group = size_t(w.format->group(k)), largest = group > 5 ? 5 : 0;
   for (size_t i = 0; i < x.size(); i++) {
     int sign = random32() & 1 ? 1 : -1;
     switch (values) {
-      case Values::codes: x[i] = i % 32 == 5 ? float(sign * 127) : float(int(random32() % 255) - 127); break;
+      case Values::codes: x[i] = i % group == largest ? float(sign * 127) : float(int(random32() % 255) - 127); break;
       case Values::plain: x[i] = float(normal() * (random32() % 50 == 0 ? 20 : 1)); break;
       case Values::cancelling: x[i] = i % 2 ? -x[i - 1] * float(1 + 1e-6 * uniform()) : float(1e6 * normal()); break;
       case Values::equal: x[i] = -3.14f; break;
@@ -298,9 +320,9 @@ static void check_special(const KernelTable& table, const Format& f) {
   Floats y = linear(table, w, x, nullptr, 2), before = linear(table, w, clean, nullptr, 2);
   for (int64_t i = 0; i < n; i++)
     for (int64_t j = 0; j < m; j++) {
-      float got = y[size_t(i * m + j)], v = f.block == 1 ? float(w.values[size_t(j * k + (i == 4 ? 500 : 31))].value()) : 0;
+      float got = y[size_t(i * m + j)], v = f.floats() ? float(w.values[size_t(j * k + (i == 4 ? 500 : 31))].value()) : 0;
       bool right = i == 1 ? std::isnan(got)
-                   : i == 4 || i == 13 ? (f.block > 1 ? std::isnan(got) : v == 0 ? std::isnan(got) : std::isinf(got) && (got > 0) == ((v > 0) == (i == 4)))
+                   : i == 4 || i == 13 ? (!f.floats() ? std::isnan(got) : v == 0 ? std::isnan(got) : std::isinf(got) && (got > 0) == ((v > 0) == (i == 4)))
                                        : std::memcmp(&got, &before[size_t(i * m + j)], 4) == 0;
       if (!right) return fail("row " + std::to_string(i) + ": " + std::to_string(got));
     }
@@ -361,7 +383,7 @@ int main(int count, char** arguments) {
       if (!tiny) check_linear(table, f, 530, 2304, 6, true), check_linear(table, f, 48, 1280, 1100, false);
       for (bool shared_rows : {true, false}) check_experts(table, f, 1, 2, shared_rows), check_experts(table, f, 40, 3, shared_rows);
       if (!tiny) check_experts(table, f, 600, 2, true);
-      if (table.panel_bytes(f.dtype, 16, f.block == 1 ? 0 : f.block + 1) != 0) fail("panels for broken blocks");
+      if (!f.header && table.panel_bytes(f.dtype, 16, f.block == 1 ? 0 : f.block + 1) != 0) fail("panels for broken blocks");
     }
     if (table.panel_bytes(DType::i32, 16, 32) != 0) fail("panels of i32");
   });

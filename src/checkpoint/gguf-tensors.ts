@@ -37,6 +37,8 @@ const others: readonly [number, OtherDtype, number, number][] = [
 
 /** By type number. */
 export const ggmlTypes: ReadonlyMap<number, GgmlType> = new Map<number, GgmlType>([
-  ...Object.values(formats).map((f): [number, GgmlType] => [f.ggufType, f]),
+  ...Object.values(formats).flatMap((f): [number, GgmlType][] =>
+    f.ggufType === undefined ? [] : [[f.ggufType, f]],
+  ),
   ...others.map(([id, name, block, blockBytes]): [number, GgmlType] => [id, { name, block, blockBytes }]),
 ]);

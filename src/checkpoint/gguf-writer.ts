@@ -71,13 +71,13 @@ export function encodeGgufHeader(
   const names = new Set<string>();
   let offset = 0;
   for (const { name, shape, format } of tensors) {
-    checkTensor(name, shape, format);
+    const type = checkTensor(name, shape, format);
     if (names.has(name)) throw new ParameterError(name, "two tensors have this name");
     names.add(name);
     out.string(name);
     out.number("u32", shape.length);
     for (const d of [...shape].reverse()) out.number("u64", d);
-    out.number("u32", formats[format].ggufType);
+    out.number("u32", type);
     out.number("u64", offset);
     offset += Math.ceil(formatBytes(format, elementCount(shape)) / alignment) * alignment;
   }
@@ -85,14 +85,19 @@ export function encodeGgufHeader(
   return { header: out.bytes(), alignment };
 }
 
-function checkTensor(name: string, shape: readonly number[], format: FormatName): void {
+/** The number of its type. */
+function checkTensor(name: string, shape: readonly number[], format: FormatName): number {
+  const { ggufType, block } = formats[format];
+  if (ggufType === undefined)
+    throw new ParameterError(name, `GGUF has no type for ${format}; write safetensors, or use q8_0`);
   if (shape.length < 1 || shape.length > 4 || shape.some((d) => !Number.isSafeInteger(d) || d < 1))
     throw new ParameterError(name, `a GGUF tensor has 1 to 4 positive dimensions, not [${shape}]`);
-  if ((shape.at(-1) as number) % formats[format].block !== 0)
+  if ((shape.at(-1) as number) % block !== 0)
     throw new ParameterError(
       name,
-      `rows of ${shape.at(-1)} elements are no whole number of ${format} blocks of ${formats[format].block}`,
+      `rows of ${shape.at(-1)} elements are no whole number of ${format} blocks of ${block}`,
     );
+  return ggufType;
 }
 
 function encodeEntry(out: Encoder, key: string, { type, value }: GgufEntry): void {

@@ -6,7 +6,7 @@
  * of one pool of packed blocks, so that a gigabyte takes a second and the same seed gives the same bytes.
  */
 import { ParameterError } from "../base/errors.ts";
-import { type FormatName, formatBytes, formats, isFormat } from "../format/index.ts";
+import { type FormatName, formatBytes, formats, isFormat, shapedBytes } from "../format/index.ts";
 import { type Checkpoint, elementCount, requireWeights, type TensorInfo, tensorOf } from "./checkpoint.ts";
 import { configOf, isShape, type ShapeName, shapeNames, tensorsOf } from "./random-shapes.ts";
 import type { JsonObject } from "./text.ts";
@@ -50,8 +50,10 @@ export function randomCheckpoint(shape: ShapeName, format: FormatName, seed = 0)
     if (length === 1) return vector(name, elementCount(tensor.shape));
     const pool = pools.get(stored) ?? makePool(stored, seed);
     pools.set(stored, pool);
-    const start = (scramble(hash(name) ^ seed) % poolBlocks) * formats[stored].blockBytes;
-    return window(pool, start, formatBytes(stored, elementCount(tensor.shape)));
+    const { blockBytes, rowBytes } = formats[stored];
+    const start = (scramble(hash(name) ^ seed) % poolBlocks) * blockBytes;
+    if (rowBytes > 0) return rowsOf(pool, rowBytes, start, tensor.shape);
+    return window(pool, start, shapedBytes(stored, tensor.shape));
   };
   return {
     checkpoint: {
@@ -86,6 +88,19 @@ function window(pool: Uint8Array, start: number, length: number): Uint8Array {
     const piece = pool.subarray(from, from + length - done);
     bytes.set(piece, done);
     done += piece.length;
+  }
+  return bytes;
+}
+
+/** As `window`, of a pool that is a row: each row with the front of that row, and elements that go on. */
+function rowsOf(pool: Uint8Array, front: number, start: number, shape: readonly number[]): Uint8Array {
+  const k = shape.at(-1) as number;
+  const rows = elementCount(shape) / k;
+  const elements = window(pool.subarray(front), start, rows * k);
+  const bytes = new Uint8Array(rows * (front + k));
+  for (let row = 0; row < rows; row++) {
+    bytes.set(pool.subarray(0, front), row * (front + k));
+    bytes.set(elements.subarray(row * k, (row + 1) * k), row * (front + k) + front);
   }
   return bytes;
 }

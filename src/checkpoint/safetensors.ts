@@ -8,6 +8,7 @@
 import { CheckpointError } from "../base/errors.ts";
 import { type Checkpoint, checkOverlaps, elementCount, type StoredTensor, storedIn } from "./checkpoint.ts";
 import { joinCheckpoints } from "./join.ts";
+import { withRowScales } from "./row-scales.ts";
 import { type HeaderEntry, parseHeader, safetensorsDtypes } from "./safetensors-header.ts";
 import { type ByteSource, owning } from "./source.ts";
 import { type JsonObject, parseJsonObject } from "./text.ts";
@@ -19,7 +20,7 @@ const longestHeader = 100_000_000;
 export function openSafetensors(source: ByteSource): Checkpoint {
   return owning(source, () => {
     const tensors = readTensors(source);
-    return { kind: "safetensors", ...storedIn(source, tensors), metadata: new Map() };
+    return withRowScales({ kind: "safetensors", ...storedIn(source, tensors), metadata: new Map() });
   });
 }
 

@@ -1,7 +1,7 @@
 /** What a checkpoint holds, as data and as text. Knows checkpoints; reads headers only. */
 import { type Checkpoint, elementCount, type TensorInfo } from "../checkpoint/checkpoint.ts";
 import { GgufArray, type GgufValue } from "../checkpoint/gguf-values.ts";
-import { formatBytes, isFormat } from "../format/index.ts";
+import { isFormat, shapedBytes } from "../format/index.ts";
 import type { Inspected } from "./services.ts";
 import { showBytes, showCount, table } from "./show.ts";
 
@@ -39,7 +39,7 @@ export function factsOf({ files, checkpoint, config, tokenizer }: Inspected) {
 
 function tensorBytes(checkpoint: Checkpoint, name: string): number {
   const { format, shape } = checkpoint.tensors.get(name) as TensorInfo;
-  return isFormat(format) ? formatBytes(format, elementCount(shape)) : checkpoint.raw(name).length;
+  return isFormat(format) ? shapedBytes(format, shape) : checkpoint.raw(name).length;
 }
 
 /** Metadata for JSON; long arrays (vocabularies) are told and not written out. */

@@ -32,6 +32,7 @@ const dtypes: readonly DType[] = [
   "q4_K",
   "q5_K",
   "q6_K",
+  "i8_row",
   "i32",
 ];
 export const dtypeCodes: Readonly<Record<string, number>> = Object.fromEntries(

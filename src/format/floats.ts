@@ -24,6 +24,8 @@ export const f32: NumberFormat = {
   name: "f32",
   block: 1,
   blockBytes: 4,
+  rowBytes: 0,
+  float: true,
   ggufType: 0,
   unpack(src, dst) {
     checkLengths(f32, dst.length, src.length);
@@ -39,6 +41,8 @@ export const f16: NumberFormat = {
   name: "f16",
   block: 1,
   blockBytes: 2,
+  rowBytes: 0,
+  float: true,
   ggufType: 1,
   unpack(src, dst) {
     checkLengths(f16, dst.length, src.length);
@@ -63,6 +67,8 @@ export const bf16: NumberFormat = {
   name: "bf16",
   block: 1,
   blockBytes: 2,
+  rowBytes: 0,
+  float: true,
   ggufType: 30,
   unpack(src, dst) {
     checkLengths(bf16, dst.length, src.length);

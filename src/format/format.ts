@@ -15,7 +15,8 @@ export type FormatName =
   | "q5_1"
   | "q4_K"
   | "q5_K"
-  | "q6_K";
+  | "q6_K"
+  | "i8_row";
 
 export interface NumberFormat {
   readonly name: FormatName;
@@ -23,12 +24,19 @@ export interface NumberFormat {
   readonly block: number;
   /** Bytes in a block. */
   readonly blockBytes: number;
-  /** Type number in a GGUF file. */
-  readonly ggufType: number;
-  /** Decodes exactly `dst.length` elements; `src` holds exactly their bytes. Lengths that do not fit are refused. */
+  /** Bytes in front of each row, where what belongs to the whole row stands; formats of blocks alone have none. */
+  readonly rowBytes: number;
+  /** Whether values are kept as floats, each by itself. */
+  readonly float: boolean;
+  /** Type number in a GGUF file; undefined where GGUF has no such type. */
+  readonly ggufType: number | undefined;
+  /**
+   * Decodes exactly `dst.length` elements; `src` holds exactly their bytes, of one row or several equal ones.
+   * Lengths that do not fit are refused.
+   */
   unpack(src: Uint8Array, dst: Float32Array): void;
   /**
-   * Encodes exactly `src.length` elements. The float formats keep NaN and infinity; block formats refuse them.
+   * Encodes exactly `src.length` elements; with `rowBytes`, `dst` tells how many rows they are. The float formats keep NaN and infinity; block formats refuse them.
    * A finite value (or block scale) that the format cannot reach is refused, never turned into infinity.
    */
   pack(src: Float32Array, dst: Uint8Array): void;
@@ -65,6 +73,7 @@ export function blockFormat(codec: BlockCodec): NumberFormat {
     name,
     block,
     blockBytes,
+    ...{ rowBytes: 0, float: false },
     ggufType,
     unpack(src, dst) {
       checkLengths(codec, dst.length, src.length);

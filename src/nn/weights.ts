@@ -6,7 +6,7 @@
 import { CheckpointError } from "../base/errors.ts";
 import { type Checkpoint, readF32 } from "../checkpoint/checkpoint.ts";
 import type { PackedStore } from "../checkpoint/packed-cache.ts";
-import { type FormatName, formatBytes, formats, isFormat } from "../format/index.ts";
+import { type FormatName, formatBytes, formats, isFormat, shapedBytes } from "../format/index.ts";
 import { type Device, type DeviceBuffer, Stream, Tensor } from "../ops/index.ts";
 import { Background, restore, save, settle } from "./packed.ts";
 
@@ -114,7 +114,7 @@ export class Weights {
       format,
       shape: [e, m, k],
       read() {
-        const each = formatBytes(format, m * k);
+        const each = formatBytes(format, m * k, m);
         const all = new Uint8Array(e * each);
         for (const [i, source] of sources.entries()) all.set(source.read(), i * each);
         return all;
@@ -142,7 +142,7 @@ export class Weights {
     const info = this.info(file);
     const values = readF32(this.checkpoint, file);
     if (values.length !== d) this.refuse(file, `has shape [${info.shape}], but ${d} elements are needed`);
-    this.count([file], info.format, d);
+    this.count([file], info.format, [d]);
     return values;
   }
 
@@ -268,11 +268,7 @@ export class Weights {
 
   private place(source: MatrixSource): Tensor {
     const { format, shape } = source;
-    this.count(
-      source.names,
-      format,
-      shape.reduce((n, d) => n * d, 1),
-    );
+    this.count(source.names, format, shape);
     const bytes = this.device.panelBytes(format, shape);
     if (bytes === undefined) return new Tensor(format, shape, this.own(this.device.adopt(source.read())));
     const storage = { id: 0, bytes };
@@ -295,6 +291,8 @@ export class Weights {
         file,
         `has rows of ${k} elements, no multiple of the ${formats[format].block} of ${format}`,
       );
+    if (transposed && !formats[format].float)
+      this.refuse(file, `is ${format}, whose rows are no outputs where the architecture transposes`);
     const { checkpoint } = this;
     const change = [
       ...(transposed ? ["transposed"] : []),
@@ -336,10 +334,11 @@ export class Weights {
     return info;
   }
 
-  private count(names: readonly string[], format: string, elements: number): void {
+  private count(names: readonly string[], format: string, shape: readonly number[]): void {
+    const elements = shape.reduce((n, d) => n * d, 1);
     this.parameters += elements;
-    const block = isFormat(format) ? formatBytes(format, elements) : 4 * elements;
-    if (names.length > 0) this.formatBytes[format] = (this.formatBytes[format] ?? 0) + block;
+    const bytes = isFormat(format) ? shapedBytes(format, shape) : 4 * elements;
+    if (names.length > 0) this.formatBytes[format] = (this.formatBytes[format] ?? 0) + bytes;
   }
 
   private own(buffer: DeviceBuffer): DeviceBuffer {

@@ -22,7 +22,7 @@ export {
   softcap,
 } from "./elementwise.ts";
 export { combine, route } from "./experts.ts";
-export { embed, expertLinear, linear } from "./linear.ts";
+export { embed, expertLinear, linear, MOST_ROW } from "./linear.ts";
 export { type MatmulOptions, matmul } from "./matmul.ts";
 export { gather } from "./movement.ts";
 export { layerNorm, rmsNorm } from "./norm.ts";

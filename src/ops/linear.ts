@@ -10,7 +10,9 @@ import type { Tensor } from "./tensor.ts";
  * x f32 [n, k]; weight [m, k] in any number format, as rows or panels; bias f32 [m]; y f32 [n, m].
  * Sums are f32 or wider; the order of the sum over k depends on k and the format alone. For integer formats
  * a device may round each group of 32 activations to 8 bits with a scale of their own, which bounds the
- * error by `Σ_groups max|x| / 254 · Σ|w|`; for float formats it may not.
+ * error by `Σ_groups max|x| / 254 · Σ|w|`; for float formats it may not. With weights in i8_row the group is the
+ * whole row of x: one activation that is far larger than the others costs all of them precision. Its products
+ * are summed in integers of 32 bits, so k may be up to {@link MOST_ROW}.
  */
 export interface Linear {
   readonly kind: "linear";
@@ -20,9 +22,14 @@ export interface Linear {
   readonly y: Tensor;
 }
 
+/** Elements of a row in i8_row: 127 · 128 of these fit 32 bits. */
+export const MOST_ROW = 2 ** 17;
+
 function checkWeight(kind: string, weight: Tensor, rank: number): void {
   require(kind, weight.dtype !== "i32" && weight.shape.length === rank, () =>
     `weight is ${weight}, but must have a number format and ${rank} dimensions`);
+  require(kind, weight.dtype !== "i8_row" || weight.dim(-1) <= MOST_ROW, () =>
+    `weight is ${weight}, but rows of i8_row may have ${MOST_ROW} elements; use q8_0`);
 }
 
 export const linearDefinition: OpDefinition<Linear> = {

@@ -3,7 +3,7 @@
  * or how they are computed.
  */
 import { OpError } from "../base/errors.ts";
-import { type FormatName, formatBytes } from "../format/index.ts";
+import { type FormatName, shapedBytes } from "../format/index.ts";
 
 /** Weights may have any number format; activations are f32, indices i32. */
 export type DType = FormatName | "i32";
@@ -35,9 +35,7 @@ export const elements = (shape: readonly number[]): number => shape.reduce((n, d
 
 /** Bytes of a row-major tensor; the last dimension must fill whole blocks of the format. */
 export const tensorBytes = (dtype: DType, shape: readonly number[]): number =>
-  dtype === "i32"
-    ? 4 * elements(shape)
-    : elements(shape.slice(0, -1)) * formatBytes(dtype, shape.at(-1) ?? 0);
+  dtype === "i32" ? 4 * elements(shape) : shapedBytes(dtype, shape);
 
 /** Row-major and contiguous; views share storage. */
 export class Tensor {

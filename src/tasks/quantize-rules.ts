@@ -4,7 +4,7 @@
  */
 import { type FormatName, formats } from "../format/index.ts";
 
-const isFloat = (format: FormatName): boolean => formats[format].block === 1;
+const isFloat = (format: FormatName): boolean => formats[format].float;
 
 /** Of norms, biases and other vectors; routers of experts; learned positions; factors of rotary frequencies. */
 const kept = /(_norm\.weight|\.bias|ffn_gate_inp(_shexp)?\.weight|^position_embd\.weight|^rope_.*)$/;
@@ -24,7 +24,7 @@ export function tensorFormat(
 
 /** The output decides every token and is read once for each: it gets 6 bits and more. */
 export function outputFormat(wanted: FormatName, k: number): FormatName {
-  if (isFloat(wanted) || wanted === "q8_0") return wanted;
+  if (isFloat(wanted) || wanted === "q8_0" || wanted === "i8_row") return wanted;
   return fitting("q6_K", k);
 }
 

@@ -1,18 +1,19 @@
 /**
- * Converts a checkpoint to a GGUF file in a given number format, and reports what each tensor lost.
- * Knows which file is read and written; the formats' rules and the architectures' conventions lie elsewhere.
+ * Converts a checkpoint to a GGUF file in a given number format, or to a folder of safetensors where GGUF has no such
+ * type, and reports what each tensor lost. Knows which file is read and written; the formats' rules and the architectures' conventions lie elsewhere.
  */
 import { existsSync, realpathSync } from "node:fs";
 import { basename, resolve } from "node:path";
 import { CheckpointError, ParameterError } from "../base/errors.ts";
-import { type Checkpoint, elementCount, requireWeights } from "../checkpoint/checkpoint.ts";
+import { type Checkpoint, requireWeights } from "../checkpoint/checkpoint.ts";
 import { Fields } from "../checkpoint/config.ts";
 import { type GgufEntry, writeGguf } from "../checkpoint/gguf-writer.ts";
 import { type CheckpointFiles, locate } from "../checkpoint/locate.ts";
 import { openCheckpoint, readJsonFile } from "../checkpoint/open.ts";
 import { openTokenizer, toGgufVocabulary } from "../checkpoint/tokenizer/index.ts";
-import { type FormatName, formatBytes, formats, isFormat } from "../format/index.ts";
+import { type FormatName, formatBytes, formats, isFormat, shapedBytes } from "../format/index.ts";
 import { architectureOf, type GgufContents, type GgufWeight, ggufContents } from "../models/index.ts";
+import { writeRows } from "./quantize-rows.ts";
 import { tensorFormat } from "./quantize-rules.ts";
 import { vocabularyEntries } from "./quantize-vocabulary.ts";
 import { type WeightRows, weightRows } from "./weight-rows.ts";
@@ -20,7 +21,7 @@ import { type WeightRows, weightRows } from "./weight-rows.ts";
 export interface QuantizeOptions {
   /** Of the matrices. Norms, biases and other vectors stay f32; the output gets 6 bits or more. */
   readonly format: FormatName;
-  /** The `.gguf` file to write. */
+  /** The `.gguf` file to write; for i8_row, the folder. */
   readonly out: string;
   /** Called when a tensor is done; with its number from 1 and the number of all. */
   readonly onTensor?: (tensor: QuantizedTensor, done: number, total: number) => void;
@@ -68,6 +69,7 @@ export async function quantize(what: string, options: QuantizeOptions): Promise<
       throw new ParameterError("out", `${out} is the checkpoint that is read; write to another file`);
   const checkpoint = openCheckpoint(files);
   try {
+    if (formats[format].ggufType === undefined) return await toFolder(files, checkpoint, options);
     const { metadata, weights } = contents(
       files,
       checkpoint,
@@ -89,7 +91,7 @@ export async function quantize(what: string, options: QuantizeOptions): Promise<
       const { bytes, ...entry } = await convert(checkpoint.path, weight, rows, tensor.format, signal);
       rows.release();
       report.push({ ...entry, bytes: bytes.length });
-      bytesBefore += formatBytes(rows.format, elementCount(tensor.shape));
+      bytesBefore += shapedBytes(rows.format, tensor.shape);
       onTensor?.(report.at(-1) as QuantizedTensor, report.length, tensors.length);
       return bytes;
     });
@@ -102,10 +104,46 @@ export async function quantize(what: string, options: QuantizeOptions): Promise<
   }
 }
 
+/** Safetensors with matrices in `format`; all else as it is. */
+async function toFolder(
+  files: CheckpointFiles,
+  checkpoint: Checkpoint,
+  { format, out, onTensor, signal }: QuantizeOptions,
+): Promise<QuantizeReport> {
+  const report: QuantizedTensor[] = [];
+  let bytesBefore = 0;
+  const { architecture } = await writeRows(files, checkpoint, out, async (name, shape, quantized) => {
+    signal?.throwIfAborted();
+    const rows = weightRows(checkpoint, { name, shape, sources: [name] });
+    const to = quantized ? format : rows.format;
+    const { bytes, ...entry } = await convert(
+      checkpoint.path,
+      { name, shape, sources: [name] },
+      rows,
+      to,
+      signal,
+    );
+    const kept = bytes.slice();
+    rows.release();
+    report.push({ ...entry, bytes: kept.length });
+    bytesBefore += shapedBytes(rows.format, shape);
+    onTensor?.(report.at(-1) as QuantizedTensor, report.length, checkpoint.tensors.size);
+    return kept;
+  });
+  const bytesAfter = report.reduce((sum, { bytes }) => sum + bytes, 0);
+  return { out, architecture, tensors: report, bytesBefore, bytesAfter };
+}
+
 function checkOptions(format: string, out: string): void {
   if (!isFormat(format))
     throw new ParameterError("format", `"${format}" is none of ${Object.keys(formats).join(", ")}`);
-  if (!out.endsWith(".gguf")) throw new ParameterError("out", `${out} must end in .gguf`);
+  const inGguf = formats[format].ggufType !== undefined;
+  if (inGguf && !out.endsWith(".gguf")) throw new ParameterError("out", `${out} must end in .gguf`);
+  if (!inGguf && out.endsWith(".gguf"))
+    throw new ParameterError(
+      "out",
+      `GGUF has no type for ${format}; name a folder, which gets safetensors, or use q8_0`,
+    );
 }
 
 function contents(
@@ -132,7 +170,7 @@ function contents(
 }
 
 /** Of llama.cpp's `llama_ftype`: what most tensors are. */
-const fileTypes: Readonly<Record<FormatName, number>> = {
+const fileTypes: Readonly<Partial<Record<FormatName, number>>> = {
   ...{ f32: 0, f16: 1, bf16: 32 },
   ...{ q4_0: 2, q4_1: 3, q5_0: 8, q5_1: 9, q8_0: 7 },
   ...{ q4_K: 14, q5_K: 16, q6_K: 18 },
@@ -148,7 +186,7 @@ function general(architecture: string, name: string, format: FormatName): Map<st
 }
 
 const formatEntries = (format: FormatName): [string, GgufEntry][] => [
-  ["general.file_type", { type: "u32", value: fileTypes[format] }],
+  ["general.file_type", { type: "u32", value: fileTypes[format] as number }],
   ["general.quantization_version", { type: "u32", value: 2 }],
 ];
 
@@ -182,13 +220,13 @@ async function convert(
   const entry = { name, shape, from, to };
   if (from === to && unchanged !== undefined)
     return { ...entry, bytes: unchanged, relativeError: 0, largestError: 0 };
-  if (formats[from].block > 1 && formats[to].block > 1)
+  if (!formats[from].float && !formats[to].float)
     throw new ParameterError(
       "format",
       `${file}: "${name}" is ${from} already, and making it ${to} would lose more; quantize the original weights`,
     );
   const { pack, unpack } = formats[to];
-  const bytes = new Uint8Array(formatBytes(to, rows.rows * k));
+  const bytes = new Uint8Array(formatBytes(to, rows.rows * k, rows.rows));
   const step = Math.max(1, Math.floor(CHUNK / k));
   const back = new Float32Array(Math.min(step, rows.rows) * k);
   let [errors, squares, largestError] = [0, 0, 0];
@@ -196,7 +234,7 @@ async function convert(
     signal?.throwIfAborted();
     const end = Math.min(rows.rows, row + step);
     const values = rows.read(row, end);
-    const part = bytes.subarray(formatBytes(to, row * k), formatBytes(to, end * k));
+    const part = bytes.subarray(formatBytes(to, row * k, row), formatBytes(to, end * k, end));
     try {
       pack(values, part);
     } catch (cause) {

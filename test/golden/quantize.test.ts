@@ -140,3 +140,48 @@ describe.skipIf(!haveShared)("refusals name what is wrong", () => {
     expect(existsSync(`${folder}/refused.gguf`)).toBe(false);
   });
 });
+
+describe.skipIf(!haveShared)("i8_row, to a folder of safetensors", () => {
+  const out = `${folder}/stories-i8`;
+
+  it("holds codes and scales as compressed-tensors does, within half a step, and is opened again", async () => {
+    const { tensors, bytesAfter, bytesBefore } = await quantize(stories, { format: "i8_row", out });
+    const changed = tensors.filter(({ to }) => to === "i8_row");
+    expect(changed.length).toBe(7 * 5);
+    for (const { relativeError } of changed) expect(relativeError).toBeLessThan(0.015);
+    for (const { to, relativeError } of tensors) if (to !== "i8_row") expect(relativeError).toBe(0);
+    expect(bytesAfter).toBeLessThan(0.5 * bytesBefore);
+    const config = JSON.parse(readFileSync(`${out}/config.json`, "utf8")) as { quantization_config: object };
+    expect(config.quantization_config).toMatchObject({
+      ...{ quant_method: "compressed-tensors", format: "int-quantized", ignore: ["model.embed_tokens"] },
+      config_groups: { group_0: { weights: { num_bits: 8, symmetric: true, strategy: "channel" } } },
+    });
+    const device = new ReferenceDevice();
+    const ids = [1, 403, 407, 261, 378];
+    const original = await forwardAll(await load(stories, device), [ids]);
+    const written = await forwardAll(await load(out, device), [ids]);
+    expect(relativeError(written.logits, original.logits)).toBeLessThan(0.03);
+    await device.close();
+  });
+
+  it("is as perplexed by the model's own stories as f32, within 1 %", async () => {
+    const [exact, rounded] = [await open(stories), await open(out)];
+    let [nll, other] = [0, 0];
+    for (let seed = 0; seed < 8; seed++) {
+      const options = { temperature: 1, seed, maxTokens: 250, ignoreEnd: true };
+      const ids = [1, ...(await exact.generate([1], options).result()).tokens];
+      nll += (await exact.score(ids)).nll;
+      other += (await rounded.score(ids)).nll;
+    }
+    expect(Math.abs(Math.exp((other - nll) / 2000) - 1)).toBeLessThan(0.01);
+    await exact.close();
+    await rounded.close();
+  });
+
+  it("refuses GGUF, by its name, and a folder that holds something", async () => {
+    await expect(quantize(stories, { format: "i8_row", out: `${folder}/i8.gguf` })).rejects.toThrow(
+      /GGUF has no type for i8_row/,
+    );
+    await expect(quantize(stories, { format: "i8_row", out: stories })).rejects.toThrow(/is not empty/);
+  });
+});

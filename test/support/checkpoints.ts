@@ -27,11 +27,10 @@ export const sampleMetadata: ReadonlyMap<string, GgufEntry> = new Map<string, Gg
   ["tokenizer.ggml.flags", { type: "bool", value: [true, false] }],
 ]);
 
-export const sampleTensors: readonly GgufTensor[] = Object.values(formats).map(({ name }) => ({
-  name: `blk.0.${name}.weight`,
-  shape: [2, 256],
-  format: name,
-}));
+/** One of each format that GGUF has. */
+export const sampleTensors: readonly GgufTensor[] = Object.values(formats)
+  .filter(({ ggufType }) => ggufType !== undefined)
+  .map(({ name }) => ({ name: `blk.0.${name}.weight`, shape: [2, 256], format: name }));
 
 /** Bytes of a tensor that hold `wave`. */
 export function packed(tensor: GgufTensor): Uint8Array {

@@ -2,12 +2,13 @@
 import { describe, expect, it } from "vitest";
 import { ParameterError } from "../../src/base/errors.ts";
 import { halfFrom, halfValue } from "../../src/format/half.ts";
-import { formatBytes, formats, isFormat } from "../../src/format/index.ts";
+import { formatBytes, formats, isFormat, shapedBytes } from "../../src/format/index.ts";
 import { wave } from "../support/checkpoints.ts";
 import { Random } from "../support/random.ts";
 
 const all = Object.values(formats);
 const blocks = all.filter((f) => f.block > 1);
+const ofBlocks = all.filter((f) => f.rowBytes === 0);
 const roundTrip = (format: (typeof all)[number], x: Float32Array): Float32Array => {
   const bytes = new Uint8Array(formatBytes(format.name, x.length));
   format.pack(x, bytes);
@@ -79,7 +80,7 @@ describe("bf16", () => {
 });
 
 describe("all formats", () => {
-  it.each(all)("$name: lengths that do not fit are refused", (format) => {
+  it.each(ofBlocks)("$name: lengths that do not fit are refused", (format) => {
     const floats = new Float32Array(format.block);
     const bytes = new Uint8Array(format.blockBytes);
     expect(() => format.unpack(bytes.subarray(1), floats)).toThrow(ParameterError);
@@ -93,7 +94,7 @@ describe("all formats", () => {
 
   it.each(all)("$name: bytes of any alignment give the same numbers", (format) => {
     const random = new Random(7);
-    const size = 2 * format.blockBytes;
+    const size = format.rowBytes + 2 * format.blockBytes;
     const bytes = Uint8Array.from({ length: size }, () => random.int(0, 255));
     const shifted = new Uint8Array(size + 1).subarray(1);
     shifted.set(bytes);
@@ -147,5 +148,67 @@ describe("block formats", () => {
       size += v * v;
     }
     expect(Math.sqrt(error / size)).toBeLessThan(0.02);
+  });
+});
+
+describe("i8_row", () => {
+  const { i8_row } = formats;
+  const packed = (rows: number, values: Float32Array): Uint8Array => {
+    const bytes = new Uint8Array(shapedBytes("i8_row", [rows, values.length / rows]));
+    i8_row.pack(values, bytes);
+    return bytes;
+  };
+
+  it("is a scale and the codes of each row, of any length", () => {
+    const bytes = packed(2, Float32Array.of(127, -12.7, 0.49, 0, 0, 254));
+    const view = new DataView(bytes.buffer);
+    expect(bytes.length).toBe(2 * (4 + 3));
+    expect([view.getFloat32(0, true), view.getFloat32(7, true)]).toEqual([1, 2]);
+    expect([...new Int8Array(bytes.buffer, 4, 3), ...new Int8Array(bytes.buffer, 11, 3)]).toEqual([
+      127, -13, 0, 0, 0, 127,
+    ]);
+    expect(formatBytes("i8_row", 6, 2)).toBe(14);
+    expect(shapedBytes("i8_row", [2, 3])).toBe(14);
+    expect(shapedBytes("i8_row", [5, 2, 3])).toBe(70);
+    expect(packed(1, new Float32Array(0))).toEqual(new Uint8Array(4));
+  });
+
+  it("is within half a step of every number, small and large, and keeps zeros", () => {
+    const random = new Random(3);
+    for (const size of [1e-30, 1, 1e30])
+      for (const k of [1, 7, 300]) {
+        const values = random.normals(3 * k).map((v, i) => (i < k ? 0 : v * size));
+        const back = new Float32Array(values.length);
+        i8_row.unpack(packed(3, values), back);
+        for (let row = 0; row < 3; row++) {
+          const top = values
+            .subarray(row * k, (row + 1) * k)
+            .reduce((max, v) => Math.max(max, Math.abs(v)), 0);
+          for (let i = row * k; i < (row + 1) * k; i++)
+            expect(Math.abs(back[i]! - values[i]!)).toBeLessThanOrEqual((top / 254) * 1.00001);
+        }
+      }
+  });
+
+  it("reads the code -128, which it does not write", () => {
+    const back = new Float32Array(2);
+    const bytes = packed(1, Float32Array.of(127, -127));
+    bytes[4] = 128;
+    i8_row.unpack(bytes, back);
+    expect([...back]).toEqual([-128, -127]);
+  });
+
+  it("refuses bytes that are no whole rows, and what is not finite", () => {
+    for (const [elements, bytes] of [
+      [6, 6],
+      [6, 11],
+      [6, 6 + 4 * 4],
+      [0, 3],
+    ] as const) {
+      expect(() => i8_row.pack(new Float32Array(elements), new Uint8Array(bytes))).toThrow(/do not fit/);
+      expect(() => i8_row.unpack(new Uint8Array(bytes), new Float32Array(elements))).toThrow(/do not fit/);
+    }
+    for (const bad of [NaN, Infinity, -Infinity])
+      expect(() => packed(2, Float32Array.of(1, 2, bad, 4))).toThrow(`i8_row: element 2 is ${bad}`);
   });
 });

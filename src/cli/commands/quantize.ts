@@ -1,4 +1,4 @@
-/** `fovea quantize`: converts a checkpoint to a GGUF file in another number format. */
+/** `fovea quantize`: converts a checkpoint to another number format, as a GGUF file or, for i8_row, a folder. */
 import { Option } from "commander";
 import type { FormatName } from "../../format/index.ts";
 import type { QuantizedTensor, QuantizeReport } from "../../tasks/quantize.ts";
@@ -18,26 +18,29 @@ interface Flags {
 /** All of `format/`, which is not loaded for `--help`; a test keeps the two alike. */
 export const formatChoices: readonly FormatName[] = [
   ...(["f32", "f16", "bf16", "q8_0", "q4_0", "q4_1"] as const),
-  ...(["q5_0", "q5_1", "q4_K", "q5_K", "q6_K"] as const),
+  ...(["q5_0", "q5_1", "q4_K", "q5_K", "q6_K", "i8_row"] as const),
 ];
 
 export const quantize: AddCommand = (program, context) => {
   const command = program
     .command("quantize")
-    .description("Convert a checkpoint to a GGUF file in another number format; tell what each tensor lost.")
+    .description(
+      "Convert a checkpoint to another number format, in GGUF or (i8_row) safetensors; tell what each tensor lost.",
+    )
     .requiredOption("-m, --model <model>", "folder, .gguf file, or ORG/NAME that was pulled")
     .addOption(
       new Option("--format <format>", "of the matrices; vectors stay f32")
         .choices(formatChoices)
         .makeOptionMandatory(),
     )
-    .requiredOption("-o, --out <file>", "the .gguf file to write");
+    .requiredOption("-o, --out <file>", "the .gguf file to write; for i8_row, a folder for safetensors");
   jsonFlag(command)
     .addHelpText(
       "after",
       examples(
         "quantize --model ./checkpoint --format q4_0 --out model-q4_0.gguf",
         "quantize --model Qwen/Qwen2.5-0.5B --format q8_0 --out qwen.gguf --json",
+        "quantize --model ./checkpoint --format i8_row --out ./checkpoint-i8",
       ),
     )
     .action((flags: Flags) => run(flags, context));

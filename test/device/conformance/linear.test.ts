@@ -3,8 +3,8 @@ import { describe, expect, it } from "vitest";
 import { readF32 } from "../../../src/checkpoint/checkpoint.ts";
 import { locate } from "../../../src/checkpoint/locate.ts";
 import { openCheckpoint } from "../../../src/checkpoint/open.ts";
-import { type FormatName, formats } from "../../../src/format/index.ts";
-import { expertLinear, linear } from "../../../src/ops/index.ts";
+import { type FormatName, formats, shapedBytes } from "../../../src/format/index.ts";
+import { expertLinear, linear, MOST_ROW } from "../../../src/ops/index.ts";
 import { Job, layoutsOf, subjects, useDevice } from "../../support/devices.ts";
 import { difficult, expectSameBits, expectWithin, gamma, TINY, U } from "../../support/numerics.ts";
 import { Random } from "../../support/random.ts";
@@ -12,11 +12,11 @@ import { haveShared, shared } from "../../support/shared.ts";
 import { randomWeight, type Weight, weightFrom, weightOf } from "../../support/weights.ts";
 
 const formatNames = Object.keys(formats) as FormatName[];
-/** Formats whose kernels may round activations, by groups of this many. */
+/** Formats whose kernels may round activations, by groups of this many, or by rows where weights have a scale for each. */
 const GROUP = 32;
-const floats: readonly FormatName[] = ["f32", "f16", "bf16"];
+const isRowwise = (format: FormatName): boolean => formats[format].rowBytes > 0;
 
-/** Where the half-precision scales of a block lie. */
+/** Where the half-precision scales of a block lie, or the f32 scale of a row. */
 const scaleBytes: Partial<Record<FormatName, readonly [from: number, to: number]>> = {
   q8_0: [0, 2],
   q4_0: [0, 2],
@@ -26,6 +26,7 @@ const scaleBytes: Partial<Record<FormatName, readonly [from: number, to: number]
   q4_K: [0, 4],
   q5_K: [0, 4],
   q6_K: [208, 210],
+  i8_row: [0, 4],
 };
 
 interface Wanted {
@@ -35,23 +36,24 @@ interface Wanted {
 
 /** Largest sizes of the codes of integer formats. */
 const codes: Partial<Record<FormatName, number>> = {
-  ...{ q8_0: 128, q4_0: 8, q4_1: 15, q5_0: 16, q5_1: 31, q4_K: 15, q5_K: 31, q6_K: 32 },
+  ...{ q8_0: 128, q4_0: 8, q4_1: 15, q5_0: 16, q5_1: 31, q4_K: 15, q5_K: 31, q6_K: 32, i8_row: 128 },
 };
 
 /**
  * One result and its bound, as docs/kernels.md has it. A sum of k products in any order, fused or not, is off by
  * γ_k · Σ|x||w| (Higham 2002, section 4.2); where a format adds scaled codes and offsets apart, |w| is the sum of
  * both sizes; eight more roundings for scales, the bias and the rounding of the result. For block formats each
- * activation may be rounded to a 127th of its group's largest: off by at most half a step, max|x| / 254, with
+ * activation may be rounded to a 127th of its group's (or row's) largest: off by at most half a step, max|x| / 254, with
  * scales rounded once. Near zero a sum loses at most one TINY at each step, and so does the product of two scales,
  * which counts 127 · code times, and the scale of a group, which counts 127 · |w| times.
  */
 function dot(format: FormatName, x: Float32Array, weight: Weight, row: number, bias: number): Wanted {
   const k = x.length;
   let [y, sizes, rounding, weights] = [bias, Math.abs(bias), 0, 0];
-  for (let start = 0; start < k; start += GROUP) {
+  const group = isRowwise(format) ? k : GROUP;
+  for (let start = 0; start < k; start += group) {
     let [max, total] = [0, 0];
-    for (let j = start; j < Math.min(k, start + GROUP); j++) {
+    for (let j = start; j < Math.min(k, start + group); j++) {
       const at = row * k + j;
       y += x[j]! * weight.values[at]!;
       sizes += Math.abs(x[j]!) * weight.sizes[at]!;
@@ -61,7 +63,7 @@ function dot(format: FormatName, x: Float32Array, weight: Weight, row: number, b
     }
     rounding += (max / 254) * total;
   }
-  const integer = !floats.includes(format);
+  const integer = !formats[format].float;
   const small = k + 8 + (integer ? 127 * (k * codes[format]! + weights) : weights);
   const bound = gamma(k + 8) * sizes + (integer ? rounding * (1 + 8 * U) : 0) + small * TINY;
   return { y, bound };
@@ -170,7 +172,7 @@ describe.each(subjects)("$name", (subject) => {
       for (const [kind, values] of kinds) {
         // Half precision ends at 65504: block scales and f16 must reach the values.
         const w = values(random, m * k).map((v) => Math.max(-60_000, Math.min(60_000, v)));
-        const parts = { x: random.normals(n * k), weight: weightOf(format, w), bias: random.normals(m) };
+        const parts = { x: random.normals(n * k), weight: weightOf(format, w, m), bias: random.normals(m) };
         for (const layout of layoutsOf(on.device, format, [m, k]))
           expectLinear(format, shape, parts, await run(format, shape, parts, layout), `${kind} in ${layout}`);
       }
@@ -185,12 +187,12 @@ describe.each(subjects)("$name", (subject) => {
       const ends = (count: number, size: number): Float32Array =>
         Float32Array.from({ length: count }, () => random.pick([-1, 1]) * size * (0.5 + random.next() / 2));
       const largest = ["q4_1", "q5_1", "q4_K", "q5_K"].includes(format) ? 3.4e38 / GROUP : 3.4e38;
-      const top = format === "f32" || format === "bf16" ? 3.3e38 : 60_000;
+      const top = ["f32", "bf16", "i8_row"].includes(format) ? 3.3e38 : 60_000;
       for (const [what, x, w] of [
         ["activations", ends(n * k, largest), random.normals(m * k, 0.2 / k)],
         ["weights", ends(n * k, Math.min(1000, largest / top / k)), ends(m * k, top)],
       ] as const) {
-        const parts = { x, weight: weightOf(format, w), bias: undefined };
+        const parts = { x, weight: weightOf(format, w, m), bias: undefined };
         for (const layout of layoutsOf(on.device, format, [m, k]))
           expectLinear(format, shape, parts, await run(format, shape, parts, layout), `${what} in ${layout}`);
       }
@@ -223,37 +225,40 @@ describe.each(subjects)("$name", (subject) => {
         const m = values.length / k;
         // What a layer would see: other rows of the same matrix, of about the size of a normalized vector.
         const x = values.slice(7 * k, (7 + n) * k).map((v) => 10 * v);
-        const parts = { x, weight: weightOf(format, values), bias: undefined };
+        const parts = { x, weight: weightOf(format, values, m), bias: undefined };
         for (const layout of layoutsOf(on.device, format, [m, k]))
           expectLinear(format, { n, m, k }, parts, await run(format, { n, m, k }, parts, layout), name);
       }
     });
 
-    it.skipIf(block === 1)("reaches the ends of the quants and scales: any bytes are weights", async () => {
-      const random = new Random(4);
-      const shape = { n: 2, m: 9, k: block === 1 ? 64 : Math.max(block, 64) };
-      const { n, m, k } = shape;
-      for (let round = 0; round < 8; round++) {
-        const packed = randomWeight(random, format, [m, k]);
-        // Every byte that is no half-precision scale is drawn anew.
-        const [from = 0, to = Infinity] = scaleBytes[format] ?? [];
-        const extreme = round % 2 === 1;
-        const bytes = packed.bytes.map((byte, i) => {
-          const at = i % formats[format].blockBytes;
-          if (at >= from && at < to) return byte;
-          return extreme ? random.pick([0, 255, 127, 128]) : random.int(0, 255);
-        });
-        const parts = { x: random.normals(n * k), weight: weightFrom(format, bytes), bias: undefined };
-        for (const layout of layoutsOf(on.device, format, [m, k]))
-          expectLinear(
-            format,
-            shape,
-            parts,
-            await run(format, shape, parts, layout),
-            `round ${round} in ${layout}`,
-          );
-      }
-    });
+    it.skipIf(formats[format].float)(
+      "reaches the ends of the quants and scales: any bytes are weights",
+      async () => {
+        const random = new Random(4);
+        const shape = { n: 2, m: 9, k: block === 1 ? 64 : Math.max(block, 64) };
+        const { n, m, k } = shape;
+        for (let round = 0; round < 8; round++) {
+          const packed = randomWeight(random, format, [m, k]);
+          // Every byte that is no scale is drawn anew.
+          const [from = 0, to = Infinity] = scaleBytes[format] ?? [];
+          const extreme = round % 2 === 1;
+          const bytes = packed.bytes.map((byte, i) => {
+            const at = i % (isRowwise(format) ? packed.bytes.length / m : formats[format].blockBytes);
+            if (at >= from && at < to) return byte;
+            return extreme ? random.pick([0, 255, 127, 128]) : random.int(0, 255);
+          });
+          const parts = { x: random.normals(n * k), weight: weightFrom(format, bytes, m), bias: undefined };
+          for (const layout of layoutsOf(on.device, format, [m, k]))
+            expectLinear(
+              format,
+              shape,
+              parts,
+              await run(format, shape, parts, layout),
+              `round ${round} in ${layout}`,
+            );
+        }
+      },
+    );
 
     it("gives no finite number where there is none, and spoils no other row", async () => {
       const random = new Random(5);
@@ -362,6 +367,19 @@ describe.each(subjects)("$name", (subject) => {
         expectSameBits(y!, Float32Array.from(wanted), layout);
       }
     });
+  });
+
+  it("sums the longest rows of i8_row, of the largest codes, exactly", async () => {
+    const [m, k] = [3, MOST_ROW];
+    const bytes = new Uint8Array(shapedBytes("i8_row", [m, k])).fill(128);
+    for (let j = 0; j < m; j++) new DataView(bytes.buffer).setFloat32(j * (4 + k), 1, true);
+    const weight: Weight = { bytes, values: new Float32Array(0), sizes: new Float32Array(0) };
+    for (const n of [1, 5, 17])
+      for (const layout of layoutsOf(on.device, "i8_row", [m, k])) {
+        const x = new Float32Array(n * k).fill(127);
+        const y = await run("i8_row", { n, m, k }, { x, weight, bias: undefined }, layout);
+        expect([...new Set(y)]).toEqual([-128 * 127 * k]);
+      }
   });
 
   it("no inputs give the bias", async () => {

@@ -100,7 +100,7 @@ describe.each(subjects)("$name", (subject) => {
       const stack = randomWeight(random, format, [e, m, k]);
       const job = new Job(on.device);
       const packed = job.weight(format, [e, m, k], stack.bytes, "panels");
-      const one = formatBytes(format, m * k);
+      const one = formatBytes(format, m * k, m);
       const alone = Array.from({ length: e }, (_, i) =>
         job.weight(format, [m, k], stack.bytes.subarray(i * one, (i + 1) * one), "panels"),
       );

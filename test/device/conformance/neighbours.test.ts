@@ -27,7 +27,7 @@ const sizes = [48, 70, 5];
 describe.each(subjects)("$name", (subject) => {
   const use = useDevice(subject);
 
-  for (const format of ["f32", "f16", "q4_0", "q8_0", "q4_K", "q6_K"] as FormatName[])
+  for (const format of ["f32", "f16", "q4_0", "q8_0", "q4_K", "q6_K", "i8_row"] as FormatName[])
     it.each(counts)(`norm, ${format} products and gate over %i rows`, async (n) => {
       const random = new Random(n);
       const x = random.normals(n * K);

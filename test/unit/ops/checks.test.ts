@@ -164,6 +164,7 @@ const cases: { readonly [K in Op["kind"]]: Case<OpOf<K>> } = {
       [{ y: f32(11) }, /f32\[3,4\].*f32\[11\]/],
       [{ y: i32(12) }, /f32\[3,4\].*i32\[12\]/],
       [{ y: panels("f32", 3, 4) }, /in panels/],
+      [{ x: tensor("i8_row", 3, 4), y: tensor("i8_row", 4, 3) }, /cannot be copied/],
     ],
   },
   embed: {
@@ -224,6 +225,7 @@ const cases: { readonly [K in Op["kind"]]: Case<OpOf<K>> } = {
       [{ x: f32(3, 32) }, /x is f32\[3,32\].*64\]/],
       [{ weight: i32(7, 64) }, /weight is i32\[7,64\].*number format/],
       [{ weight: tensor("q4_0", 1, 7, 64) }, /weight is q4_0\[1,7,64\].*2 dimensions/],
+      [{ weight: tensor("i8_row", 7, 2 ** 17 + 1) }, /rows of i8_row may have 131072 elements/],
       [{ bias: f32(1, 7) }, /bias is f32\[1,7\].*\[7\]/],
       [{ y: f32(7, 3) }, /y is f32\[7,3\].*\[3,7\]/],
       [{ x: panels("f32", 3, 64) }, /x is f32\[3,64\] in panels/],

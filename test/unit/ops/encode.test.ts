@@ -19,7 +19,7 @@ import type { ArenaSlot } from "../../../src/ops/tensor.ts";
 import { Random } from "../../support/random.ts";
 
 const opcodes = Object.keys(definitions) as OpKind[];
-const dtypes: readonly DType[] = "f32 f16 bf16 q8_0 q4_0 q4_1 q5_0 q5_1 q4_K q5_K q6_K i32".split(
+const dtypes: readonly DType[] = "f32 f16 bf16 q8_0 q4_0 q4_1 q5_0 q5_1 q4_K q5_K q6_K i8_row i32".split(
   " ",
 ) as DType[];
 
