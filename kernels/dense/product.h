@@ -14,8 +14,8 @@
 
 namespace fovea::FOVEA_ISA {
 
-/** Tiles of rows that a thread packs at a time: enough that packing b as well costs little. */
-constexpr int64_t dense_tiles = 40;
+/** Tiles of rows that a thread packs at a time, the fewer the longer they are: that b is packed as well costs little. */
+constexpr int64_t fewest_tiles = 8, most_tiles = 40, packed_values = 2 << 20;
 
 /** Panels of b that pass by a tile of a, and units that each thread has at least, where there is enough to do. */
 constexpr int64_t dense_group = 8, dense_units = 4;
@@ -49,10 +49,10 @@ struct Dense {
     int64_t tiles = (n + tallest - 1) / tallest;
     return tiles > 0 ? int((n + tiles - 1) / tiles) : 1;
   }
-  int64_t block_bytes() const {
-    int64_t tiles = least((n + tallest - 1) / tallest, dense_tiles);
-    return tiles * dense_rows * k * 4;
+  int64_t tiles_at_once() const {
+    return clamped(packed_values / (dense_rows * k + 1), fewest_tiles, most_tiles);
   }
+  int64_t block_bytes() const { return least((n + tallest - 1) / tallest, tiles_at_once()) * dense_rows * k * 4; }
   static constexpr int64_t group_bytes = dense_group * dense_step * dense_columns * 4;
   int64_t scratch(int threads) const { return threads * (block_bytes() + group_bytes); }
 };
@@ -83,7 +83,7 @@ struct DenseWork {
     uint8_t* own = work.scratch + work.thread * (p.block_bytes() + Dense::group_bytes);
     block = reinterpret_cast<float*>(own), group = reinterpret_cast<float*>(own + p.block_bytes());
     tiles = (p.n + height - 1) / height;
-    blocks = (tiles + dense_tiles - 1) / dense_tiles;
+    blocks = (tiles + p.tiles_at_once() - 1) / p.tiles_at_once();
     int64_t panels = 0, wanted = dense_units * work.threads;
     for (int s = 0; s < strips(); s++) panels += panels_of_strip(s);
     most = clamped(p.batch * blocks * panels / wanted, 1, dense_group);
@@ -115,10 +115,14 @@ struct DenseWork {
     return block + ((unit.t1 - unit.t0) * k + (t - unit.t0) * count) * dense_rows;
   }
 
+  /** Packs the rows of a unit, while memory is asked for what it needs first. */
   void pack(const Unit& unit) const {
-    const int64_t row = unit.t0 * height, end = least(unit.t1 * height, p.n);
+    const int64_t row = unit.t0 * height, end = least(unit.t1 * height, p.n), steps = p.k / dense_step + 1;
+    Ahead first = ahead(unit, unit.side, 0);
+    first.each = (first.left + steps - 1) / steps;
     for (int64_t k = 0; k < p.k; k += dense_step) {
       int64_t count = least(dense_step, p.k - k);
+      first.ask();
       p.a.pack(unit.matrix, k, count, row, end - row,
                {tile(unit, k, count, unit.t0), count * dense_rows, dense_rows, height});
     }

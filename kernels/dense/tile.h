@@ -5,7 +5,7 @@
 //
 // which is the order of the float formats in linear/tile.h.
 #pragma once
-#include "../simd/simd.h"
+#include "../linear/widths.h"
 
 namespace fovea::FOVEA_ISA {
 
@@ -16,18 +16,21 @@ constexpr int64_t dense_step = 256;
 #if defined(__ARM_NEON)
 constexpr int tallest = 8, dense_vectors = 3;
 #else
-constexpr int tallest = V::lanes == 16 ? 14 : V::lanes == 8 ? 6 : 4, dense_vectors = 2;
+constexpr int tallest = V::lanes == 16 ? 14 : V::lanes == 8 || wasm ? 6 : 4, dense_vectors = 2;
 #endif
 
 /** Columns of a panel of b, and places for the rows of a packed tile of a: whole vectors. */
 constexpr int dense_columns = dense_vectors * V::lanes;
 constexpr int dense_rows = (tallest + V::lanes - 1) / V::lanes * V::lanes;
 
+/** Whether the vectors of a panel's columns lie side by side in panels of weights too: then one place will do. */
+constexpr bool dense_adjacent = panel_rows % dense_columns == 0;
+
 /** k between requests for memory. */
 constexpr int dense_stride = 16;
 
-/** k that b is asked for ahead, from the second cache to the first. */
-constexpr int dense_near = 8;
+/** k that b and a are asked for ahead, from the second cache to the first. */
+constexpr int dense_near = 8, dense_near_a = 16;
 
 /** Columns of b as f32: where each vector of them begins, and the floats from one k to the next. */
 struct Columns {
@@ -87,8 +90,10 @@ inline void dense_tile(const float* a, Columns b, int64_t count, const Sums& sum
     unroll<0, dense_vectors>([&](auto v) FOVEA_FLAT { s[r.value][v.value] = V::zero(); });
   });
   const float *y = sums.y, *end = sums.y + sums.rows * sums.ld;
-  const float* at[dense_vectors];
-  unroll<0, dense_vectors>([&](auto v) FOVEA_FLAT { at[v.value] = b.at[v.value]; });
+  constexpr int last_vector = dense_vectors - 1, streams = dense_adjacent ? 1 : dense_vectors;
+  const float* from[streams];
+  unroll<0, streams>([&](auto v) FOVEA_FLAT { from[v.value] = b.at[v.value]; });
+  auto at = [&](auto v) FOVEA_FLAT { return dense_adjacent ? from[0] + v.value * V::lanes : from[v.value % streams]; };
   for (int64_t k = 0; k < count;) {
     // All at once the lines of y would keep those of b waiting.
     if (y < end) {
@@ -98,13 +103,12 @@ inline void dense_tile(const float* a, Columns b, int64_t count, const Sums& sum
     }
     ahead.ask();
     for (int64_t to = k + dense_stride < count ? k + dense_stride : count; k < to; k++, a += dense_rows) {
-      V::prefetch(at[0] + dense_near * b.step);
-      V::prefetch(at[dense_vectors - 1] + dense_near * b.step + V::lanes - 1);
+      V::prefetch(a + dense_near_a * dense_rows);
+      V::prefetch(from[0] + dense_near * b.step);
+      V::prefetch(at(Int<last_vector>{}) + dense_near * b.step + V::lanes - 1);
       V::F w[dense_vectors];
-      unroll<0, dense_vectors>([&](auto v) FOVEA_FLAT {
-        w[v.value] = V::load(at[v.value]);
-        at[v.value] += b.step;
-      });
+      unroll<0, dense_vectors>([&](auto v) FOVEA_FLAT { w[v.value] = V::load(at(v)); });
+      unroll<0, streams>([&](auto v) FOVEA_FLAT { from[v.value] += b.step; });
       unroll<0, height>([&](auto r) FOVEA_FLAT {
         V::F one = V::set1(a[r.value]);
         unroll<0, dense_vectors>([&](auto v) FOVEA_FLAT {

@@ -1,5 +1,6 @@
-// Products with weight matrices: the ops linear and expert_linear, and what is fused with them. Prepares the activations of a chunk of
-// rows, then hands panels and tiles to the threads. Who computes what has no influence on any bit.
+// Products with weight matrices: the ops linear and expert_linear, and what is fused with them. Prepares the
+// activations of a chunk of rows, then hands panels and tiles to the threads; many rows times floats go another way
+// (many_rows.h). Who computes what has no influence on any bit.
 #pragma once
 #include "amx_tile.h"
 #include "many_rows.h"
