@@ -1,7 +1,7 @@
 // Blocks of a matrix as the tiles read them: k slowest, `width` values side by side, f32. The matrix lies in
-// memory with either its k or its other dimension contiguous; knows no products.
+// memory with either its k or its other dimension contiguous, or in panels; knows no products.
 #pragma once
-#include "../commands.h"
+#include "../linear/formats.h"
 #include "../simd/transpose.h"
 
 namespace fovea::FOVEA_ISA {
@@ -10,6 +10,12 @@ struct FromF32 {
   using Element = float;
   static V::F load(const float* p) { return V::load(p); }
   static V::F load_tail(const float* p, int n) { return V::load_tail(p, n); }
+};
+
+struct FromF16 {
+  using Element = uint16_t;
+  static V::F load(const uint16_t* p) { return V::load_f16(p); }
+  static V::F load_tail(const uint16_t* p, int n) { return V::load_f16_tail(p, n); }
 };
 
 struct FromBF16 {
@@ -77,10 +83,13 @@ struct Operand {
   bool deep;
   /** Elements between rows in memory, and between the matrices of a batch. */
   int64_t ld, batch;
+  /** Bytes of a panel; 0 when the matrix lies in rows. Panels are as those of weights in linear/formats.h. */
+  int64_t panel = 0;
 
   int64_t width() const { return dtype == DType::f32 ? 4 : 2; }
   /** Of a matrix, the element at k and at `other` in the other dimension. */
   const uint8_t* at(int64_t matrix, int64_t k, int64_t other) const {
+    if (panel) return data + other / panel_rows * panel + (k * panel_rows + other % panel_rows) * width();
     return data + (matrix * batch + (deep ? other * ld + k : k * ld + other)) * width();
   }
   /** Packs `count` k from k0 on, of `values` rows (or columns) from `other` on. */
@@ -88,11 +97,24 @@ struct Operand {
     auto pack_as = [&](auto from) {
       using From = decltype(from);
       auto* src = reinterpret_cast<const typename From::Element*>(at(matrix, k0, other));
-      if (deep) pack_across<From>(src, ld, count, values, blocks);
+      if (panel) widen<From>(k0, count, other, values, blocks);
+      else if (deep) pack_across<From>(src, ld, count, values, blocks);
       else pack_lines<From>(src, ld, count, values, blocks);
     };
     if (dtype == DType::f32) pack_as(FromF32{});
+    else if (dtype == DType::f16) pack_as(FromF16{});
     else pack_as(FromBF16{});
+  }
+
+ private:
+  /** The same out of panels, vector by vector. */
+  template <class From>
+  void widen(int64_t k0, int64_t count, int64_t other, int64_t values, const Blocks& blocks) const {
+    for (int64_t i = 0; i < values; i += V::lanes) {
+      auto* src = reinterpret_cast<const typename From::Element*>(at(0, k0, other + i));
+      float* to = blocks.to + i / blocks.width * blocks.size + i % blocks.width;
+      for (int64_t k = 0; k < count; k++) V::store(to + k * blocks.width, From::load(src + k * panel_rows));
+    }
   }
 };
 

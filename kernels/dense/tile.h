@@ -5,7 +5,7 @@
 //
 // which is the order of the float formats in linear/tile.h.
 #pragma once
-#include "../simd/simd.h"
+#include "../linear/widths.h"
 
 namespace fovea::FOVEA_ISA {
 
@@ -16,22 +16,25 @@ constexpr int64_t dense_step = 256;
 #if defined(__ARM_NEON)
 constexpr int tallest = 8, dense_vectors = 3;
 #else
-constexpr int tallest = V::lanes == 16 ? 14 : V::lanes == 8 ? 6 : 4, dense_vectors = 2;
+constexpr int tallest = V::lanes == 16 ? 14 : V::lanes == 8 || wasm ? 6 : 4, dense_vectors = 2;
 #endif
 
 /** Columns of a panel of b, and places for the rows of a packed tile of a: whole vectors. */
 constexpr int dense_columns = dense_vectors * V::lanes;
 constexpr int dense_rows = (tallest + V::lanes - 1) / V::lanes * V::lanes;
 
+/** Whether the vectors of a panel's columns lie side by side in panels of weights too: then one place will do. */
+constexpr bool dense_adjacent = panel_rows % dense_columns == 0;
+
 /** k between requests for memory. */
 constexpr int dense_stride = 16;
 
-/** k that b is asked for ahead, from the second cache to the first. */
-constexpr int dense_near = 8;
+/** k that b and a are asked for ahead, from the second cache to the first. */
+constexpr int dense_near = 8, dense_near_a = 16;
 
-/** Columns of b as f32: `step` floats from one k to the next. */
+/** Columns of b as f32: where each vector of them begins, and the floats from one k to the next. */
 struct Columns {
-  const float* at;
+  const float* at[dense_vectors];
   int64_t step;
 };
 
@@ -40,6 +43,8 @@ struct Sums {
   float* y;
   /** y itself, c, or null for zeros; with the same distance between rows. */
   const float* start;
+  /** A row that is added to the finished sums, or null. */
+  const float* bias;
   int64_t ld;
   int rows, columns;
 
@@ -48,6 +53,11 @@ struct Sums {
     int n = whole ? V::lanes : columns - v * V::lanes;
     if (!start || r >= rows || n <= 0) return V::zero();
     return n >= V::lanes ? V::load(from) : V::load_tail(from, n);
+  }
+  template <bool whole> V::F last(int v) const {
+    int n = whole ? V::lanes : columns - v * V::lanes;
+    if (n <= 0) return V::zero();
+    return n >= V::lanes ? V::load(bias + v * V::lanes) : V::load_tail(bias + v * V::lanes, n);
   }
   template <bool whole> void store(int r, int v, V::F f) const {
     float* to = y + r * ld + v * V::lanes;
@@ -80,6 +90,10 @@ inline void dense_tile(const float* a, Columns b, int64_t count, const Sums& sum
     unroll<0, dense_vectors>([&](auto v) FOVEA_FLAT { s[r.value][v.value] = V::zero(); });
   });
   const float *y = sums.y, *end = sums.y + sums.rows * sums.ld;
+  constexpr int last_vector = dense_vectors - 1, streams = dense_adjacent ? 1 : dense_vectors;
+  const float* from[streams];
+  unroll<0, streams>([&](auto v) FOVEA_FLAT { from[v.value] = b.at[v.value]; });
+  auto at = [&](auto v) FOVEA_FLAT { return dense_adjacent ? from[0] + v.value * V::lanes : from[v.value % streams]; };
   for (int64_t k = 0; k < count;) {
     // All at once the lines of y would keep those of b waiting.
     if (y < end) {
@@ -88,11 +102,13 @@ inline void dense_tile(const float* a, Columns b, int64_t count, const Sums& sum
       y += sums.ld;
     }
     ahead.ask();
-    for (int64_t to = k + dense_stride < count ? k + dense_stride : count; k < to; k++, a += dense_rows, b.at += b.step) {
-      V::prefetch(b.at + dense_near * b.step);
-      V::prefetch(b.at + dense_near * b.step + dense_columns - 1);
+    for (int64_t to = k + dense_stride < count ? k + dense_stride : count; k < to; k++, a += dense_rows) {
+      V::prefetch(a + dense_near_a * dense_rows);
+      V::prefetch(from[0] + dense_near * b.step);
+      V::prefetch(at(Int<last_vector>{}) + dense_near * b.step + V::lanes - 1);
       V::F w[dense_vectors];
-      unroll<0, dense_vectors>([&](auto v) FOVEA_FLAT { w[v.value] = V::load(b.at + v.value * V::lanes); });
+      unroll<0, dense_vectors>([&](auto v) FOVEA_FLAT { w[v.value] = V::load(at(v)); });
+      unroll<0, streams>([&](auto v) FOVEA_FLAT { from[v.value] += b.step; });
       unroll<0, height>([&](auto r) FOVEA_FLAT {
         V::F one = V::set1(a[r.value]);
         unroll<0, dense_vectors>([&](auto v) FOVEA_FLAT {
@@ -101,16 +117,23 @@ inline void dense_tile(const float* a, Columns b, int64_t count, const Sums& sum
       });
     }
   }
-  auto join = [&](auto whole) FOVEA_FLAT {
+  auto join = [&](auto whole, auto biased) FOVEA_FLAT {
+    V::F last[dense_vectors];
+    if constexpr (biased.value != 0)
+      unroll<0, dense_vectors>([&](auto v) FOVEA_FLAT { last[v.value] = sums.template last<whole.value != 0>(v.value); });
     unroll<0, height>([&](auto r) FOVEA_FLAT {
       unroll<0, dense_vectors>([&](auto v) FOVEA_FLAT {
-        V::F before = sums.template load<whole.value != 0>(r.value, v.value);
-        sums.template store<whole.value != 0>(r.value, v.value, V::add(before, s[r.value][v.value]));
+        V::F sum = V::add(sums.template load<whole.value != 0>(r.value, v.value), s[r.value][v.value]);
+        if constexpr (biased.value != 0) sum = V::add(sum, last[v.value]);
+        sums.template store<whole.value != 0>(r.value, v.value, sum);
       });
     });
   };
-  if (sums.columns == dense_columns) join(Int<1>{});
-  else join(Int<0>{});
+  if (sums.columns < dense_columns) {
+    if (sums.bias) join(Int<0>{}, Int<1>{});
+    else join(Int<0>{}, Int<0>{});
+  } else if (sums.bias) join(Int<1>{}, Int<1>{});
+  else join(Int<1>{}, Int<0>{});
 }
 
 }  // namespace fovea::FOVEA_ISA

@@ -1,12 +1,13 @@
-// Products with weight matrices: the ops linear and expert_linear, and what is fused with them. Prepares the activations of a chunk of
-// rows, then hands panels and tiles to the threads. Who computes what has no influence on any bit.
+// Products with weight matrices: the ops linear and expert_linear, and what is fused with them. Prepares the
+// activations of a chunk of rows, then hands panels and tiles to the threads; many rows times floats go another way
+// (many_rows.h). Who computes what has no influence on any bit.
 #pragma once
 #include "amx_tile.h"
+#include "many_rows.h"
 #include "pack.h"
 #include "row_tile.h"
 #include "tile.h"
 #include "tiles.h"
-#include "../ops/norm.h"
 
 namespace fovea::FOVEA_ISA {
 
@@ -18,20 +19,6 @@ template <class Fmt> constexpr int64_t most_step = Fmt::integer ? Choice::most_s
 
 /** Multiplications below which one thread is faster than two that must meet. */
 constexpr int64_t small_product = 1 << 15;
-
-/** The gate of a product over some rows and columns [from, to), as far as there are. */
-inline void join(const Product& p, const int32_t* rows, int count, int64_t from, int64_t to) {
-  const int64_t m = p.matrix[0].m;
-  if (to > m) to = m;
-  with_function(p.gate->fn, [&](auto fn) {
-    for (int i = 0; i < count; i++) {
-      const int64_t at = rows[i] * m;
-      each(p.gate->y + at, from, to, [&](auto load, int64_t j) {
-        return V::mul(fn(load(p.matrix[0].y + at + j)), load(p.matrix[1].y + at + j));
-      });
-    }
-  });
-}
 
 template <class Fmt> struct Multiplier {
   const Product& p;
@@ -266,11 +253,15 @@ template <class Fmt> struct Multiplier {
 };
 
 template <class Fmt> inline int64_t product_scratch(const Product& p, int threads) {
+  if constexpr (!Fmt::integer)
+    if (is_many(p)) return dense_of<Fmt>(p).scratch(threads);
   return Activations<Fmt>::bytes(Tiles<Fmt>::capacity(p.n), p.k) +
          threads * (Tiles<Fmt>::bytes(p.n, p.e) + Multiplier<Fmt>::own_bytes(p));
 }
 
 template <class Fmt> inline void multiply(const Product& p, const Work& shared) {
+  if constexpr (!Fmt::integer)
+    if (is_many(p)) return multiply_many<Fmt>(p, shared);
   Work work = shared;
   const bool alone = p.multiplications() < small_product;
   if (alone) {

@@ -380,6 +380,8 @@ int main(int count, char** arguments) {
         for (int64_t n : {1, 2, 3, 5, 7, 12, 13, 31}) if (!tiny || n * k < 300) check_linear(table, f, m, k, n, true);
       }
       check_linear(table, f, 150, 256, 1, true);
+      // Many rows with tails in every dimension: an odd number of panels, steps of k, tiles of rows.
+      if (f.block == 1) check_linear(table, f, tiny ? 51 : 259, tiny ? 260 : 520, 29, !tiny);
       if (!tiny) check_linear(table, f, 530, 2304, 6, true), check_linear(table, f, 48, 1280, 1100, false);
       for (bool shared_rows : {true, false}) check_experts(table, f, 1, 2, shared_rows), check_experts(table, f, 40, 3, shared_rows);
       if (!tiny) check_experts(table, f, 600, 2, true);
