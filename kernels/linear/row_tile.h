@@ -37,7 +37,7 @@ inline void row_tile(const uint8_t* panel, int v0, const Activations<Fmt>& x, in
   const V::Act* q = x.q + tile * x.k;
   const uint8_t* codes = Fmt::codes(panel) + v0 * 4 * V::lanes;
   for (int64_t k = 0; k < x.k; k += 4 * quads, q += 4 * quads * width, codes += 64 * quads) {
-    for (int line = 0; line < quads; line++) V::prefetch(codes + prefetch_ahead + 64 * line);
+    for (int line = 0; line < quads; line++) V::prefetch(codes + target.ahead + 64 * line);
     unroll<0, quads>([&](auto t) FOVEA_FLAT {
       V::B code[parts];
       unroll<0, parts>([&](auto v) FOVEA_FLAT { code[v.value] = part(codes + 64 * t.value, v.value); });

@@ -4,15 +4,7 @@
  */
 import { describe, expect, it } from "vitest";
 import type { FormatName } from "../../../src/format/index.ts";
-import {
-  type Device,
-  gated,
-  linear,
-  type Plan,
-  placeOf,
-  rmsNorm,
-  type Tensor,
-} from "../../../src/ops/index.ts";
+import { gated, linear, type Plan, placeOf, rmsNorm, type Tensor } from "../../../src/ops/index.ts";
 import { Job, layoutsOf, subjects, useDevice } from "../../support/devices.ts";
 import { expectSameBits } from "../../support/numerics.ts";
 import { Random } from "../../support/random.ts";
@@ -85,12 +77,14 @@ describe.each(subjects)("$name", (subject) => {
     const w = randomWeight(random, "q8_0", [1, k]).bytes;
     for (const layout of layoutsOf(use.device, "q8_0", [1, k])) {
       const plans: Plan[] = [];
-      const watched: Device = Object.create(use.device, {
-        run: {
-          value: (plan: Plan) => {
-            plans.push(plan);
-            return use.device.run(plan);
-          },
+      const run = (plan: Plan) => {
+        plans.push(plan);
+        return use.device.run(plan);
+      };
+      const watched = new Proxy(use.device, {
+        get(device, name) {
+          const value: unknown = name === "run" ? run : Reflect.get(device, name);
+          return typeof value === "function" ? value.bind(device) : value;
         },
       });
       const job = new Job(watched);

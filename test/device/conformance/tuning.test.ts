@@ -53,7 +53,9 @@ describe.each(subjects.filter(({ name }) => name.startsWith("native")))("$name",
           ...new Map(tuner.noted().map(({ product }) => [JSON.stringify(product), product])).values(),
         ];
         tuner.note(0);
-        expect(products.map(({ m }) => m)).toEqual(expect.arrayContaining([M, 2 * M, 40]));
+        // Many rows of floats go through the dense product, where there is nothing to choose.
+        const dense = (format === "f32" || format === "bf16") && n >= 16;
+        expect(products.map(({ m }) => m)).toEqual(expect.arrayContaining(dense ? [40] : [M, 2 * M, 40]));
         const all = candidates(n);
         const mixed = { ahead: 1024, panels: 3, step: 512, tiles: 2 };
         // Each thing by itself, and several together; of many rows a few candidates say it all.
