@@ -23,9 +23,10 @@ export {
 } from "./elementwise.ts";
 export { combine, route } from "./experts.ts";
 export { embed, expertLinear, linear } from "./linear.ts";
-export { type MatmulOptions, matmul } from "./matmul.ts";
-export { gather } from "./movement.ts";
+export { type MatmulOptions, matmul, type Precision, precisions } from "./matmul.ts";
+export { cast, gather } from "./movement.ts";
 export { layerNorm, rmsNorm } from "./norm.ts";
+export { type Adamw, adamw, average, clip, sumSquares } from "./optimizer.ts";
 export { type Plan, placeOf } from "./plan.ts";
 export { definitionOf, definitions, eachTensor, fieldOf, type Op, type OpKind, priceOf } from "./registry.ts";
 export { type Recording, Stream } from "./stream.ts";

@@ -20,18 +20,24 @@ import type { Embed, ExpertLinear, Linear, Pack } from "./linear.ts";
 import { embedDefinition, expertLinearDefinition, linearDefinition, packDefinition } from "./linear.ts";
 import type { Matmul } from "./matmul.ts";
 import { matmulDefinition } from "./matmul.ts";
-import type { Copy, Gather } from "./movement.ts";
-import { copyDefinition, gatherDefinition } from "./movement.ts";
+import type { Cast, Copy, Gather } from "./movement.ts";
+import { castDefinition, copyDefinition, gatherDefinition } from "./movement.ts";
 import type { LayerNorm, RmsNorm } from "./norm.ts";
 import { layerNormDefinition, rmsNormDefinition } from "./norm.ts";
+import type { Adamw, Average, Clip, SumSquares } from "./optimizer.ts";
+import { adamwDefinition, averageDefinition, clipDefinition, sumSquaresDefinition } from "./optimizer.ts";
 import type { Tensor } from "./tensor.ts";
 
 export type Op =
   | Activation
+  | Adamw
   | Add
   | Attend
+  | Average
   | CacheWrite
+  | Cast
   | Checksum
+  | Clip
   | Combine
   | Copy
   | Embed
@@ -47,16 +53,21 @@ export type Op =
   | Rope
   | Route
   | Scale
-  | Softcap;
+  | Softcap
+  | SumSquares;
 
 export type OpKind = Op["kind"];
 
 export const definitions: { readonly [K in OpKind]: OpDefinition<Extract<Op, { kind: K }>> } = {
   activation: activationDefinition,
+  adamw: adamwDefinition,
   add: addDefinition,
   attend: attendDefinition,
+  average: averageDefinition,
   cache_write: cacheWriteDefinition,
+  cast: castDefinition,
   checksum: checksumDefinition,
+  clip: clipDefinition,
   combine: combineDefinition,
   copy: copyDefinition,
   embed: embedDefinition,
@@ -73,6 +84,7 @@ export const definitions: { readonly [K in OpKind]: OpDefinition<Extract<Op, { k
   route: routeDefinition,
   scale: scaleDefinition,
   softcap: softcapDefinition,
+  sum_squares: sumSquaresDefinition,
 };
 
 /** The definition of an op's kind, typed for that op. */
@@ -94,7 +106,10 @@ export function eachTensor(op: Op, visit: (tensor: Tensor, written: boolean, fie
     const tensor = fieldOf(op, bare(field));
     if (tensor !== undefined) visit(tensor as Tensor, false, bare(field));
   }
-  for (const field of writes) visit(fieldOf(op, field) as Tensor, true, field);
+  for (const field of writes) {
+    const tensor = fieldOf(op, bare(field));
+    if (tensor !== undefined) visit(tensor as Tensor, true, bare(field));
+  }
 }
 
 /** Memory traffic and arithmetic of an op. */

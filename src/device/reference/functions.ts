@@ -29,6 +29,12 @@ export const functions: Readonly<Record<ActivationName, (x: number) => number>> 
   sigmoid,
 };
 
+/** The bits of an f32 as those of the nearest bf16, ties to even; a NaN becomes quiet. */
+export function bf16Bits(bits: number): number {
+  if ((bits & 0x7fffffff) > 0x7f800000) return (bits >>> 16) | 0x40;
+  return (bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16;
+}
+
 /** Softmax of the first `count` numbers. */
 export function softmax(scores: Float32Array | Float64Array, count: number): Float64Array {
   let max = -Infinity;

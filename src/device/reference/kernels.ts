@@ -5,8 +5,9 @@
 import { type FormatName, formats } from "../../format/index.ts";
 import { CHECKSUM_BYTES, type OpKind, type Tensor } from "../../ops/index.ts";
 import { attend, cacheWrite, type OpOf, rope } from "./attention.ts";
-import { functions, softmax } from "./functions.ts";
+import { bf16Bits, functions, softmax } from "./functions.ts";
 import type { Memory } from "./memory.ts";
+import { adamw, average, clip, sumSquares } from "./optimizer.ts";
 
 type Kernels = { readonly [K in OpKind]: (op: OpOf<K>, memory: Memory) => void };
 
@@ -106,8 +107,16 @@ function decoded(tensor: Tensor, memory: Memory): Float32Array {
   return all;
 }
 
-function matmul({ a, b, c, y, transposeA, transposeB }: OpOf<"matmul">, memory: Memory): void {
+/** Each number to bf16 and back, in place. */
+function rounded(x: Float32Array): Float32Array {
+  const bits = new Uint32Array(x.buffer, x.byteOffset, x.length);
+  for (let i = 0; i < bits.length; i++) bits[i] = bf16Bits(bits[i]!) << 16;
+  return x;
+}
+
+function matmul({ a, b, c, y, transposeA, transposeB, precision }: OpOf<"matmul">, memory: Memory): void {
   const [left, right, to] = [decoded(a, memory), decoded(b, memory), memory.f32Out(y)];
+  if (precision === "bf16") [left, right].forEach(rounded);
   const start = c && memory.f32(c);
   const [batch = 0, n = 0, m = 0] = y.shape;
   const k = a.dim(transposeA === 1 ? 1 : 2);
@@ -196,12 +205,25 @@ function checksum({ x, y }: OpOf<"checksum">, memory: Memory): void {
   }
 }
 
+function cast({ x, y }: OpOf<"cast">, memory: Memory): void {
+  if (x.dtype === "bf16") memory.f32Out(y).set(decoded(x, memory));
+  else {
+    const [from, to] = [memory.f32(x), memory.f16Out(y)];
+    const bits = new Uint32Array(from.buffer, from.byteOffset, from.length);
+    for (let i = 0; i < to.length; i++) to[i] = bf16Bits(bits[i]!);
+  }
+}
+
 export const kernels: Kernels = {
   activation: (op, memory) => map(op, memory, functions[op.fn]),
+  adamw,
   add: (op, memory) => pair(op, memory, (a, b) => a + b),
   attend,
+  average,
   cache_write: cacheWrite,
+  cast,
   checksum,
+  clip,
   combine,
   copy: ({ x, y }, memory) => memory.out(y).set(memory.bytes(x)),
   embed,
@@ -224,4 +246,5 @@ export const kernels: Kernels = {
   route,
   scale: (op, memory) => map(op, memory, (x) => op.factor * x),
   softcap: (op, memory) => map(op, memory, (x) => op.cap * Math.tanh(x / op.cap)),
+  sum_squares: sumSquares,
 };
