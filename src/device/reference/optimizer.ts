@@ -26,9 +26,7 @@ export function adamw(op: OpOf<"adamw">, memory: Memory): void {
     w[i] = w[i]! - lr * ((m[i]! * first) / (Math.sqrt(v[i]! * second) + op.eps) + op.decay * w[i]!);
   }
   if (!op.copy) return;
-  const copy = memory.f16Out(op.copy);
-  const bits = new Uint32Array(w.buffer, w.byteOffset, w.length);
-  for (let i = 0; i < copy.length; i++) copy[i] = bf16Bits(bits[i]!);
+  memory.f16Out(op.copy).set(Uint16Array.from(w, bf16Bits));
 }
 
 export function average({ x, rate, y }: OpOf<"average">, memory: Memory): void {
