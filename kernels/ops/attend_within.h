@@ -82,10 +82,10 @@ inline void unpack(const float* panels, int64_t size, int64_t rows, int64_t d, c
   }
 }
 
-/** Panels of queries [rows][columns] as panels of the rows [queries][columns]; rows are zeros up to whole squares. */
+/** Panels of queries [rows][columns] as panels of the rows [queries][columns]; rows are zeros up to whole panels. */
 inline void turn(const float* panels, int64_t size, int64_t rows, int64_t queries, float* to) {
   for (int64_t q = 0; q < queries; q += V::lanes)
-    for (int64_t r = 0; r < rows; r += V::lanes) {
+    for (int64_t r = 0; r < (rows + columns - 1) / columns * columns; r += V::lanes) {
       V::F square[V::lanes];
       for (int i = 0; i < V::lanes; i++) square[i] = V::load(panels + q / columns * size + (r + i) * columns + q % columns);
       transpose(square);
