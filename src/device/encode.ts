@@ -85,9 +85,8 @@ export class Encoder {
     this.room(2 + TENSOR_WORDS * (reads.length + writes.length) + numbers.length + 8);
     this.words[start] = opcode;
     this.length += 2;
-    for (const field of reads)
+    for (const field of [...reads, ...writes])
       this.tensor(plan, fieldOf(op, field.endsWith("?") ? field.slice(0, -1) : field) as Tensor | undefined);
-    for (const field of writes) this.tensor(plan, fieldOf(op, field) as Tensor);
     for (const field of numbers) this.words[this.length++] = fieldOf(op, field) as number;
     for (const field in words)
       this.words[this.length++] = words[field]!.indexOf(fieldOf(op, field) as string);

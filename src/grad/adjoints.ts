@@ -13,11 +13,12 @@ import {
 import { embedAdjoint, linearAdjoint } from "./linear.ts";
 import { crossEntropyAdjoint, klDivergenceAdjoint } from "./losses.ts";
 import { matmulAdjoint } from "./matmul.ts";
-import { copyAdjoint, gatherAdjoint, scatterAddAdjoint, sumAdjoint } from "./movement.ts";
+import { castAdjoint, copyAdjoint, gatherAdjoint, scatterAddAdjoint, sumAdjoint } from "./movement.ts";
 import { layerNormAdjoint, rmsNormAdjoint } from "./norm.ts";
 
 const derivative: Barrier = { barrier: "it is itself part of a derivative, and there are no second ones" };
 const experts: Barrier = { barrier: "mixtures of experts cannot learn yet; freeze what lies before them" };
+const optimizer: Barrier = { barrier: "it is part of an optimizer's step, which comes after the derivative" };
 const cache: Barrier = {
   barrier: "a cache keeps what it is given beyond the step; run the model with BatchAttention in its place",
 };
@@ -25,12 +26,16 @@ const cache: Barrier = {
 export const adjoints: { readonly [K in OpKind]: Adjoint<K> | Barrier } = {
   activation: activationAdjoint,
   activation_grad: derivative,
+  adamw: optimizer,
   add: addAdjoint,
   attend: cache,
   attend_within: attendWithinAdjoint,
   attend_within_grad: derivative,
+  average: optimizer,
   cache_write: cache,
+  cast: castAdjoint,
   checksum: { barrier: "a checksum has no derivative" },
+  clip: optimizer,
   combine: experts,
   copy: copyAdjoint,
   cross_entropy: crossEntropyAdjoint,
@@ -56,4 +61,5 @@ export const adjoints: { readonly [K in OpKind]: Adjoint<K> | Barrier } = {
   scatter_add: scatterAddAdjoint,
   softcap: softcapAdjoint,
   sum: sumAdjoint,
+  sum_squares: optimizer,
 };

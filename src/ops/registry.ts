@@ -31,12 +31,14 @@ import {
 } from "./losses.ts";
 import type { Matmul } from "./matmul.ts";
 import { matmulDefinition } from "./matmul.ts";
-import type { Copy, Gather } from "./movement.ts";
-import { copyDefinition, gatherDefinition } from "./movement.ts";
+import type { Cast, Copy, Gather } from "./movement.ts";
+import { castDefinition, copyDefinition, gatherDefinition } from "./movement.ts";
 import type { LayerNorm, RmsNorm } from "./norm.ts";
 import { layerNormDefinition, rmsNormDefinition } from "./norm.ts";
 import type { NormGrad, NormWeightGrad } from "./norm-grad.ts";
 import { normGradDefinition, normWeightGradDefinition } from "./norm-grad.ts";
+import type { Adamw, Average, Clip, SumSquares } from "./optimizer.ts";
+import { adamwDefinition, averageDefinition, clipDefinition, sumSquaresDefinition } from "./optimizer.ts";
 import type { ScatterAdd, Sum } from "./reduce.ts";
 import { scatterAddDefinition, sumDefinition } from "./reduce.ts";
 import type { Tensor } from "./tensor.ts";
@@ -44,12 +46,16 @@ import type { Tensor } from "./tensor.ts";
 export type Op =
   | Activation
   | ActivationGrad
+  | Adamw
   | Add
   | Attend
   | AttendWithin
   | AttendWithinGrad
+  | Average
   | CacheWrite
+  | Cast
   | Checksum
+  | Clip
   | Combine
   | Copy
   | CrossEntropy
@@ -74,19 +80,24 @@ export type Op =
   | Scale
   | ScatterAdd
   | Softcap
-  | Sum;
+  | Sum
+  | SumSquares;
 
 export type OpKind = Op["kind"];
 
 export const definitions: { readonly [K in OpKind]: OpDefinition<Extract<Op, { kind: K }>> } = {
   activation: activationDefinition,
   activation_grad: activationGradDefinition,
+  adamw: adamwDefinition,
   add: addDefinition,
   attend: attendDefinition,
   attend_within: attendWithinDefinition,
   attend_within_grad: attendWithinGradDefinition,
+  average: averageDefinition,
   cache_write: cacheWriteDefinition,
+  cast: castDefinition,
   checksum: checksumDefinition,
+  clip: clipDefinition,
   combine: combineDefinition,
   copy: copyDefinition,
   cross_entropy: crossEntropyDefinition,
@@ -112,6 +123,7 @@ export const definitions: { readonly [K in OpKind]: OpDefinition<Extract<Op, { k
   scatter_add: scatterAddDefinition,
   softcap: softcapDefinition,
   sum: sumDefinition,
+  sum_squares: sumSquaresDefinition,
 };
 
 /** The definition of an op's kind, typed for that op. */
@@ -133,7 +145,10 @@ export function eachTensor(op: Op, visit: (tensor: Tensor, written: boolean, fie
     const tensor = fieldOf(op, bare(field));
     if (tensor !== undefined) visit(tensor as Tensor, false, bare(field));
   }
-  for (const field of writes) visit(fieldOf(op, field) as Tensor, true, field);
+  for (const field of writes) {
+    const tensor = fieldOf(op, bare(field));
+    if (tensor !== undefined) visit(tensor as Tensor, true, bare(field));
+  }
 }
 
 /** Memory traffic and arithmetic of an op. */

@@ -30,6 +30,23 @@ export const functions: Readonly<Record<ActivationName, (x: number) => number>> 
   sigmoid,
 };
 
+const one = new Float32Array(1);
+const bitsOfOne = new Uint32Array(one.buffer);
+
+/** The bits of the bf16 nearest to an f32, ties to even; a NaN becomes quiet. */
+export function bf16Bits(x: number): number {
+  one[0] = x;
+  const bits = bitsOfOne[0]!;
+  if ((bits & 0x7fffffff) > 0x7f800000) return (bits >>> 16) | 0x40;
+  return (bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16;
+}
+
+/** The bf16 nearest to an f32. */
+export function toBf16(x: number): number {
+  bitsOfOne[0] = bf16Bits(x) << 16;
+  return one[0]!;
+}
+
 /** The density of the normal distribution. */
 const bell = (x: number): number => Math.exp((-x * x) / 2) / Math.sqrt(2 * Math.PI);
 

@@ -5,10 +5,11 @@
 import { CHECKSUM_BYTES, type OpKind, type Tensor } from "../../ops/index.ts";
 import { attendWithin, attendWithinGrad } from "./attend-within.ts";
 import { attend, cacheWrite, type OpOf, rope } from "./attention.ts";
-import { functions, softmax } from "./functions.ts";
+import { bf16Bits, functions, softmax, toBf16 } from "./functions.ts";
 import { activationGrad, gatedGrad, normGrad, normWeightGrad, scatterAdd, sum } from "./learning.ts";
 import { crossEntropy, crossEntropyGrad, klDivergence, klDivergenceGrad } from "./losses.ts";
 import type { Floats, Memory } from "./memory.ts";
+import { adamw, average, clip, sumSquares } from "./optimizer.ts";
 
 type Kernels = { readonly [K in OpKind]: (op: OpOf<K>, memory: Memory) => void };
 
@@ -95,8 +96,9 @@ function expertLinear({ x, weight, experts, bias, y }: OpOf<"expert_linear">, me
   });
 }
 
-function matmul({ a, b, c, y, transposeA, transposeB }: OpOf<"matmul">, memory: Memory): void {
-  const [left, right, to] = [memory.decode(a), memory.decode(b), memory.f32Out(y)];
+function matmul({ a, b, c, y, transposeA, transposeB, precision }: OpOf<"matmul">, memory: Memory): void {
+  const as = (x: Floats): Floats => (precision === "bf16" ? x.map(toBf16) : x);
+  const [left, right, to] = [as(memory.decode(a)), as(memory.decode(b)), memory.f32Out(y)];
   const start = c && memory.f32(c);
   const [batch = 0, n = 0, m = 0] = y.shape;
   const k = a.dim(transposeA === 1 ? 1 : 2);
@@ -182,15 +184,24 @@ function checksum({ x, y }: OpOf<"checksum">, memory: Memory): void {
   }
 }
 
+function cast({ x, y }: OpOf<"cast">, memory: Memory): void {
+  if (x.dtype === "bf16") memory.f32Out(y).set(memory.decode(x));
+  else memory.f16Out(y).set(Uint16Array.from(memory.f32(x), bf16Bits));
+}
+
 export const kernels: Kernels = {
   activation: (op, memory) => map(op, memory, functions[op.fn]),
   activation_grad: activationGrad,
+  adamw,
   add: (op, memory) => pair(op, memory, (a, b) => a + b),
   attend,
   attend_within: attendWithin,
   attend_within_grad: attendWithinGrad,
+  average,
   cache_write: cacheWrite,
+  cast,
   checksum,
+  clip,
   combine,
   copy: ({ x, y }, memory) => memory.copy(x, y),
   cross_entropy: crossEntropy,
@@ -222,4 +233,5 @@ export const kernels: Kernels = {
   scatter_add: scatterAdd,
   softcap: (op, memory) => map(op, memory, (x) => op.cap * Math.tanh(x / op.cap)),
   sum,
+  sum_squares: sumSquares,
 };

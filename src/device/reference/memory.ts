@@ -108,7 +108,7 @@ export class Memory {
     return indices;
   }
 
-  /** The bit patterns of an f16 tensor that is read. */
+  /** The bit patterns of an f16 or bf16 tensor that is read. */
   f16(tensor: Tensor): Uint16Array {
     const bytes = aligned(this.bytes(tensor), 2);
     return new Uint16Array(bytes.buffer, bytes.byteOffset, tensor.elements);
@@ -134,7 +134,7 @@ export class Memory {
     return new Int32Array(buffer, byteOffset, tensor.elements);
   }
 
-  /** The bit patterns of an f16 tensor that is written. */
+  /** The bit patterns of an f16 or bf16 tensor that is written. */
   f16Out(tensor: Tensor): Uint16Array {
     const { buffer, byteOffset } = this.out(tensor);
     return new Uint16Array(buffer, byteOffset, tensor.elements);
