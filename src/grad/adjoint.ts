@@ -1,13 +1,11 @@
 /** What it takes to differentiate a kind of op: its adjoint, which reads gradients of results and adds to those of operands. */
-import type { Op, OpKind, Precision, Stream, Tensor } from "../ops/index.ts";
+import type { Op, OpKind, Stream, Tensor } from "../ops/index.ts";
 
 export type OpOf<K extends OpKind> = Extract<Op, { kind: K }>;
 
 /** The way back, as an adjoint sees it. */
 export interface Backward {
   readonly s: Stream;
-  /** To what the products with weights round their operands. */
-  readonly precision: Precision;
   /** The gradient, complete, of a tensor that an op wrote, in that tensor's shape; it must not be written to. */
   of(y: Tensor): Tensor;
   /** Whether a tensor that an op wrote has a gradient. */

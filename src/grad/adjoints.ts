@@ -17,8 +17,8 @@ import { castAdjoint, copyAdjoint, gatherAdjoint, scatterAddAdjoint, sumAdjoint 
 import { layerNormAdjoint, rmsNormAdjoint } from "./norm.ts";
 
 const derivative: Barrier = { barrier: "it is itself part of a derivative, and there are no second ones" };
+const optimizer: Barrier = { barrier: "it belongs to the optimizer, after the way back" };
 const experts: Barrier = { barrier: "mixtures of experts cannot learn yet; freeze what lies before them" };
-const optimizer: Barrier = { barrier: "it is part of an optimizer's step, which comes after the derivative" };
 const cache: Barrier = {
   barrier: "a cache keeps what it is given beyond the step; run the model with BatchAttention in its place",
 };

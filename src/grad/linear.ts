@@ -11,15 +11,15 @@ function dense(back: Backward, weight: Tensor): Tensor {
 }
 
 export const linearAdjoint: Adjoint<"linear"> = ({ x, weight, bias, y }, back) => {
-  const { s, precision } = back;
+  const { s } = back;
   const dy = back.of(y);
   if (back.wants(x)) {
     const matrix = dense(back, weight);
-    back.add(x, (dx, c) => matmul(s, dy, matrix, { precision, y: dx, c }));
+    back.add(x, (dx, c) => matmul(s, dy, matrix, { y: dx, c }));
   }
   if (back.wants(weight)) {
     const rows = back.value(x);
-    back.add(weight, (dw, c) => matmul(s, dy, rows, { transposeA: true, precision, y: dw, c }));
+    back.add(weight, (dw, c) => matmul(s, dy, rows, { transposeA: true, y: dw, c }));
   }
   if (back.wants(bias))
     back.add(bias, (db, c) => {

@@ -15,7 +15,9 @@ export const castAdjoint: Adjoint<"cast"> = ({ x, y }, back) => back.pass(x, bac
 /** [p, q] to [n, d], where p is n or 1 and q is d or 1. */
 function broadcast({ s }: Backward, x: Tensor, n: number, d: number): Tensor {
   const rows = x.dim(0) === n ? x : gather(s, x, s.constant(new Int32Array(n)));
-  return x.dim(1) === d ? rows : matmul(s, rows, s.constant(new Float32Array(d).fill(1), [1, d]));
+  return x.dim(1) === d
+    ? rows
+    : matmul(s, rows, s.constant(new Float32Array(d).fill(1), [1, d]), { precision: "f32" });
 }
 
 export const sumAdjoint: Adjoint<"sum"> = ({ x, c, y }, back) => {

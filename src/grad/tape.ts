@@ -4,7 +4,7 @@
  * as often as it is run.
  */
 import { OpError } from "../base/errors.ts";
-import { eachTensor, type Op, type Precision, type Stream, scale, type Tensor } from "../ops/index.ts";
+import { eachTensor, type Op, type Stream, scale, type Tensor } from "../ops/index.ts";
 import type { Adjoint, Backward } from "./adjoint.ts";
 import { adjoints } from "./adjoints.ts";
 import { elementSize, Gradients, refuseRewriting } from "./gradients.ts";
@@ -16,11 +16,6 @@ export interface TapeOptions {
    * A parameter that has none here gets new memory of the step.
    */
   readonly into?: ReadonlyMap<string, Tensor>;
-  /**
-   * To what the products with weights on the way back round their operands: `f32` (default), not at all, or `bf16`, which
-   * is faster where a device has instructions for it. Sums are f32 in any case.
-   */
-  readonly precision?: Precision;
 }
 
 export interface Taped {
@@ -49,7 +44,7 @@ export function tape(
   s: Stream,
   parameters: ReadonlyMap<string, Tensor>,
   forward: (recompute: Recompute) => Tensor,
-  { into, precision = "f32" }: TapeOptions = {},
+  { into }: TapeOptions = {},
 ): Taped {
   const gradients = new Gradients(s);
   for (const [name, parameter] of parameters) {
@@ -78,7 +73,7 @@ export function tape(
   const active = ops.map((op) => follow(op, gradients));
   if (!gradients.wants(loss)) throw new OpError("tape", "the loss depends on none of the parameters");
   gradients.pass(loss, s.constant(Float32Array.of(1)));
-  const back = wayBack(s, gradients, new Forward(s, ops, segments), precision);
+  const back = wayBack(s, gradients, new Forward(s, ops, segments));
   for (let i = ops.length - 1; i >= 0; i--) if (active[i]) back(ops[i]!, i);
   const grads = new Map<string, Tensor>();
   for (const [name, parameter] of parameters) {
@@ -111,15 +106,10 @@ function follow(op: Op, gradients: Gradients): boolean {
 }
 
 /** Pushes the derivative of one op after the other, from the last. */
-function wayBack(
-  s: Stream,
-  gradients: Gradients,
-  forward: Forward,
-  precision: Precision,
-): (op: Op, index: number) => void {
+function wayBack(s: Stream, gradients: Gradients, forward: Forward): (op: Op, index: number) => void {
   const negatives = new Map<Tensor, Tensor>();
   const back: Backward = {
-    ...{ s, precision },
+    s,
     of(y) {
       const gradient = gradients.get(y);
       if (!gradient) throw new OpError("tape", `${y} has no gradient`);
