@@ -13,10 +13,14 @@
 /** Every kind of op, with its numbers of tensors and of numbers (words included). The order is the opcode. */
 #define FOVEA_OPS(X)      \
   X(activation, 2, 1)     \
+  X(adamw, 10, 4)         \
   X(add, 3, 0)            \
   X(attend, 6, 5)         \
+  X(average, 4, 0)        \
   X(cache_write, 5, 0)    \
+  X(cast, 2, 0)           \
   X(checksum, 2, 0)       \
+  X(clip, 2, 2)           \
   X(combine, 3, 0)        \
   X(copy, 2, 0)           \
   X(embed, 3, 0)          \
@@ -25,14 +29,15 @@
   X(gather, 3, 0)         \
   X(layernorm, 4, 1)      \
   X(linear, 4, 0)         \
-  X(matmul, 4, 2)         \
+  X(matmul, 4, 3)         \
   X(mul, 3, 0)            \
   X(pack, 2, 0)           \
   X(rmsnorm, 3, 1)        \
   X(rope, 4, 1)           \
   X(route, 3, 1)          \
   X(scale, 2, 1)          \
-  X(softcap, 2, 1)
+  X(softcap, 2, 1)        \
+  X(sum_squares, 3, 0)
 
 namespace fovea {
 

@@ -76,6 +76,9 @@ bool is_small(const Program& program, double part) {
       case Kind::attend: cost += 2 * elements * op.number(3) / 20; break;
       // Memory that may not even be mapped yet: some 20 bytes in a nanosecond.
       case Kind::checksum: cost += first / 5; break;
+      case Kind::adamw: cost += first * 3; break;
+      case Kind::average: cost += first; break;
+      case Kind::sum_squares: cost += first / 4; break;
       // Of tables and caches only a part is touched.
       default: cost += 100 + (first < elements ? first : elements) / 4;
     }

@@ -12,6 +12,7 @@
 #include "ops/experts.h"
 #include "ops/movement.h"
 #include "ops/norm.h"
+#include "ops/optimizer.h"
 
 #define FOVEA_TEXT(x) #x
 #define FOVEA_TEXT_OF(x) FOVEA_TEXT(x)
@@ -29,6 +30,7 @@ static constexpr KernelTable table() {
   t.scratch[int(Kind::linear)] = linear_scratch;
   t.scratch[int(Kind::matmul)] = matmul_scratch;
   t.scratch[int(Kind::route)] = route_scratch;
+  t.scratch[int(Kind::sum_squares)] = sum_squares_scratch;
   return t;
 }
 

@@ -41,8 +41,9 @@ struct Matmul {
     Tensor ta = op.tensor(0), tb = op.tensor(1), tc = op.tensor(2), ty = op.tensor(3);
     bool across_a = op.number(0) != 0, across_b = op.number(1) != 0;
     batch = ty.d[0], n = ty.d[1], m = ty.d[2], k = ta.d[across_a ? 1 : 2];
-    a = {ta.data, ta.dtype, !across_a, ta.d[2], ta.d[0] == 1 ? 0 : ta.d[1] * ta.d[2]};
-    b = {tb.data, tb.dtype, across_b, tb.d[2], tb.d[0] == 1 ? 0 : tb.d[1] * tb.d[2]};
+    bool rounded = op.number(2) != 0;
+    a = {ta.data, ta.dtype, !across_a, ta.d[2], ta.d[0] == 1 ? 0 : ta.d[1] * ta.d[2], rounded};
+    b = {tb.data, tb.dtype, across_b, tb.d[2], tb.d[0] == 1 ? 0 : tb.d[1] * tb.d[2], rounded};
     c = tc.data ? tc.f32() : nullptr;
     y = ty.f32();
     // One matrix b for all of the batch: the rows of all are the rows of one product.
@@ -117,7 +118,7 @@ struct Round {
   void multiply(const Unit& unit, int64_t k, Ahead next) const {
     int64_t count = least(dense_step, k1 - k), columns = unit.j1 - unit.j0;
     int64_t panels = (columns + dense_columns - 1) / dense_columns;
-    const bool right = !p.b.deep && p.b.dtype == DType::f32 && columns % dense_columns == 0;
+    const bool right = !p.b.deep && p.b.dtype == DType::f32 && !p.b.rounded && columns % dense_columns == 0;
     const int64_t passes = unit.t1 - unit.t0;
     const bool packed = !right || (passes > 1 && (passes > few_tiles || 4 * p.b.ld > short_row));
     if (packed) p.b.pack(unit.matrix, k, count, unit.j0, columns, {group, count * dense_columns, dense_columns, dense_columns});
@@ -169,7 +170,7 @@ struct Round {
   }
 };
 
-/** The op: tensors a, b, c or absent, y; numbers: whether a and b are transposed. */
+/** The op: tensors a, b, c or absent, y; numbers: whether a and b are transposed, and whether rounded to bf16. */
 inline void matmul(const Op& op, const Work& shared) {
   Matmul p(op);
   if (p.empty()) return;

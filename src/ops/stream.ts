@@ -54,6 +54,11 @@ export class Stream {
     this.ops.push(op);
   }
 
+  /** The ops of the step so far. */
+  get pushed(): readonly Op[] {
+    return this.ops;
+  }
+
   /** Runs all ops and ends the step; resolves with the bytes of the given tensors. */
   async flush(outputs: readonly Tensor[] = []): Promise<readonly Uint8Array[]> {
     const plan = this.end(outputs);

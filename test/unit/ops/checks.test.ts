@@ -55,6 +55,21 @@ const matmul: OpOf<"matmul"> = {
   y: f32(3, 4, 5),
   transposeA: 0,
   transposeB: 0,
+  precision: "f32",
+};
+const adamw: OpOf<"adamw"> = {
+  kind: "adamw",
+  gradient: f32(12),
+  rates: f32(3),
+  factor: f32(1),
+  weight: f32(3, 4),
+  mean: f32(12),
+  square: f32(12),
+  copy: tensor("bf16", 3, 4),
+  beta1: 0.9,
+  beta2: 0.95,
+  eps: 1e-8,
+  decay: 0.1,
 };
 const expertLinear: OpOf<"expert_linear"> = {
   kind: "expert_linear",
@@ -93,6 +108,21 @@ const cases: { readonly [K in Op["kind"]]: Case<OpOf<K>> } = {
       [{ x: tensor("f16", 3, 4) }, /f16\[3,4\].*must be f32/],
     ],
   },
+  adamw: {
+    good: [adamw, { ...adamw, copy: undefined, decay: 0 }],
+    bad: [
+      [{ gradient: f32(11) }, /gradient is f32\[11\].*12 elements/],
+      [{ mean: tensor("bf16", 12) }, /mean is bf16\[12\].*f32/],
+      [{ weight: panels("f32", 3, 4) }, /weight is f32\[3,4\] in panels/],
+      [{ copy: f32(12) }, /copy is f32\[12\].*bf16 with 12/],
+      [{ rates: f32(2) }, /rates is f32\[2\].*\[3\]/],
+      [{ factor: f32(2) }, /factor is f32\[2\].*\[1\]/],
+      [{ beta1: 1 }, /beta1 is 1, but must be in \[0, 1\)/],
+      [{ beta2: Number.NaN }, /beta2 is NaN/],
+      [{ eps: -1 }, /eps is -1/],
+      [{ decay: Infinity }, /decay is Infinity/],
+    ],
+  },
   add: pairCase("add"),
   attend: {
     good: [
@@ -124,6 +154,14 @@ const cases: { readonly [K in Op["kind"]]: Case<OpOf<K>> } = {
       [{ longest: 65 }, /65 keys do not fit 4 pages of 16/],
     ],
   },
+  average: {
+    good: [{ kind: "average", x: f32(3, 4), rate: f32(1), y: f32(12) }],
+    bad: [
+      [{ x: f32(3, 5) }, /x is f32\[3,5\].*12 elements/],
+      [{ rate: f32(1, 1) }, /rate is f32\[1,1\].*\[1\]/],
+      [{ y: tensor("bf16", 12) }, /y is bf16\[12\]/],
+    ],
+  },
   cache_write: {
     good: [cacheWrite, { ...cacheWrite, keys: f32(9, 2, 16, 8), values: f32(9, 2, 16, 6) }],
     bad: [
@@ -133,6 +171,18 @@ const cases: { readonly [K in Op["kind"]]: Case<OpOf<K>> } = {
       [{ keys: tensor("q4_0", 9, 2, 16, 32), k: f32(3, 2, 32) }, /keys is q4_0/],
       [{ keys: f32(9, 2, 8, 8), values: f32(9, 2, 8, 6) }, /page of 8 does not divide 256 into runs of 16/],
       [{ values: tensor("f16", 9, 2, 8, 6) }, /values is f16\[9,2,8,6\].*\[9,2,16,6\]/],
+    ],
+  },
+  cast: {
+    good: [
+      { kind: "cast", x: f32(3, 4), y: tensor("bf16", 12) },
+      { kind: "cast", x: tensor("bf16", 3, 4), y: f32(3, 4) },
+    ],
+    bad: [
+      [{ y: f32(12) }, /f32\[3,4\] cannot be cast to f32\[12\]/],
+      [{ y: tensor("f16", 12) }, /f16\[12\]/],
+      [{ y: tensor("bf16", 11) }, /bf16\[11\]/],
+      [{ x: panels("f32", 3, 4) }, /in panels/],
     ],
   },
   checksum: {
@@ -145,6 +195,19 @@ const cases: { readonly [K in Op["kind"]]: Case<OpOf<K>> } = {
       [{ x: i32(17) }, /x is i32\[17\].*multiple of 16/],
       [{ x: f32(16) }, /x is f32\[16\].*must be i32/],
       [{ x: i32(65536 + 16) }, /y is i32\[1,2\].*\[2,2\]/],
+    ],
+  },
+  clip: {
+    good: [
+      { kind: "clip", squares: f32(1), y: f32(1), scale: 0.5, limit: 1 },
+      { kind: "clip", squares: f32(1), y: f32(1), scale: 1, limit: Infinity },
+    ],
+    bad: [
+      [{ squares: f32(2) }, /squares is f32\[2\].*\[1\]/],
+      [{ y: i32(1) }, /y is i32\[1\]/],
+      [{ scale: 0 }, /scale is 0/],
+      [{ scale: Infinity }, /scale is Infinity/],
+      [{ limit: Number.NaN }, /limit is NaN/],
     ],
   },
   combine: {
@@ -238,6 +301,7 @@ const cases: { readonly [K in Op["kind"]]: Case<OpOf<K>> } = {
       { ...matmul, a: f32(3, 6, 4), transposeA: 1 },
       { ...matmul, b: f32(3, 5, 6), transposeB: 1 },
       { ...matmul, a: f32(3, 4, 0), b: f32(3, 0, 5) },
+      { ...matmul, precision: "bf16" },
     ],
     bad: [
       [{ a: f32(4, 6) }, /a is f32\[4,6\]/],
@@ -311,6 +375,17 @@ const cases: { readonly [K in Op["kind"]]: Case<OpOf<K>> } = {
       [{ cap: Number.NaN }, /cap is NaN/],
       [{ cap: Infinity }, /cap is Infinity/],
       [{ y: f32(4, 3) }, /y is f32\[4,3\].*\[3,4\]/],
+    ],
+  },
+  sum_squares: {
+    good: [
+      { kind: "sum_squares", x: f32(3, 4), y: f32(1) },
+      { kind: "sum_squares", x: f32(0), c: f32(1), y: f32(1) },
+    ],
+    bad: [
+      [{ x: tensor("bf16", 3, 4) }, /x is bf16/],
+      [{ c: f32(2) }, /c is f32\[2\].*\[1\]/],
+      [{ y: f32(3) }, /y is f32\[3\].*\[1\]/],
     ],
   },
 };

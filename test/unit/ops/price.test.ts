@@ -39,6 +39,7 @@ const cases: readonly (readonly [what: string, op: Op, bytes: number, operations
       y: f32(3, 4, 5),
       transposeA: 1,
       transposeB: 0,
+      precision: "f32",
     },
     4 * 72 + 2 * 30 + 2 * 4 * 60,
     2 * 3 * 4 * 6 * 5,
