@@ -15,4 +15,10 @@ export {
   ropeScaling,
 } from "./rope.ts";
 export type { Block, Step } from "./step.ts";
+export {
+  type Initialization,
+  type NamedValues,
+  type TrainableOptions,
+  TrainableWeights,
+} from "./trainable.ts";
 export { type NameMap, Weights, type WeightsLoadOptions } from "./weights.ts";

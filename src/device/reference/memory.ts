@@ -57,6 +57,10 @@ export class Memory {
     for (const { slot, bytes } of plan.uploads) this.arena.set(bytes, plan.places[slot]!);
   }
 
+  protected arenaBytes(): Uint8Array {
+    return this.arena;
+  }
+
   /** The bytes of a tensor, in place. */
   bytes(tensor: Tensor): Uint8Array {
     if (tensor.layout !== "rows") throw this.error(`${tensor}: this device has no panels`);
@@ -79,6 +83,11 @@ export class Memory {
     const numbers = new Float32Array(count);
     formats[format].unpack(bytes, numbers);
     return numbers;
+  }
+
+  /** The bytes of a result, for whoever asked. */
+  output(tensor: Tensor): Uint8Array {
+    return this.bytes(tensor).slice();
   }
 
   copy(x: Tensor, y: Tensor): void {
@@ -147,7 +156,7 @@ export class Memory {
     return { id, bytes: held.bytes.length };
   }
 
-  private held(id: number): Held {
+  protected held(id: number): Held {
     const held = this.buffers.get(id);
     if (!held) throw this.error(`there is no buffer ${id}; it may have been freed`);
     return held;
