@@ -18,6 +18,7 @@ import { layerNormAdjoint, rmsNormAdjoint } from "./norm.ts";
 
 const derivative: Barrier = { barrier: "it is itself part of a derivative, and there are no second ones" };
 const experts: Barrier = { barrier: "mixtures of experts cannot learn yet; freeze what lies before them" };
+const optimizer: Barrier = { barrier: "it belongs to the optimizer, which comes after all gradients" };
 const cache: Barrier = {
   barrier: "a cache keeps what it is given beyond the step; run the model with BatchAttention in its place",
 };
@@ -25,12 +26,16 @@ const cache: Barrier = {
 export const adjoints: { readonly [K in OpKind]: Adjoint<K> | Barrier } = {
   activation: activationAdjoint,
   activation_grad: derivative,
+  adamw: optimizer,
   add: addAdjoint,
   attend: cache,
   attend_within: attendWithinAdjoint,
   attend_within_grad: derivative,
+  average: optimizer,
   cache_write: cache,
+  cast: { barrier: "a cast rounds; let the model read the copy, and take the gradient by the copy" },
   checksum: { barrier: "a checksum has no derivative" },
+  clip: optimizer,
   combine: experts,
   copy: copyAdjoint,
   cross_entropy: crossEntropyAdjoint,
@@ -56,4 +61,5 @@ export const adjoints: { readonly [K in OpKind]: Adjoint<K> | Barrier } = {
   scatter_add: scatterAddAdjoint,
   softcap: softcapAdjoint,
   sum: sumAdjoint,
+  sum_squares: optimizer,
 };

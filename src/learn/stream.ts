@@ -12,6 +12,8 @@ import {
   type Tensor,
 } from "../ops/index.ts";
 
+type Linear = Extract<Op, { kind: "linear" }>;
+
 export class LearningStream extends Stream {
   private readonly precision: Precision;
   private readonly copies: ReadonlyMap<Tensor, Tensor>;
@@ -25,15 +27,18 @@ export class LearningStream extends Stream {
 
   override push(asked: Op): void {
     const op = this.withCopies(asked);
-    if (this.precision === "f32") return super.push(op);
-    if (op.kind === "matmul") return super.push({ ...op, precision: this.precision });
-    if (op.kind !== "linear" || op.weight.layout !== "rows" || !isFloat(op.weight)) return super.push(op);
-    const { x, weight, bias, y } = op;
+    if (this.precision === "f32") super.push(op);
+    else if (op.kind === "matmul") super.push({ ...op, precision: this.precision });
+    else if (op.kind === "linear" && op.weight.layout === "rows" && isFloat(op.weight)) this.pushLinear(op);
+    else super.push(op);
+  }
+
+  private pushLinear({ x, weight, bias, y }: Linear): void {
     const options = { transposeB: true, y: y.reshape(1, ...y.shape) };
     if (!bias) matmul(this, x, weight, options);
     else {
-      const product = matmul(this, x, weight, { transposeB: true });
-      super.push({ kind: "add", a: product, b: bias.reshape(1, bias.elements), y });
+      const a = matmul(this, x, weight, { transposeB: true });
+      super.push({ kind: "add", a, b: bias.reshape(1, bias.elements), y });
     }
   }
 
