@@ -1,34 +1,18 @@
 // Ops of an optimizer's step; their equations are in src/ops/optimizer.ts.
 #pragma once
-#include "norm.h"
+#include "reduce.h"
 
 namespace fovea::FOVEA_ISA {
 
-/** Elements that are summed by themselves, by whichever thread; the sums of these parts are joined in order. */
-constexpr int64_t sum_part = 8192;
-
-inline int64_t sum_squares_scratch(const Op& op, int) {
-  return (op.tensor(0).elements() + sum_part - 1) / sum_part * int64_t(sizeof(float));
-}
+inline int64_t sum_squares_scratch(const Op& op, int) { return sum_parts_scratch(op.tensor(0).elements()); }
 
 inline void sum_squares(const Op& op, const Work& work) {
   Tensor x = op.tensor(0), c = op.tensor(1), y = op.tensor(2);
-  int64_t n = x.elements(), parts = (n + sum_part - 1) / sum_part, begin, end;
-  float* sums = reinterpret_cast<float*>(work.scratch);
-  work.share(parts, 1, begin, end);
-  for (int64_t i = begin; i < end; i++) {
-    const float* from = x.f32() + i * sum_part;
-    int64_t count = n - i * sum_part < sum_part ? n - i * sum_part : sum_part;
-    sums[i] = sum_row(count, [&](auto load, int64_t j) {
-      V::F a = load(from + j);
-      return V::mul(a, a);
-    });
-  }
-  work.barrier();
-  if (work.thread != 0) return;
-  double sum = c.data ? double(c.f32()[0]) : 0;
-  for (int64_t i = 0; i < parts; i++) sum += double(sums[i]);
-  y.f32()[0] = float(sum);
+  float sum = sum_parts(work, x.elements(), c.data ? *c.f32() : 0, [&](auto load, int64_t j) {
+    V::F a = load(x.f32() + j);
+    return V::mul(a, a);
+  });
+  if (work.thread == 0) *y.f32() = sum;
 }
 
 inline void clip(const Op& op, const Work& work) {

@@ -17,8 +17,8 @@ import { copyAdjoint, gatherAdjoint, scatterAddAdjoint, sumAdjoint } from "./mov
 import { layerNormAdjoint, rmsNormAdjoint } from "./norm.ts";
 
 const derivative: Barrier = { barrier: "it is itself part of a derivative, and there are no second ones" };
+const optimizer: Barrier = { barrier: "it belongs to the optimizer, after the way back" };
 const experts: Barrier = { barrier: "mixtures of experts cannot learn yet; freeze what lies before them" };
-const optimizer: Barrier = { barrier: "it belongs to the optimizer, which comes after all gradients" };
 const cache: Barrier = {
   barrier: "a cache keeps what it is given beyond the step; run the model with BatchAttention in its place",
 };
@@ -33,7 +33,7 @@ export const adjoints: { readonly [K in OpKind]: Adjoint<K> | Barrier } = {
   attend_within_grad: derivative,
   average: optimizer,
   cache_write: cache,
-  cast: { barrier: "a cast rounds; let the model read the copy, and take the gradient by the copy" },
+  cast: { barrier: "its rounding has no derivative" },
   checksum: { barrier: "a checksum has no derivative" },
   clip: optimizer,
   combine: experts,
