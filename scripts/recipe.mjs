@@ -41,7 +41,9 @@ try {
   process.on("SIGTERM", stop);
   await recipe(args, controller.signal);
 } catch (error) {
-  const known = error instanceof Error && ["FoveaError", "CheckpointError", "ParameterError", "DeviceError", "TypeError"].includes(error.name);
+  const known =
+    error instanceof Error &&
+    ["FoveaError", "CheckpointError", "ParameterError", "DeviceError", "TypeError"].includes(error.name);
   console.error(known && !process.env.FOVEA_DEBUG ? `fovea: ${error.message}` : error);
   process.exitCode = 1;
 }

@@ -15,15 +15,21 @@ export function flagsOf<T extends Readonly<Record<string, Value>>>(
   defaults: T,
   smoke: Partial<Wide<T>>,
 ): Wide<T> & { smoke: boolean } {
-  const names = new Map(Object.keys(defaults).map((key) => [key.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`), key]));
+  const names = new Map(
+    Object.keys(defaults).map((key) => [key.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`), key]),
+  );
   const kinds = Object.fromEntries(
     [...names].map(([name, key]) => [
       name,
       { type: typeof defaults[key] === "boolean" ? ("boolean" as const) : ("string" as const) },
     ]),
   );
-  const { values } = parseArgs({ args: [...args], options: { ...kinds, smoke: { type: "boolean" } } });
-  const chosen: Record<string, Value> = { ...defaults, ...(values.smoke ? (smoke as Record<string, Value>) : {}) };
+  const parsed = parseArgs({ args: [...args], options: { ...kinds, smoke: { type: "boolean" } } });
+  const values: Readonly<Record<string, string | boolean | undefined>> = parsed.values;
+  const chosen: Record<string, Value> = {
+    ...defaults,
+    ...(values.smoke ? (smoke as Record<string, Value>) : {}),
+  };
   for (const [name, key] of names) {
     const given = values[name];
     if (given === undefined) continue;

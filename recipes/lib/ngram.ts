@@ -41,7 +41,11 @@ class Table {
   private grow(): void {
     const old = [this.keys, this.count, this.sum, this.types] as const;
     const keys = new Float64Array(2 * this.keys.length);
-    const [count, sum, types] = [1, 2, 3].map(() => new Int32Array(keys.length)) as [Int32Array, Int32Array, Int32Array];
+    const [count, sum, types] = [1, 2, 3].map(() => new Int32Array(keys.length)) as [
+      Int32Array,
+      Int32Array,
+      Int32Array,
+    ];
     for (let i = 0; i < old[0].length; i++) {
       const key = old[0][i]!;
       if (key === 0) continue;

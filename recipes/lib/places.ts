@@ -13,6 +13,9 @@ export function findData(given: string, names: readonly string[]): string {
   const shared = process.env.FOVEA_SHARED ?? join(root, "../shared");
   const found = names.map((name) => join(shared, "data", name)).find((path) => existsSync(path));
   if (found === undefined)
-    throw new ParameterError("--data", `there is no ${names.join(" or ")} under ${shared}/data; name a folder or archive of text`);
+    throw new ParameterError(
+      "--data",
+      `there is no ${names.join(" or ")} under ${shared}/data; name a folder or archive of text`,
+    );
   return found;
 }

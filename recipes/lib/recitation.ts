@@ -13,7 +13,8 @@ export class SharedRuns {
   /** The state and the matched length, as far as the text has been led. */
   private state = 0;
   private matched = 0;
-  private ended = 0;
+  /** Symbols that were led through. */
+  led = 0;
   /** The longest run so far, and where it ends among all that was led through. */
   longest = 0;
   longestEnd = 0;
@@ -63,7 +64,7 @@ export class SharedRuns {
     const { next, link, length, symbols } = this;
     for (let i = 0; i < text.length; i++) {
       const symbol = text[i]!;
-      this.ended++;
+      this.led++;
       if (symbol < 0) {
         this.state = 0;
         this.matched = 0;
@@ -80,14 +81,17 @@ export class SharedRuns {
       }
       if (this.matched > this.longest) {
         this.longest = this.matched;
-        this.longestEnd = this.ended;
+        this.longestEnd = this.led;
       }
     }
   }
 }
 
 /** Numbers the symbols that occur in samples from 0; all others are -1. */
-export function numbered(samples: readonly ArrayLike<number>[]): { readonly numbers: Map<number, number>; readonly samples: Int32Array[] } {
+export function numbered(samples: readonly ArrayLike<number>[]): {
+  readonly numbers: Map<number, number>;
+  readonly samples: Int32Array[];
+} {
   const numbers = new Map<number, number>();
   const mapped = samples.map((sample) =>
     Int32Array.from(sample, (symbol) => {

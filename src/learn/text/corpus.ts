@@ -3,8 +3,8 @@
  * One document is held at a time. Knows files and archives; must not know what becomes of the text.
  */
 import { createReadStream, existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { open } from "node:fs/promises";
 import { join, relative } from "node:path";
-import { Readable } from "node:stream";
 import { createGunzip } from "node:zlib";
 import { CheckpointError } from "../../base/errors.ts";
 import { readTar } from "./tar.ts";
@@ -15,6 +15,7 @@ export interface Document {
   readonly text: string;
 }
 
+const CHUNK = 1 << 20;
 const TEXT = /\.(txt|text|md|markdown)$/i;
 const ARCHIVE = /\.(tar|tar\.gz|tgz|tar\.xz|txz)$/i;
 const utf8 = new TextDecoder("utf-8", { fatal: true });
@@ -45,13 +46,30 @@ function textFiles(folder: string): string[] {
 }
 
 async function unpacked(path: string): Promise<AsyncIterable<Uint8Array>> {
-  const file = createReadStream(path, { highWaterMark: 1 << 20 });
-  if (/gz$/i.test(path)) return file.pipe(createGunzip());
-  if (!/xz$/i.test(path)) return file;
+  if (!/xz$/i.test(path)) {
+    const file = createReadStream(path, { highWaterMark: CHUNK });
+    return /gz$/i.test(path) ? file.pipe(createGunzip()) : file;
+  }
   // WebAssembly: Node has no xz of its own, and a system's may be missing.
   const { default: xz } = await import("xz-decompress");
-  const source = Readable.toWeb(file) as ReadableStream<Uint8Array>;
-  return new xz.XzReadableStream(source) as unknown as AsyncIterable<Uint8Array>;
+  return new xz.XzReadableStream(await streamOf(path)) as unknown as AsyncIterable<Uint8Array>;
+}
+
+/** A file as a stream that can be given up at any time, which Node's own conversion of its streams cannot. */
+async function streamOf(path: string): Promise<ReadableStream<Uint8Array>> {
+  const file = await open(path);
+  return new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        const { bytesRead, buffer } = await file.read({ buffer: new Uint8Array(CHUNK) });
+        if (bytesRead > 0) return controller.enqueue(buffer.subarray(0, bytesRead));
+        await file.close();
+        controller.close();
+      },
+      cancel: () => file.close(),
+    },
+    { highWaterMark: 0 },
+  );
 }
 
 function decode(name: string, bytes: Uint8Array): string {

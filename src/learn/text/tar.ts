@@ -19,7 +19,18 @@ export async function* readTar(
   name: string,
   chunks: AsyncIterable<Uint8Array>,
 ): AsyncGenerator<TarEntry, void, undefined> {
-  const take = reader(name, chunks);
+  const source = chunks[Symbol.asyncIterator]();
+  try {
+    yield* entries(name, reader(name, source));
+  } finally {
+    // Who stops early gives the file, and what unpacks it, free.
+    await source.return?.();
+  }
+}
+
+type Take = (count: number, mayEnd?: boolean) => Promise<Uint8Array | undefined>;
+
+async function* entries(name: string, take: Take): AsyncGenerator<TarEntry, void, undefined> {
   let longName: string | undefined;
   for (;;) {
     const header = await take(BLOCK, true);
@@ -42,10 +53,9 @@ export async function* readTar(
 }
 
 /** Gives exactly so many bytes at a time; undefined at the end, where that is allowed. */
-function reader(name: string, chunks: AsyncIterable<Uint8Array>) {
-  const source = chunks[Symbol.asyncIterator]();
+function reader(name: string, source: AsyncIterator<Uint8Array>): Take {
   let rest = new Uint8Array(0);
-  return async (count: number, mayEnd = false): Promise<Uint8Array | undefined> => {
+  return async (count, mayEnd = false) => {
     const out = new Uint8Array(count);
     for (let filled = 0; filled < count; ) {
       if (rest.length === 0) {
