@@ -8,6 +8,7 @@
 // has an influence on a sum.
 #pragma once
 #include "../kernels.h"
+#include "amx.h"
 #include "pack.h"
 #include "tile.h"
 
@@ -172,6 +173,9 @@ struct Round {
 
 /** The op: tensors a, b, c or absent, y; numbers: whether a and b are transposed, and whether rounded to bf16. */
 inline void matmul(const Op& op, const Work& shared) {
+#if defined(FOVEA_ISA_AMX)
+  if (op.number(2) != 0) return narrow::matmul(op, shared);
+#endif
   Matmul p(op);
   if (p.empty()) return;
   Work work = shared;
@@ -199,6 +203,11 @@ inline void matmul(const Op& op, const Work& shared) {
     }
 }
 
-inline int64_t matmul_scratch(const Op& op, int threads) { return Matmul(op).scratch(threads); }
+inline int64_t matmul_scratch(const Op& op, int threads) {
+#if defined(FOVEA_ISA_AMX)
+  if (op.number(2) != 0) return narrow::Product(op).scratch(threads);
+#endif
+  return Matmul(op).scratch(threads);
+}
 
 }  // namespace fovea::FOVEA_ISA

@@ -13,7 +13,7 @@ import {
 import { embedAdjoint, linearAdjoint } from "./linear.ts";
 import { crossEntropyAdjoint, klDivergenceAdjoint } from "./losses.ts";
 import { matmulAdjoint } from "./matmul.ts";
-import { copyAdjoint, gatherAdjoint, scatterAddAdjoint, sumAdjoint } from "./movement.ts";
+import { castAdjoint, copyAdjoint, gatherAdjoint, scatterAddAdjoint, sumAdjoint } from "./movement.ts";
 import { layerNormAdjoint, rmsNormAdjoint } from "./norm.ts";
 
 const derivative: Barrier = { barrier: "it is itself part of a derivative, and there are no second ones" };
@@ -33,7 +33,7 @@ export const adjoints: { readonly [K in OpKind]: Adjoint<K> | Barrier } = {
   attend_within_grad: derivative,
   average: optimizer,
   cache_write: cache,
-  cast: { barrier: "its rounding has no derivative" },
+  cast: castAdjoint,
   checksum: { barrier: "a checksum has no derivative" },
   clip: optimizer,
   combine: experts,

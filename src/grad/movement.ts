@@ -9,10 +9,15 @@ export const gatherAdjoint: Adjoint<"gather"> = ({ x, index, y }, back) => {
 
 export const copyAdjoint: Adjoint<"copy"> = ({ x, y }, back) => back.pass(x, back.of(y));
 
+/** Rounding is taken for the identity: a gradient is f32, whatever the format of what it is the gradient of. */
+export const castAdjoint: Adjoint<"cast"> = ({ x, y }, back) => back.pass(x, back.of(y));
+
 /** [p, q] to [n, d], where p is n or 1 and q is d or 1. */
 function broadcast({ s }: Backward, x: Tensor, n: number, d: number): Tensor {
   const rows = x.dim(0) === n ? x : gather(s, x, s.constant(new Int32Array(n)));
-  return x.dim(1) === d ? rows : matmul(s, rows, s.constant(new Float32Array(d).fill(1), [1, d]));
+  return x.dim(1) === d
+    ? rows
+    : matmul(s, rows, s.constant(new Float32Array(d).fill(1), [1, d]), { precision: "f32" });
 }
 
 export const sumAdjoint: Adjoint<"sum"> = ({ x, c, y }, back) => {

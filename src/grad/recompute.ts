@@ -55,12 +55,15 @@ export class Forward {
     const op = this.ops[index]!;
     const { reads, writes } = definitionOf(op);
     const changed: Record<string, unknown> = {};
-    for (const name of reads) {
-      const field = name.replace("?", "");
-      const operand = fieldOf(op, field) as Tensor | undefined;
-      if (operand) changed[field] = this.value(operand);
-    }
-    for (const field of writes) changed[field] = this.moved(fieldOf(op, field) as Tensor);
+    const change = (names: readonly string[], to: (tensor: Tensor) => Tensor): void => {
+      for (const name of names) {
+        const field = name.replace("?", "");
+        const tensor = fieldOf(op, field) as Tensor | undefined;
+        if (tensor) changed[field] = to(tensor);
+      }
+    };
+    change(reads, (operand) => this.value(operand));
+    change(writes, (result) => this.moved(result));
     this.s.push({ ...op, ...changed } as Op);
   }
 

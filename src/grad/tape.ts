@@ -4,7 +4,7 @@
  * as often as it is run.
  */
 import { OpError } from "../base/errors.ts";
-import { eachTensor, type Op, type Stream, type Tensor } from "../ops/index.ts";
+import { eachTensor, type Op, type Stream, scale, type Tensor } from "../ops/index.ts";
 import type { Adjoint, Backward } from "./adjoint.ts";
 import { adjoints } from "./adjoints.ts";
 import { elementSize, Gradients, refuseRewriting } from "./gradients.ts";
@@ -73,7 +73,8 @@ export function tape(
   const active = ops.map((op) => follow(op, gradients));
   if (!gradients.wants(loss)) throw new OpError("tape", "the loss depends on none of the parameters");
   gradients.pass(loss, s.constant(Float32Array.of(1)));
-  goBack(s, ops, active, gradients, new Forward(s, ops, segments));
+  const back = wayBack(s, gradients, new Forward(s, ops, segments));
+  for (let i = ops.length - 1; i >= 0; i--) if (active[i]) back(ops[i]!, i);
   const grads = new Map<string, Tensor>();
   for (const [name, parameter] of parameters) {
     const gradient = gradients.get(parameter);
@@ -104,13 +105,8 @@ function follow(op: Op, gradients: Gradients): boolean {
   return active;
 }
 
-function goBack(
-  s: Stream,
-  ops: readonly Op[],
-  active: readonly boolean[],
-  gradients: Gradients,
-  forward: Forward,
-): void {
+/** Pushes the derivative of one op after the other, from the last. */
+function wayBack(s: Stream, gradients: Gradients, forward: Forward): (op: Op, index: number) => void {
   const negatives = new Map<Tensor, Tensor>();
   const back: Backward = {
     s,
@@ -125,25 +121,21 @@ function goBack(
     add: (x, emit) => gradients.add(x, emit),
     pass: (x, contribution) => gradients.pass(x, contribution),
     negative(x) {
-      let negative = negatives.get(x);
-      if (!negative) {
-        negative = s.empty("f32", x.shape);
-        s.push({ kind: "scale", x, y: negative, factor: -1 });
-        negatives.set(x, negative);
-      }
+      const negative = negatives.get(x) ?? scale(s, x, -1);
+      negatives.set(x, negative);
       return negative;
     },
   };
-  for (let i = ops.length - 1; i >= 0; i--) {
-    const op = ops[i]!;
-    if (!active[i] || !written(op).some((y) => gradients.has(y))) continue;
+  return (op, index) => {
+    const results = written(op);
+    if (!results.some((y) => gradients.has(y))) return;
     const adjoint = adjoints[op.kind];
     if (typeof adjoint !== "function")
       throw new OpError(op.kind, `a gradient must pass through it, and cannot: ${adjoint.barrier}`);
-    forward.at(i);
+    forward.at(index);
     (adjoint as Adjoint<Op["kind"]>)(op as never, back);
-    for (const y of written(op)) gradients.drop(y);
-  }
+    for (const y of results) gradients.drop(y);
+  };
 }
 
 function written(op: Op): Tensor[] {

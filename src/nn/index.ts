@@ -14,7 +14,7 @@ export {
   ropeParameters,
   ropeScaling,
 } from "./rope.ts";
-export type { Block, Step } from "./step.ts";
+export { type Block, Step } from "./step.ts";
 export {
   type Initialization,
   type NamedValues,

@@ -34,5 +34,5 @@ export { type Adamw, adamw, average, clip, sumSquares } from "./optimizer.ts";
 export { type Plan, placeOf } from "./plan.ts";
 export { type SumOptions, scatterAdd, sum } from "./reduce.ts";
 export { definitionOf, definitions, eachTensor, fieldOf, type Op, type OpKind, priceOf } from "./registry.ts";
-export { type Recording, Stream } from "./stream.ts";
+export { type Recording, Stream, type StreamOptions } from "./stream.ts";
 export { type DeviceBuffer, type DType, isArena, type Layout, Tensor, tensorBytes } from "./tensor.ts";

@@ -64,7 +64,7 @@ export const matmulDefinition: OpDefinition<Matmul> = {
 export interface MatmulOptions {
   readonly transposeA?: boolean;
   readonly transposeB?: boolean;
-  /** Of the operands; `f32` by default. */
+  /** Of the operands; by default that of the stream. */
   readonly precision?: Precision | undefined;
   /** Is added to the product. */
   readonly c?: Tensor | undefined;
@@ -82,7 +82,7 @@ export function matmul(s: Stream, a: Tensor, b: Tensor, options: MatmulOptions =
   const shape = [left.dim(transposeA === 1 ? 2 : 1), right.dim(transposeB === 1 ? 1 : 2)];
   const y = options.y ?? s.empty("f32", flat ? shape : [batch, ...shape]);
   const c = options.c && batched(options.c);
-  const precision = options.precision ?? "f32";
+  const precision = options.precision ?? s.precision;
   s.push({ kind: "matmul", a: left, b: right, c, y: batched(y), transposeA, transposeB, precision });
   return y;
 }

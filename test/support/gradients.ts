@@ -59,21 +59,19 @@ export const largest = (x: ArrayLike<number>): number =>
  * Checks the gradient of every element (or of `samples` of each parameter). Differences of f64 are good to some 1e-9, so
  * that 1e-6 of the element, or of what is 1e-4 of the parameter's largest, is a real bound.
  */
-export async function checkGradients(
-  values: Readonly<Record<string, Values>>,
-  forward: Forward,
+export async function checkDifferences(
+  device: WideDevice,
+  parameters: ReadonlyMap<string, Tensor>,
+  forward: (s: Stream, recompute: Recompute) => Tensor,
   { samples = Infinity, step = 1e-5 } = {},
 ): Promise<void> {
-  const device = new WideDevice();
-  const parameters = place(device, values);
-  const tensors = Object.fromEntries(parameters);
   const both = new Stream(device);
-  const { loss, grads } = tape(both, parameters, (recompute) => forward(both, tensors, recompute));
+  const { loss, grads } = tape(both, parameters, (recompute) => forward(both, recompute));
   await both.record([loss, ...grads.values()]).run();
   const analytic = new Map([...grads].map(([name, grad]) => [name, device.numbers(grad).slice()]));
 
   const alone = new Stream(device);
-  const value = forward(alone, tensors, (work) => work());
+  const value = forward(alone, (work) => work());
   const recording = alone.record([value]);
   const at = async (): Promise<number> => {
     await recording.run();
@@ -84,8 +82,7 @@ export async function checkGradients(
     const [numbers, gradient] = [device.numbers(parameter), analytic.get(name)!];
     const scale = largest(gradient);
     expect(scale, `the gradient of ${name}`).toBeGreaterThan(0);
-    const all = random.order(numbers.length).slice(0, Math.min(samples, numbers.length));
-    for (const i of all) {
+    for (const i of random.order(numbers.length).slice(0, samples)) {
       const before = numbers[i]!;
       const h = step * Math.max(1, Math.abs(before));
       numbers[i] = before + h;
@@ -101,4 +98,15 @@ export async function checkGradients(
       );
     }
   }
+}
+
+/** Checks the gradients of all elements of the given values. */
+export async function checkGradients(
+  values: Readonly<Record<string, Values>>,
+  forward: Forward,
+): Promise<void> {
+  const device = new WideDevice();
+  const parameters = place(device, values);
+  const tensors = Object.fromEntries(parameters);
+  await checkDifferences(device, parameters, (s, recompute) => forward(s, tensors, recompute));
 }

@@ -1,11 +1,13 @@
 /** The adjoint of every kind of op against central differences in f64, and what has none. */
 import { describe, expect, it } from "vitest";
+import { ReferenceDevice } from "../../../src/device/reference.ts";
 import { adjoints } from "../../../src/grad/adjoints.ts";
 import {
   activation,
   activations,
   add,
   attendWithin,
+  cast,
   crossEntropy,
   embed,
   gated,
@@ -25,7 +27,7 @@ import {
   sum,
   type Tensor,
 } from "../../../src/ops/index.ts";
-import { checkGradients, type Forward, type Values, weighted } from "../../support/gradients.ts";
+import { checkGradients, type Forward, gradientsOn, type Values, weighted } from "../../support/gradients.ts";
 import { Random } from "../../support/random.ts";
 
 const random = new Random(1);
@@ -171,8 +173,15 @@ describe("adjoints", () => {
     await checkGradients(values, forward);
   });
 
+  it("cast: what was rounded counts as what it was", async () => {
+    const { grads } = await gradientsOn(new ReferenceDevice(), { x: normal(2, 3) }, (s, { x }) =>
+      weighted(s, cast(s, cast(s, scale(s, x!, 2), "bf16"), "f32")),
+    );
+    expect(grads.get("x")).toEqual(new Random(99).normals(6).map((w) => 2 * w));
+  });
+
   it("all are tried", () => {
-    const tried = new Set(cases.flatMap(({ kinds }) => kinds));
+    const tried = new Set([...cases.flatMap(({ kinds }) => kinds), "cast"]);
     const differentiable = (Object.keys(adjoints) as OpKind[]).filter(
       (kind) => typeof adjoints[kind] === "function",
     );
