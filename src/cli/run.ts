@@ -12,6 +12,7 @@ import { bench } from "./commands/bench.ts";
 import { chat } from "./commands/chat.ts";
 import { generate } from "./commands/generate.ts";
 import { inspect } from "./commands/inspect.ts";
+import { plot } from "./commands/plot.ts";
 import { pull } from "./commands/pull.ts";
 import { quantize } from "./commands/quantize.ts";
 import { score } from "./commands/score.ts";
@@ -19,7 +20,7 @@ import { serve } from "./commands/serve.ts";
 import { type Io, OutputClosed, print } from "./io.ts";
 import { services as realServices, type Services } from "./services.ts";
 
-const commands: readonly AddCommand[] = [generate, chat, serve, score, bench, inspect, quantize, pull];
+const commands: readonly AddCommand[] = [generate, chat, serve, score, bench, inspect, quantize, pull, plot];
 
 export const version = (): string => {
   const file = new URL("../../package.json", import.meta.url);
