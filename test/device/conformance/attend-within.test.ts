@@ -119,6 +119,19 @@ describe.each(subjects)("$name", (subject) => {
     },
   );
 
+  it("with operands rounded to bf16 it is off by their rounding", async () => {
+    const random = new Random(3);
+    for (const shape of shapes.slice(2))
+      for (const { softcap, ...options } of settings.filter(({ scale }) => scale === 0.3)) {
+        const values = valuesOf(random, shape);
+        const { actual, wanted } = await both(on.device, (job) =>
+          push(job, shape, values, { ...options, scale: 1 / shape.d, softcap, precision: "bf16" }),
+        );
+        for (const [i, x] of wanted.entries())
+          expectWithin(actual[i]!, x, () => 0.03 * largest(x), `${JSON.stringify(shape)} result ${i}`);
+      }
+  });
+
   it("a sequence has the same bits alone, in a batch, and with any number of threads", async () => {
     const random = new Random(2);
     const shape: Shape = { lengths: [33, 130, 70], heads: 4, kvHeads: 2, d: 20, dv: 12 };
