@@ -93,6 +93,15 @@ export class Gradients {
     return variable?.gradient && part(variable, variable.gradient.tensor, tensor);
   }
 
+  /** As `get`, in memory that no other gradient shares. */
+  own(parameter: Tensor): Tensor | undefined {
+    const gradient = this.get(parameter);
+    if (!gradient || this.find(parameter)?.gradient?.owned) return gradient;
+    const y = this.s.empty("f32", parameter.shape);
+    this.s.push({ kind: "copy", x: gradient, y });
+    return y;
+  }
+
   /** Forgets the gradient of what an op wrote, once it has been passed on. */
   drop(written: Tensor): void {
     const variable = this.find(written);

@@ -21,7 +21,7 @@ export interface TapeOptions {
 export interface Taped {
   /** What `forward` returned. */
   readonly loss: Tensor;
-  /** The gradient of each parameter, f32 in its shape, under its name. */
+  /** The gradient of each parameter, f32 in its shape and in memory of its own, under its name. */
   readonly grads: ReadonlyMap<string, Tensor>;
 }
 
@@ -77,7 +77,7 @@ export function tape(
   for (let i = ops.length - 1; i >= 0; i--) if (active[i]) back(ops[i]!, i);
   const grads = new Map<string, Tensor>();
   for (const [name, parameter] of parameters) {
-    const gradient = gradients.get(parameter);
+    const gradient = gradients.own(parameter);
     if (!gradient)
       throw new OpError("tape", `the loss does not depend on ${name}; leave it out of the parameters`);
     grads.set(name, gradient);

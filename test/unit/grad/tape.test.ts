@@ -276,6 +276,19 @@ describe("memory that is shared", () => {
     expect(new Float32Array(db!.slice().buffer)).toEqual(Float32Array.from({ length: 8 }, (_, i) => i / 8));
   });
 
+  it("parameters that are summed have gradients of their own, which can be added to", async () => {
+    const device = new ReferenceDevice();
+    const ones = { shape: [1, 3], values: new Float32Array(3).fill(1) };
+    const parameters = place(device, { a: ones, b: ones });
+    const s = new Stream(device);
+    const [a, b] = [parameters.get("a")!, parameters.get("b")!];
+    const both = (factor: number) => () => sum(s, scale(s, add(s, a, b), factor), [1, 1]);
+    const { grads: into } = tape(s, parameters, both(1));
+    tape(s, new Map([["a", a]]), both(10), { into });
+    const outputs = await s.flush([...into.values()]);
+    expect(outputs.map((bytes) => new Float32Array(bytes.slice().buffer)[0])).toEqual([11, 1]);
+  });
+
   it("what the way back reads is not written over by an op in place", async () => {
     // Softcap could take x's place, and mul its own operand's, were they not read again.
     const device = new ReferenceDevice();
