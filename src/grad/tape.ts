@@ -98,8 +98,10 @@ function checkParameter(name: string, parameter: Tensor, into: Tensor | undefine
 /** Whether what an op writes depends on a parameter. */
 function follow(op: Op, gradients: Gradients): boolean {
   let active = false;
-  eachTensor(op, (tensor, written) => {
+  eachTensor(op, (tensor, written, field) => {
     if (!written && gradients.wants(tensor)) active = true;
+    if (written && gradients.isParameter(tensor))
+      throw new OpError(op.kind, `${field} writes over a parameter, ${tensor}; do so after the tape`);
     if (written && active) gradients.follow(tensor);
   });
   return active;

@@ -58,6 +58,9 @@ describe("ten steps of a small Llama", async () => {
       for (const [i, loss] of losses.entries())
         expect(Math.abs(loss - wanted[i]!), `step ${i}`).toBeLessThan(1e-4);
       expect(await trace(device, true)).toEqual(losses);
+      const alone = await open(1);
+      expect(await trace(alone, false), "with one thread").toEqual(losses);
+      await alone.close();
     } finally {
       await device.close();
     }

@@ -17,6 +17,7 @@ import {
   softcap,
   sum,
   Tensor,
+  tensorBytes,
 } from "../../../src/ops/index.ts";
 import { planArena } from "../../../src/ops/plan.ts";
 import { gradientsOn, place, type Values, weighted } from "../../support/gradients.ts";
@@ -199,11 +200,11 @@ describe("refusals name the op and what to do", () => {
     expect(() => taped(forward)).toThrow(/route: a gradient must pass through it, and cannot/);
   });
 
-  it("a cache in the way, though queries be frozen", () => {
+  it.each(["f32", "f16"] as const)("a cache of %s in the way, though queries be frozen", (format) => {
     const s = new Stream(new ReferenceDevice());
-    const f32 = (...shape: number[]): Tensor =>
-      new Tensor("f32", shape, s.device.allocate(4 * shape.reduce((n, d) => n * d, 1)));
-    const [k, keys, cached] = [f32(2, 1, 8), f32(1, 1, 16, 8), f32(1, 1, 16, 8)];
+    const make = (dtype: "f32" | "f16", ...shape: number[]): Tensor =>
+      new Tensor(dtype, shape, s.device.allocate(tensorBytes(dtype, shape)));
+    const [k, keys, cached] = [make("f32", 2, 1, 8), make(format, 1, 1, 16, 8), make(format, 1, 1, 16, 8)];
     const forward = (): Tensor => {
       const v = s.constant(new Float32Array(16), [2, 1, 8]);
       s.push({ kind: "cache_write", k, v, slots: s.constant(Int32Array.of(0, 1)), keys, values: cached });
@@ -225,6 +226,14 @@ describe("refusals name the op and what to do", () => {
       return weighted(s, y);
     };
     expect(() => taped(forward)).toThrow(/scale: y writes over/);
+  });
+
+  it("an op that writes over a parameter", () => {
+    const forward = (s: Stream, { x }: Record<string, Tensor>): Tensor => {
+      s.push({ kind: "copy", x: s.constant(new Float32Array(24), [4, 6]), y: x! });
+      return weighted(s, x!);
+    };
+    expect(() => taped(forward)).toThrow(/copy: y writes over a parameter, f32\[4,6\]/);
   });
 
   it("a loss that is no number, or depends on nothing that learns, or not on all", () => {
