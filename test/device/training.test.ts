@@ -1,9 +1,11 @@
 /** A small model learns on every device alike, and a step takes the memory that its stream says. */
 import { describe, expect, it } from "vitest";
 import { openDevice } from "../../src/device/index.ts";
+import { ReferenceDevice } from "../../src/device/reference.ts";
 import { tape } from "../../src/grad/index.ts";
 import { adamw, clip, type Device, Stream, sumSquares, Tensor, tensorBytes } from "../../src/ops/index.ts";
 import { subjects } from "../support/devices.ts";
+import { largest } from "../support/gradients.ts";
 import { configs, nextTokenLoss, tinyModel, tokens } from "../support/training.ts";
 
 const STEPS = 10;
@@ -58,6 +60,39 @@ describe("ten steps of a small Llama", async () => {
       for (const [i, loss] of losses.entries())
         expect(Math.abs(loss - wanted[i]!), `step ${i}`).toBeLessThan(1e-4);
       expect(await trace(device, true)).toEqual(losses);
+      const alone = await open(1);
+      expect(await trace(alone, false), "with one thread").toEqual(losses);
+      await alone.close();
+    } finally {
+      await device.close();
+    }
+  });
+});
+
+describe("the gradients of whole models", () => {
+  const names = Object.keys(configs) as (keyof typeof configs)[];
+
+  async function gradients(device: Device, name: keyof typeof configs): Promise<Float32Array[]> {
+    const { decoder, weights } = await tinyModel(name, device);
+    const s = new Stream(device);
+    const { grads } = tape(s, weights.trainable, () => nextTokenLoss(s, decoder, tokens([6, 1, 15])));
+    const outputs = await s.flush([...grads.values()]);
+    weights.free();
+    return outputs.map((bytes) => new Float32Array(bytes.slice().buffer));
+  }
+  const wanted = new Map(names.map((name) => [name, gradients(new ReferenceDevice(), name)]));
+
+  it.each(subjects)("are those of the reference on $name", async ({ open }) => {
+    const device = await open(2);
+    try {
+      for (const name of names) {
+        const expected = await wanted.get(name)!;
+        const scale = Math.max(...expected.map(largest));
+        for (const [i, gradient] of (await gradients(device, name)).entries()) {
+          const error = largest(gradient.map((x, j) => x - expected[i]![j]!));
+          expect(error, `${name}, parameter ${i}`).toBeLessThan(1e-4 * largest(expected[i]!) + 1e-6 * scale);
+        }
+      }
     } finally {
       await device.close();
     }
