@@ -25,9 +25,19 @@ const defaults = {
   data: "",
   ...{ width: 160, depth: 4, heads: 5, ffn: 416, context: 256 },
   ...{ windows: 32, steps: 2400, warmup: 100, rate: 3e-3, decay: 0.1 },
-  ...{ precision: "bf16", seed: 1337, device: "auto", threads: 0 },
+  ...{ saveEvery: 200, precision: "bf16", seed: 1337, device: "auto", threads: 0 },
 };
-const smoke = { width: 32, depth: 1, heads: 2, ffn: 64, context: 32, windows: 8, steps: 30, warmup: 5 };
+const smoke = {
+  width: 32,
+  depth: 1,
+  heads: 2,
+  ffn: 64,
+  context: 32,
+  windows: 8,
+  steps: 30,
+  warmup: 5,
+  saveEvery: 5,
+};
 
 export async function recipe(args: readonly string[], signal: AbortSignal): Promise<void> {
   const flags = flagsOf(args, defaults, smoke);
@@ -61,11 +71,12 @@ export async function recipe(args: readonly string[], signal: AbortSignal): Prom
   const result = await train({
     trainer: training.trainer,
     folder: stateOf(out),
-    identity: { ...flags, out: "", data: "" },
+    identity: { ...flags, out: "", data: "", saveEvery: 0 },
     tokensPerStep: training.tokensPerStep,
     operationsPerStep: training.operationsPerStep,
     schedule: () => cosine({ peak: flags.rate, warmup, steps }),
     end: () => steps,
+    saveEvery: flags.saveEvery,
     validateEvery: Math.ceil(steps / 12),
     validate: async () => {
       const loss = await training.measure();

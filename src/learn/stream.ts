@@ -1,58 +1,37 @@
 /**
- * The stream of a training step. Where the model asks for a weight, its copy is read; products round their operands
- * to bf16 where that was asked for, on the way forth and back. Models and the tape push what they always push.
+ * The stream of a training step: where the model asks for a weight, or a view of it, its copy is read. Models and the
+ * tape push what they always push.
  */
-import {
-  type Device,
-  eachTensor,
-  matmul,
-  type Op,
-  type Precision,
-  Stream,
-  type Tensor,
-} from "../ops/index.ts";
-
-type Linear = Extract<Op, { kind: "linear" }>;
+import { type Device, eachTensor, type Op, Stream, type StreamOptions, Tensor } from "../ops/index.ts";
+import type { Parameter } from "./parameters.ts";
 
 export class LearningStream extends Stream {
-  private readonly precision: Precision;
-  private readonly copies: ReadonlyMap<Tensor, Tensor>;
+  /** By the memory of the weight. */
+  private readonly copies = new Map<Tensor["storage"], Parameter>();
 
-  /** @param copies what is read in place of a weight */
-  constructor(device: Device, precision: Precision, copies: ReadonlyMap<Tensor, Tensor> = new Map()) {
-    super(device);
-    this.precision = precision;
-    this.copies = copies;
+  constructor(device: Device, parameters: Iterable<Parameter>, options: StreamOptions = {}) {
+    super(device, options);
+    for (const parameter of parameters)
+      if (parameter.used !== parameter.weight) this.copies.set(parameter.weight.storage, parameter);
   }
 
-  override push(asked: Op): void {
-    const op = this.withCopies(asked);
-    if (this.precision === "f32") super.push(op);
-    else if (op.kind === "matmul") super.push({ ...op, precision: this.precision });
-    else if (op.kind === "linear" && op.weight.layout === "rows" && isFloat(op.weight)) this.pushLinear(op);
-    else super.push(op);
+  /** From now on weights are meant themselves: the optimizer has its turn. */
+  endCopies(): void {
+    this.copies.clear();
   }
 
-  private pushLinear({ x, weight, bias, y }: Linear): void {
-    const options = { transposeB: true, y: y.reshape(1, ...y.shape) };
-    if (!bias) matmul(this, x, weight, options);
-    else {
-      const a = matmul(this, x, weight, { transposeB: true });
-      super.push({ kind: "add", a, b: bias.reshape(1, bias.elements), y });
-    }
-  }
-
-  private withCopies(op: Op): Op {
+  override push(op: Op): void {
     const changed: Record<string, Tensor> = {};
-    let writesWeight = false;
-    eachTensor(op, (tensor, written, field) => {
-      const copy = this.copies.get(tensor);
-      if (copy && written) writesWeight = true;
-      if (copy) changed[field] = copy;
+    eachTensor(op, (tensor, _, field) => {
+      const parameter = this.copies.get(tensor.storage);
+      if (parameter) changed[field] = viewOfCopy(tensor, parameter);
     });
-    // The optimizer speaks of the weights themselves.
-    return writesWeight ? op : ({ ...op, ...changed } as Op);
+    super.push({ ...op, ...changed } as Op);
   }
 }
 
-const isFloat = ({ dtype }: Tensor): boolean => dtype === "f32" || dtype === "bf16";
+function viewOfCopy(tensor: Tensor, { weight, used }: Parameter): Tensor {
+  const element = used.dtype === "bf16" ? 2 : 4;
+  const offset = used.offset + ((tensor.offset - weight.offset) / 4) * element;
+  return new Tensor(used.dtype, tensor.shape, used.storage, { offset });
+}

@@ -58,7 +58,7 @@ export class Trainer {
 
   private async record(): Promise<Recording> {
     await this.parameters.refresh();
-    const s = new LearningStream(this.parameters.device, this.precision, this.copies());
+    const s = new LearningStream(this.parameters.device, this.parameters, { precision: this.precision });
     const used = this.parameters.used();
     let total: Tensor | undefined;
     let into: ReadonlyMap<string, Tensor> | undefined;
@@ -72,21 +72,14 @@ export class Trainer {
       into ??= grads;
       total = total ? sumOf(s, total, loss) : loss;
     }
+    s.endCopies();
     const squares = this.optimizer.push(s, into!, 1 / this.objective.batches);
     return s.record([total!, squares]);
   }
 
-  private copies(): Map<Tensor, Tensor> {
-    return new Map(
-      Array.from(this.parameters)
-        .filter(({ weight, used }) => used !== weight)
-        .map(({ weight, used }) => [weight, used]),
-    );
-  }
-
   /** The loss of batch i of the numbers that `feed` left, with the weights as they are. */
   async measure(batch = 0): Promise<number> {
-    const s = new LearningStream(this.parameters.device, this.precision, this.copies());
+    const s = new LearningStream(this.parameters.device, this.parameters, { precision: this.precision });
     return first((await s.flush([this.objective.push(s, batch, (work) => work())]))[0]!);
   }
 }
