@@ -106,10 +106,7 @@ struct Packing {
     __m512i v[16];
     const uint8_t* p = x.at(matrix, k0 + s * step, other + 16 * t);
     int64_t rows = count - 16 * t, left = k_count - s * step, bytes = x.ld * (half ? 2 : 4);
-    for (int i = 0; i < 16; i++) {
-      v[i] = i < rows ? along<half>(p + i * bytes, left) : _mm512_setzero_si512();
-      if (i < rows) _mm_prefetch(reinterpret_cast<const char*>(p + i * bytes + 512), _MM_HINT_T0);
-    }
+    for (int i = 0; i < 16; i++) v[i] = i < rows ? along<half>(p + i * bytes, left) : _mm512_setzero_si512();
     store_tile(v, paired, tile_at(t, s));
   }
   template <bool half> void across(int64_t t, int64_t s) const {
@@ -121,9 +118,26 @@ struct Packing {
   }
 };
 
-/** y [rows, columns] = (start or 0) + a panel · b panel, for at most 32 rows and columns. */
+/** Places of results that will be written next: rows of 32 floats. Asked for a few at a time. */
+struct Next {
+  float* at;
+  int64_t ld, rows;
+
+  void ask(int64_t count) {
+    for (; count > 0 && rows > 0; count--, rows--, at += ld) {
+      __builtin_prefetch(at, 1);
+      __builtin_prefetch(at + 16, 1);
+      __builtin_prefetch(at + 31, 1);
+    }
+  }
+};
+
+/**
+ * y [rows, columns] = (start or 0) + a panel · b panel, for at most 32 rows and columns. Meanwhile memory is asked for
+ * the places of the next results.
+ */
 inline void square(const uint16_t* a, const uint16_t* b, int64_t steps, const float* start, float* y, int64_t ld,
-                   int64_t rows, int64_t columns) {
+                   int64_t rows, int64_t columns, Next next = {}) {
   alignas(64) float edge[side * side];
   const bool whole = rows >= side && columns >= side;
   float* to = whole ? y : edge;
@@ -140,13 +154,9 @@ inline void square(const uint16_t* a, const uint16_t* b, int64_t steps, const fl
     amx::load_rows<0>(from, bytes), amx::load_rows<1>(from + 16, bytes);
     amx::load_rows<2>(from + 16 * to_ld, bytes), amx::load_rows<3>(from + 16 * to_ld + 16, bytes);
   }
-  int64_t ahead = 0;
+  const int64_t each = (side + steps - 1) / (steps > 0 ? steps : 1);
   for (int64_t s = 0; s < steps; s++, a += 2 * tile, b += 2 * tile) {
-    // The places of the results, a few lines at a time.
-    for (int64_t end = least(ahead + 4, rows); ahead < end; ahead++) {
-      __builtin_prefetch(y + ahead * ld, 1);
-      __builtin_prefetch(y + ahead * ld + least(columns, side) - 1, 1);
-    }
+    next.ask(each);
     amx::load_rows<4>(a, 64), amx::load_rows<6>(b, 64), amx::load_rows<7>(b + tile, 64), amx::load_rows<5>(a + tile, 64);
     amx::dot_bf16<0, 4, 6>(), amx::dot_bf16<1, 4, 7>(), amx::dot_bf16<2, 5, 6>(), amx::dot_bf16<3, 5, 7>();
   }
@@ -217,8 +227,10 @@ struct Round {
       for (int64_t t = tall * part / parts; t < tall * (part + 1) / parts; t++)
         for (int64_t j = 0; j < b.panels(); j++) {
           int64_t row = r0 + t * side, column = j0 + j * side, at = (matrix * p.n + row) * p.m + column;
+          bool last = j + 1 == b.panels();
+          Next next = {p.y + (last ? at - column + j0 + side * p.m : at + side), p.m, least(side, r1 - row - (last ? side : 0))};
           square(block + t * size, own + j * size, steps, start ? start + at : nullptr, p.y + at, p.m, r1 - row,
-                 j1 - column);
+                 j1 - column, next);
         }
     }
   }
