@@ -89,7 +89,7 @@ export async function recipe(args: readonly string[], signal: AbortSignal): Prom
       decay: flags.decay,
       warmup,
       average: flags.average,
-      tokens: facts.tokens,
+      tokens: corpus.train.length,
     },
     schedule: (position) => warmupStableDecay({ peak: flags.rate, warmup, decay: stable(position) }),
     end: (position) => {

@@ -77,7 +77,7 @@ describe("the default model's recipe", () => {
 });
 
 describe("a training that is killed", () => {
-  const args = (out: string) => ["--out", out, "--data", text, "--device", "reference", "--steps", "60"];
+  const args = (out: string) => ["--out", out, "--data", text, "--device", "reference", "--steps", "40"];
 
   it("goes on with the same bits", { retry: 0 }, async () => {
     const [whole, cut] = [join(folder, "whole"), join(folder, "cut")];
