@@ -17,8 +17,8 @@
   X(adamw, 10, 4)              \
   X(add, 3, 0)                 \
   X(attend, 6, 5)              \
-  X(attend_within, 6, 5)       \
-  X(attend_within_grad, 10, 5) \
+  X(attend_within, 6, 6)       \
+  X(attend_within_grad, 10, 6) \
   X(average, 4, 0)             \
   X(cache_write, 5, 0)         \
   X(cast, 2, 0)                \

@@ -80,10 +80,12 @@ struct Packing {
   /** Whether tiles hold pairs of k, as right sides do; left sides hold rows of k. */
   bool paired;
   uint16_t* to;
+  /** Steps from one panel to the next where they lie among others; 0: its own. */
+  int64_t apart = 0;
 
   int64_t steps() const { return (k_count + step - 1) / step; }
   int64_t panels() const { return (count + side - 1) / side; }
-  uint16_t* tile_at(int64_t t, int64_t s) const { return to + ((t / 2 * steps() + s) * 2 + t % 2) * tile; }
+  uint16_t* tile_at(int64_t t, int64_t s) const { return to + ((t / 2 * (apart ? apart : steps()) + s) * 2 + t % 2) * tile; }
 
   /** Panels [p0, p1) of steps [s0, s1). */
   void run(int64_t p0, int64_t p1, int64_t s0, int64_t s1) const {

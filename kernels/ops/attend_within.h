@@ -6,11 +6,19 @@
 // the next one takes. Sums over keys run in order from the first that is seen, those of the derivative over the
 // heads of a group and the queries in order.
 #pragma once
+#include "../dense/amx.h"
 #include "../dense/pack.h"
 #include "../simd/math.h"
 #include "losses.h"
 
 namespace fovea::FOVEA_ISA::within {
+
+/** Whether there are products of bf16. */
+#if defined(FOVEA_ISA_AMX)
+constexpr bool has_narrow = true;
+#else
+constexpr bool has_narrow = false;
+#endif
 
 /** Queries and keys of a square. */
 constexpr int64_t block = 64;
@@ -21,10 +29,16 @@ constexpr int64_t width = (height + V::lanes - 1) / V::lanes * V::lanes, columns
 
 constexpr int64_t tiles_of(int64_t rows) { return (rows + height - 1) / height; }
 constexpr int64_t blocks_of(int64_t rows) { return (rows + block - 1) / block; }
-/** Rows of a result: those of whole tiles, and of whole squares of a transpose. */
-constexpr int64_t padded(int64_t rows) { return tiles_of(rows) * height + V::lanes; }
-/** Floats of a block's rows, or of a block of queries, packed for products over k. */
-constexpr int64_t left(int64_t rows, int64_t k) { return tiles_of(rows) * width * k; }
+/** In whole panels of AMX. */
+constexpr int64_t even(int64_t x) { return (x + 31) / 32 * 32; }
+/** Rows of a result: those of whole tiles (of AMX too), and of whole squares of a transpose. */
+constexpr int64_t padded(int64_t rows) {
+  return (tiles_of(rows) * height > even(rows) ? tiles_of(rows) * height : even(rows)) + V::lanes;
+}
+/** Floats of a block's rows, or of a block of queries, packed for products over k: in f32, or in bf16 for AMX. */
+constexpr int64_t left(int64_t rows, int64_t k) {
+  return tiles_of(rows) * width * k > even(rows) * even(k) / 2 ? tiles_of(rows) * width * k : even(rows) * even(k) / 2;
+}
 
 /** Rows of a tile times a panel: y [rows][columns] = (y or 0) + a [k][width] · b [k][columns]. */
 inline void tile(const float* a, int64_t k, const float* b, float* y, bool add) {
@@ -45,14 +59,6 @@ inline void tile(const float* a, int64_t k, const float* b, float* y, bool add) 
   unroll<0, height>([&](auto r) FOVEA_FLAT {
     unroll<0, 2>([&](auto v) FOVEA_FLAT { V::store(y + r.value * columns + v.value * V::lanes, s[r.value][v.value]); });
   });
-}
-
-/** All tiles of `rows` by all panels of `count` columns; `b_size` and `y_size` floats apart lie the panels. */
-inline void product(const float* a, int64_t rows, int64_t k, const float* b, int64_t b_size, int64_t count, float* y,
-                    int64_t y_size, bool add) {
-  for (int64_t p = 0; p * columns < count; p++)
-    for (int64_t t = 0; t < tiles_of(rows); t++)
-      tile(a + t * k * width, k, b + p * b_size, y + p * y_size + t * height * columns, add);
 }
 
 /** Rows, `ld` floats apart, as the left side of products over their components, or over the rows themselves. */
@@ -82,10 +88,10 @@ inline void unpack(const float* panels, int64_t size, int64_t rows, int64_t d, c
   }
 }
 
-/** Panels of queries [rows][columns] as panels of the rows [queries][columns]; rows are zeros up to whole squares. */
+/** Panels of queries [rows][columns] as panels of the rows [queries][columns]; rows are zeros up to whole panels. */
 inline void turn(const float* panels, int64_t size, int64_t rows, int64_t queries, float* to) {
   for (int64_t q = 0; q < queries; q += V::lanes)
-    for (int64_t r = 0; r < rows; r += V::lanes) {
+    for (int64_t r = 0; r < (rows + columns - 1) / columns * columns; r += V::lanes) {
       V::F square[V::lanes];
       for (int i = 0; i < V::lanes; i++) square[i] = V::load(panels + q / columns * size + (r + i) * columns + q % columns);
       transpose(square);
@@ -97,7 +103,8 @@ inline void turn(const float* panels, int64_t size, int64_t rows, int64_t querie
 struct Shape {
   int64_t heads, group, d, dv, ld_q, ld_k, ld_v, ld_y, longest, window;
   float scale, softcap;
-  bool causal;
+  /** `narrow`: operands of products are rounded to bf16. */
+  bool causal, narrow;
 
   explicit Shape(const Op& op) {
     Tensor q = op.tensor(0), k = op.tensor(1), v = op.tensor(2);
@@ -105,6 +112,7 @@ struct Shape {
     ld_q = heads * d, ld_k = k.d[1] * d, ld_v = k.d[1] * dv, ld_y = heads * dv;
     scale = float(op.number(0)), window = int64_t(op.number(1)), softcap = float(op.number(2));
     causal = op.number(3) != 0, longest = int64_t(op.number(4));
+    narrow = has_narrow && op.number(5) > 0;
   }
 
   /** Keys that the queries [q0, q1) of a sequence of n see between them, from the start of a block. */
@@ -173,10 +181,165 @@ struct Pieces {
 constexpr int64_t panels = block / columns;
 constexpr int64_t square = panels * padded(block) * columns;
 
+inline void scale_all(float* x, int64_t count, float by) {
+  each(x, 0, count, [&](auto load, int64_t j) { return V::mul(load(x + j), V::set1(by)); });
+}
+
+/** The left side of a product: its rows, its k, and the k that it was packed with. */
+struct Left {
+  const float* at;
+  int64_t rows, k, packed;
+};
+
+/** How operands are packed and multiplied: in f32, or rounded to bf16 on tiles of AMX. */
+struct Wide {
+  static void left(const float* x, int64_t ld, int64_t rows, int64_t d, float* to) { pack_left(x, ld, rows, d, to); }
+  static void left_over_rows(const float* x, int64_t ld, int64_t rows, int64_t d, float* to) {
+    pack_left_over_rows(x, ld, rows, d, to);
+  }
+  static void right(const float* x, int64_t ld, int64_t rows, int64_t d, float* to) { pack_right(x, ld, rows, d, to); }
+  static void scaled(const float* x, int64_t ld, int64_t rows, int64_t d, float by, float* to) {
+    pack_right(x, ld, rows, d, to);
+    scale_all(to, (rows + columns - 1) / columns * columns * d, by);
+  }
+  /** By `count` columns that `right` packed. */
+  static void product(const Left& a, const float* b, int64_t count, float* y, int64_t size, bool add) {
+    panels_by(a, b, a.k * columns, count, y, size, add);
+  }
+  /** By a square of scores: `count` queries, a.k keys. */
+  static void product_of_square(const Left& a, const float* scores, float*, int64_t count, float* y, int64_t size, bool add) {
+    panels_by(a, scores, square, count, y, size, add);
+  }
+  /** To what is there, by a square of scores of a.k queries with the `count` keys as columns. */
+  static void product_of_turned(const Left& a, const float* scores, float* turned, int64_t count, float* y, int64_t size) {
+    turn(scores, square, count, a.k, turned);
+    panels_by(a, turned, block * columns, count, y, size, true);
+  }
+
+  /** Floats from one panel of a square to the next. */
+  static constexpr int64_t square = padded(block) * columns;
+
+ private:
+  static void panels_by(const Left& a, const float* b, int64_t b_size, int64_t count, float* y, int64_t size, bool add) {
+    for (int64_t p = 0; p * columns < count; p++)
+      for (int64_t t = 0; t < tiles_of(a.rows); t++)
+        tile(a.at + t * a.packed * width, a.k, b + p * b_size, y + p * size + t * height * columns, add);
+  }
+};
+
+#if defined(FOVEA_ISA_AMX)
+struct Narrow {
+  using Half = uint16_t;
+  static constexpr int64_t side = narrow::side, tile = narrow::tile, square = Wide::square;
+  static Half* halves(float* p) { return reinterpret_cast<Half*>(p); }
+  static int64_t steps(int64_t k) { return (k + narrow::step - 1) / narrow::step; }
+
+  static void pack(const float* x, int64_t ld, bool deep, int64_t k, int64_t count, bool paired, float* to) {
+    narrow::Operand operand = {reinterpret_cast<const uint8_t*>(x), false, deep, ld, 0};
+    narrow::Packing packing = {operand, 0, 0, k, 0, count, paired, halves(to)};
+    packing.run(0, packing.panels(), 0, packing.steps());
+  }
+  static void left(const float* x, int64_t ld, int64_t rows, int64_t d, float* to) { pack(x, ld, true, d, rows, false, to); }
+  static void left_over_rows(const float* x, int64_t ld, int64_t rows, int64_t d, float* to) {
+    pack(x, ld, false, rows, d, false, to);
+  }
+  static void right(const float* x, int64_t ld, int64_t rows, int64_t d, float* to) { pack(x, ld, true, d, rows, true, to); }
+  /** `wide` holds the products before they are rounded. */
+  static void scaled(const float* x, int64_t ld, int64_t rows, int64_t d, float by, float* wide, float* to) {
+    for (int64_t r = 0; r < rows; r++)
+      each(wide + r * d, 0, d, [&](auto load, int64_t j) { return V::mul(load(x + r * ld + j), V::set1(by)); });
+    right(wide, d, rows, d, to);
+  }
+  static void product(const Left& a, float* b, int64_t count, float* y, int64_t size, bool add) {
+    panels_by(a, halves(b), count, y, size, add);
+  }
+  static void product_of_square(const Left& a, const float* scores, float* memory, int64_t count, float* y, int64_t size,
+                                bool add) {
+    for (int64_t p = 0; p * side < count; p++)
+      pack(scores + p * square, columns, false, a.k, side, true, memory + p * steps(a.k) * tile);
+    panels_by(a, halves(memory), count, y, size, add);
+  }
+  static void product_of_turned(const Left& a, const float* scores, float* memory, int64_t count, float* y, int64_t size) {
+    for (int64_t p = 0; p * side < a.k; p++) {
+      narrow::Operand operand = {reinterpret_cast<const uint8_t*>(scores + p * square), false, true, columns, 0};
+      int64_t k = a.k - p * side < side ? a.k - p * side : side;
+      narrow::Packing packing = {operand, 0, 0, k, 0, count, true, halves(memory) + 2 * p * tile, steps(a.k)};
+      packing.run(0, packing.panels(), 0, 1);
+    }
+    panels_by(a, halves(memory), count, y, size, true);
+  }
+
+ private:
+  static void panels_by(const Left& a, const Half* b, int64_t count, float* y, int64_t size, bool add) {
+    const Half* left = reinterpret_cast<const Half*>(a.at);
+    for (int64_t p = 0; p * side < count; p++)
+      for (int64_t t = 0; t * side < a.rows; t++) {
+        float* to = y + p * size + t * side * columns;
+        narrow::square(left + 2 * tile * t * steps(a.packed), b + 2 * tile * p * steps(a.k), steps(a.k), add ? to : nullptr,
+                       to, columns, side, side);
+      }
+  }
+};
+#endif
+
+/** One of the two, as the op's precision asks. */
+struct Side {
+  bool narrow;
+#if defined(FOVEA_ISA_AMX)
+#define FOVEA_EITHER(call_narrow, call_wide) \
+  if (narrow) return Narrow::call_narrow;    \
+  Wide::call_wide
+#else
+#define FOVEA_EITHER(call_narrow, call_wide) Wide::call_wide
+#endif
+  void left(const float* x, int64_t ld, int64_t rows, int64_t d, float* to) const {
+    FOVEA_EITHER(left(x, ld, rows, d, to), left(x, ld, rows, d, to));
+  }
+  void left_over_rows(const float* x, int64_t ld, int64_t rows, int64_t d, float* to) const {
+    FOVEA_EITHER(left_over_rows(x, ld, rows, d, to), left_over_rows(x, ld, rows, d, to));
+  }
+  void right(const float* x, int64_t ld, int64_t rows, int64_t d, float* to) const {
+    FOVEA_EITHER(right(x, ld, rows, d, to), right(x, ld, rows, d, to));
+  }
+  void scaled(const float* x, int64_t ld, int64_t rows, int64_t d, float by, float* wide, [[maybe_unused]] float* to) const {
+    FOVEA_EITHER(scaled(x, ld, rows, d, by, wide, to), scaled(x, ld, rows, d, by, wide));
+  }
+  void product(const Left& a, float* b, int64_t count, float* y, int64_t size, bool add) const {
+    FOVEA_EITHER(product(a, b, count, y, size, add), product(a, b, count, y, size, add));
+  }
+  void product_of_square(const Left& a, const float* scores, float* memory, int64_t count, float* y, int64_t size,
+                         bool add) const {
+    FOVEA_EITHER(product_of_square(a, scores, memory, count, y, size, add),
+                 product_of_square(a, scores, memory, count, y, size, add));
+  }
+  void product_of_turned(const Left& a, const float* scores, float* memory, int64_t count, float* y, int64_t size) const {
+    FOVEA_EITHER(product_of_turned(a, scores, memory, count, y, size),
+                 product_of_turned(a, scores, memory, count, y, size));
+  }
+#undef FOVEA_EITHER
+};
+
+inline Side side(const Shape& s) { return {s.narrow}; }
+
+/** Tiles of AMX are in use while this lives. */
+struct Tiles {
+  bool on;
+  explicit Tiles(const Shape& s) : on(s.narrow) {
+#if defined(FOVEA_ISA_AMX)
+    if (on) amx::begin(64);
+#endif
+  }
+  ~Tiles() {
+#if defined(FOVEA_ISA_AMX)
+    if (on) amx::end();
+#endif
+  }
+};
+
 /** What a thread needs to attend. */
 struct Forward {
   int64_t keys_size, values_size;
-  float *keys, *values, *queries, *scores, *sums, *most, *total, *factor;
+  float *keys, *values, *queries, *narrow, *weights, *scores, *sums, *most, *total, *factor;
   int64_t bytes;
 
   Forward(const Shape& s, uint8_t* memory) {
@@ -185,6 +348,7 @@ struct Forward {
     keys_size = left(block, s.d), values_size = left(s.dv, block);
     keys = pieces.take(blocks * keys_size), values = pieces.take(blocks * values_size);
     queries = pieces.take(block * s.d), scores = pieces.take(square);
+    narrow = pieces.take(block * even(s.d) / 2), weights = pieces.take(block * block / 2);
     sums = pieces.take(panels * padded(s.dv) * columns);
     most = pieces.take(block), total = pieces.take(block), factor = pieces.take(block);
     bytes = pieces.taken;
@@ -212,10 +376,6 @@ inline void soften(const Forward& f, int64_t queries, int64_t keys, int64_t dv, 
   }
 }
 
-inline void scale_all(float* x, int64_t count, float by) {
-  each(x, 0, count, [&](auto load, int64_t j) { return V::mul(load(x + j), V::set1(by)); });
-}
-
 constexpr double log_2 = 0.6931471805599453;
 
 /** One head of a sequence. */
@@ -227,23 +387,21 @@ inline void attend(const Op& op, const Shape& s, const Forward& f, const Sequenc
   float *y = op.tensor(4).f32() + from * s.ld_y + head * s.dv, *lse = op.tensor(5).f32() + from * s.heads + head;
   for (int64_t b = 0; b * block < n; b++) {
     int64_t rows = n - b * block < block ? n - b * block : block;
-    pack_left(k + b * block * s.ld_k, s.ld_k, rows, s.d, f.keys + b * f.keys_size);
-    pack_left_over_rows(v + b * block * s.ld_v, s.ld_v, rows, s.dv, f.values + b * f.values_size);
+    side(s).left(k + b * block * s.ld_k, s.ld_k, rows, s.d, f.keys + b * f.keys_size);
+    side(s).left_over_rows(v + b * block * s.ld_v, s.ld_v, rows, s.dv, f.values + b * f.values_size);
   }
   for (int64_t q0 = 0; q0 < n; q0 += block) {
     int64_t q1 = q0 + block < n ? q0 + block : n, count = q1 - q0, first = s.first(q0), end = s.end(q1, n);
-    pack_right(q + q0 * s.ld_q, s.ld_q, count, s.d, f.queries);
-    scale_all(f.queries, (count + columns - 1) / columns * columns * s.d, s.scale * 1.44269504f);
+    side(s).scaled(q + q0 * s.ld_q, s.ld_q, count, s.d, s.scale * 1.44269504f, f.queries, f.narrow);
     for (int64_t i = 0; i < block; i++) f.most[i] = -0x1p100f, f.total[i] = 0;
     for (int64_t k0 = first; k0 < end; k0 += block) {
       int64_t k1 = k0 + block < end ? k0 + block : end, b = k0 / block, packed = n - k0 < block ? n - k0 : block;
-      product(f.keys + b * f.keys_size, k1 - k0, s.d, f.queries, s.d * columns, count, f.scores, padded(block) * columns, false);
+      side(s).product({f.keys + b * f.keys_size, k1 - k0, s.d, s.d}, s.narrow ? f.narrow : f.queries, count, f.scores,
+                      padded(block) * columns, false);
       bend(s, f.scores, padded(block) * columns, q0, q1, k0, k1);
       soften(f, count, k1 - k0, s.dv, k0 == first);
-      for (int64_t p = 0; p * columns < count; p++)
-        for (int64_t t = 0; t < tiles_of(s.dv); t++)
-          tile(f.values + b * f.values_size + t * packed * width, k1 - k0, f.scores + p * padded(block) * columns,
-               f.sums + p * padded(s.dv) * columns + t * height * columns, k0 > first);
+      side(s).product_of_square({f.values + b * f.values_size, s.dv, k1 - k0, packed}, f.scores, f.weights, count, f.sums,
+                                padded(s.dv) * columns, k0 > first);
     }
     for (int64_t i = 0; i < count; i++) {
       f.factor[i] = 1 / f.total[i];
@@ -258,7 +416,7 @@ struct Backward {
   int64_t keys_size, across_size, values_size;
   float *keys, *across, *values, *dkeys, *dvalues;
   float *queries, *queries_across, *back, *back_across, *dqueries;
-  float *scores, *slopes, *turned, *top, *delta;
+  float *scores, *slopes, *turned, *top, *delta, *narrow;
   int64_t bytes;
 
   Backward(const Shape& s, uint8_t* memory) {
@@ -269,8 +427,9 @@ struct Backward {
     values = pieces.take(blocks * values_size);
     dkeys = pieces.take(blocks * panels * padded(s.d) * columns);
     dvalues = pieces.take(blocks * panels * padded(s.dv) * columns);
+    narrow = pieces.take(block * even(s.d) / 2);
     queries = pieces.take(block * s.d), queries_across = pieces.take(left(s.d, block));
-    back = pieces.take(block * s.dv), back_across = pieces.take(left(s.dv, block));
+    back = pieces.take(block * even(s.dv)), back_across = pieces.take(left(s.dv, block));
     dqueries = pieces.take(panels * padded(s.d) * columns);
     scores = pieces.take(square), slopes = pieces.take(square), turned = pieces.take(block * block);
     top = pieces.take(block), delta = pieces.take(block);
@@ -311,9 +470,9 @@ inline void attend_grad(const Op& op, const Shape& s, const Backward& f, const S
   const float* v = op.tensor(2).f32() + from * s.ld_v + g * s.dv;
   for (int64_t b = 0; b * block < n; b++) {
     int64_t rows = n - b * block < block ? n - b * block : block;
-    pack_left(k + b * block * s.ld_k, s.ld_k, rows, s.d, f.keys + b * f.keys_size);
-    pack_left_over_rows(k + b * block * s.ld_k, s.ld_k, rows, s.d, f.across + b * f.across_size);
-    pack_left(v + b * block * s.ld_v, s.ld_v, rows, s.dv, f.values + b * f.values_size);
+    side(s).left(k + b * block * s.ld_k, s.ld_k, rows, s.d, f.keys + b * f.keys_size);
+    side(s).left_over_rows(k + b * block * s.ld_k, s.ld_k, rows, s.d, f.across + b * f.across_size);
+    side(s).left(v + b * block * s.ld_v, s.ld_v, rows, s.dv, f.values + b * f.values_size);
   }
   __builtin_memset(f.dkeys, 0, size_t(blocks_of(n) * panels * size_d) * 4);
   __builtin_memset(f.dvalues, 0, size_t(blocks_of(n) * panels * size_dv) * 4);
@@ -324,11 +483,10 @@ inline void attend_grad(const Op& op, const Shape& s, const Backward& f, const S
     float* dq = op.tensor(7).f32() + from * s.ld_q + head * s.d;
     for (int64_t q0 = 0; q0 < n; q0 += block) {
       int64_t q1 = q0 + block < n ? q0 + block : n, count = q1 - q0, first = s.first(q0), end = s.end(q1, n);
-      pack_right(q + q0 * s.ld_q, s.ld_q, count, s.d, f.queries);
-      scale_all(f.queries, (count + columns - 1) / columns * columns * s.d, s.scale * 1.44269504f);
-      pack_left_over_rows(q + q0 * s.ld_q, s.ld_q, count, s.d, f.queries_across);
-      pack_right(dy + q0 * s.ld_y, s.ld_y, count, s.dv, f.back);
-      pack_left_over_rows(dy + q0 * s.ld_y, s.ld_y, count, s.dv, f.back_across);
+      side(s).scaled(q + q0 * s.ld_q, s.ld_q, count, s.d, s.scale * 1.44269504f, f.queries, f.narrow);
+      side(s).left_over_rows(q + q0 * s.ld_q, s.ld_q, count, s.d, f.queries_across);
+      side(s).right(dy + q0 * s.ld_y, s.ld_y, count, s.dv, f.back);
+      side(s).left_over_rows(dy + q0 * s.ld_y, s.ld_y, count, s.dv, f.back_across);
       for (int64_t i = 0; i < block; i++) {
         const float *a = dy + (q0 + i) * s.ld_y, *b = y + (q0 + i) * s.ld_y;
         f.delta[i] = i < count ? sum_row(s.dv, [&](auto load, int64_t j) { return V::mul(load(a + j), load(b + j)); }) : 0;
@@ -338,18 +496,17 @@ inline void attend_grad(const Op& op, const Shape& s, const Backward& f, const S
       for (int64_t k0 = first; k0 < end; k0 += block) {
         int64_t k1 = k0 + block < end ? k0 + block : end, keys = k1 - k0, b = k0 / block;
         int64_t packed = n - k0 < block ? n - k0 : block;
-        product(f.keys + b * f.keys_size, keys, s.d, f.queries, s.d * columns, count, f.scores, size, false);
-        product(f.values + b * f.values_size, keys, s.dv, f.back, s.dv * columns, count, f.slopes, size, false);
+        side(s).product({f.keys + b * f.keys_size, keys, s.d, s.d}, s.narrow ? f.narrow : f.queries, count, f.scores, size,
+                        false);
+        side(s).product({f.values + b * f.values_size, keys, s.dv, s.dv}, f.back, count, f.slopes, size, false);
         bend(s, f.scores, size, q0, q1, k0, k1);
         slope_of(s, f, count, keys);
-        for (int64_t p = 0; p * columns < count; p++)
-          for (int64_t t = 0; t < tiles_of(s.d); t++)
-            tile(f.across + b * f.across_size + t * packed * width, keys, f.slopes + p * size,
-                 f.dqueries + p * size_d + t * height * columns, k0 > first);
-        turn(f.slopes, size, keys, count, f.turned);
-        product(f.queries_across, s.d, count, f.turned, block * columns, keys, f.dkeys + b * panels * size_d, size_d, true);
-        turn(f.scores, size, keys, count, f.turned);
-        product(f.back_across, s.dv, count, f.turned, block * columns, keys, f.dvalues + b * panels * size_dv, size_dv, true);
+        side(s).product_of_square({f.across + b * f.across_size, s.d, keys, packed}, f.slopes, f.turned, count, f.dqueries,
+                                  size_d, k0 > first);
+        side(s).product_of_turned({f.queries_across, s.d, count, count}, f.slopes, f.turned, keys,
+                                  f.dkeys + b * panels * size_d, size_d);
+        side(s).product_of_turned({f.back_across, s.dv, count, count}, f.scores, f.turned, keys,
+                                  f.dvalues + b * panels * size_dv, size_dv);
       }
       unpack(f.dqueries, size_d, count, s.d, nullptr, dq + q0 * s.ld_q, s.ld_q);
     }
@@ -373,6 +530,7 @@ inline void attend_within(const Op& op, const Work& work) {
   Tensor offsets = op.tensor(3);
   int64_t bytes = within::Forward(s, nullptr).bytes;
   within::Forward memory(s, work.scratch + work.thread * bytes);
+  within::Tiles tiles(s);
   int64_t units = (offsets.d[0] - 1) * s.heads;
   for (int64_t i = work.take(); i < units; i = work.take())
     within::attend(op, s, memory, {offsets, i / s.heads, op.tensor(0).d[0], s.longest}, i % s.heads);
@@ -387,6 +545,7 @@ inline void attend_within_grad(const Op& op, const Work& work) {
   Tensor offsets = op.tensor(3);
   int64_t bytes = within::Backward(s, nullptr).bytes, kv_heads = s.heads / s.group;
   within::Backward memory(s, work.scratch + work.thread * bytes);
+  within::Tiles tiles(s);
   int64_t units = (offsets.d[0] - 1) * kv_heads;
   for (int64_t i = work.take(); i < units; i = work.take())
     within::attend_grad(op, s, memory, {offsets, i / kv_heads, op.tensor(0).d[0], s.longest}, i % kv_heads);

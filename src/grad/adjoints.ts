@@ -10,6 +10,7 @@ import {
   scaleAdjoint,
   softcapAdjoint,
 } from "./elementwise.ts";
+import { combineAdjoint, expertLinearAdjoint, routeAdjoint } from "./experts.ts";
 import { embedAdjoint, linearAdjoint } from "./linear.ts";
 import { crossEntropyAdjoint, klDivergenceAdjoint } from "./losses.ts";
 import { matmulAdjoint } from "./matmul.ts";
@@ -18,7 +19,6 @@ import { layerNormAdjoint, rmsNormAdjoint } from "./norm.ts";
 
 const derivative: Barrier = { barrier: "it is itself part of a derivative, and there are no second ones" };
 const optimizer: Barrier = { barrier: "it belongs to the optimizer, after the way back" };
-const experts: Barrier = { barrier: "mixtures of experts cannot learn yet; freeze what lies before them" };
 const cache: Barrier = {
   barrier: "a cache keeps what it is given beyond the step; run the model with BatchAttention in its place",
 };
@@ -36,12 +36,12 @@ export const adjoints: { readonly [K in OpKind]: Adjoint<K> | Barrier } = {
   cast: castAdjoint,
   checksum: { barrier: "a checksum has no derivative" },
   clip: optimizer,
-  combine: experts,
+  combine: combineAdjoint,
   copy: copyAdjoint,
   cross_entropy: crossEntropyAdjoint,
   cross_entropy_grad: derivative,
   embed: embedAdjoint,
-  expert_linear: experts,
+  expert_linear: expertLinearAdjoint,
   gated: gatedAdjoint,
   gated_grad: derivative,
   gather: gatherAdjoint,
@@ -56,7 +56,7 @@ export const adjoints: { readonly [K in OpKind]: Adjoint<K> | Barrier } = {
   pack: { barrier: "panels are for reading; a weight that learns lies in rows" },
   rmsnorm: rmsNormAdjoint,
   rope: ropeAdjoint,
-  route: experts,
+  route: routeAdjoint,
   scale: scaleAdjoint,
   scatter_add: scatterAddAdjoint,
   softcap: softcapAdjoint,

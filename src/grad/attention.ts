@@ -14,11 +14,11 @@ export const attendWithinAdjoint: Adjoint<"attend_within"> = (op, back) => {
   const { s } = back;
   const [q, k, v, y] = [back.value(op.q), back.value(op.k), back.value(op.v), back.value(op.y)];
   const [dq, dk, dv] = [q, k, v].map(({ shape }) => s.empty("f32", shape)) as [typeof q, typeof k, typeof v];
-  const { offsets, scale, window, softcap, causal, longest } = op;
+  const { offsets, scale, window, softcap, causal, longest, precision } = op;
   s.push({
     kind: "attend_within_grad",
     ...{ q, k, v, offsets, y, lse: back.value(op.lse), dy: back.of(op.y), dq, dk, dv },
-    ...{ scale, window, softcap, causal, longest },
+    ...{ scale, window, softcap, causal, longest, precision },
   });
   if (back.wants(op.q)) back.pass(op.q, dq);
   if (back.wants(op.k)) back.pass(op.k, dk);

@@ -13,14 +13,17 @@ import {
   type Tensor,
 } from "../ops/index.ts";
 
-/** A piece of memory that has a gradient: all of a slot of the arena, or a parameter. */
+/** A piece of memory whose gradient is wanted. */
 interface Variable {
+  /**
+   * A parameter, all of a slot of the arena, or a buffer that an op writes to and that outlasts the step: what comes
+   * back to that cannot go on.
+   */
+  readonly role: "parameter" | "slot" | "kept";
   readonly start: number;
   readonly end: number;
   /** Bytes of an element. */
   readonly size: number;
-  /** Whether it outlasts the step and is no parameter: what comes back to it cannot go on. */
-  readonly kept: boolean;
   /** Its gradient, f32 [elements]; `owned`: in memory of its own, which may be added to in place. */
   gradient?: { readonly tensor: Tensor; readonly owned: boolean } | undefined;
 }
@@ -48,18 +51,24 @@ export class Gradients {
 
   /** Makes a parameter's gradient wanted; `into`, where given, already holds what is to be added to. */
   want(parameter: Tensor, into: Tensor | undefined): void {
-    const variable = this.declare(parameter, parameter.offset, parameter.bytes, false);
+    const { offset, bytes } = parameter;
+    const variable = this.declare(parameter, "parameter", offset, offset + bytes);
     if (into) variable.gradient = { tensor: into.reshape(into.elements), owned: true };
   }
 
   /** Makes the gradient of what an op writes wanted. */
   follow(written: Tensor): void {
-    if (elementSize(written) === undefined || this.find(written)) return;
-    this.declare(written, 0, written.storage.bytes, !isArena(written.storage));
+    if (written.dtype === "i32" || this.find(written)) return;
+    this.declare(written, isArena(written.storage) ? "slot" : "kept", 0, written.storage.bytes);
   }
 
-  private declare(tensor: Tensor, offset: number, bytes: number, kept: boolean): Variable {
-    const variable = { start: offset, end: offset + bytes, size: elementSize(tensor)!, kept };
+  /** Whether a tensor lies in a parameter. */
+  isParameter(tensor: Tensor): boolean {
+    return this.find(tensor)?.role === "parameter";
+  }
+
+  private declare(tensor: Tensor, role: Variable["role"], start: number, end: number): Variable {
+    const variable = { role, start, end, size: elementSize(tensor) ?? 1 };
     const memory = memoryOf(tensor);
     this.variables.set(memory, [...(this.variables.get(memory) ?? []), variable]);
     return variable;
@@ -71,11 +80,11 @@ export class Gradients {
   }
 
   private find(tensor: Tensor): Variable | undefined {
-    const size = elementSize(tensor);
-    if (size === undefined) return undefined;
+    if (tensor.dtype === "i32") return undefined;
     const [start, end] = [tensor.offset, tensor.offset + tensor.bytes];
     const found = this.variables.get(memoryOf(tensor))?.find((v) => v.start < end && start < v.end);
-    if (found && (start < found.start || end > found.end || size !== found.size))
+    if (!found || found.role === "kept") return found;
+    if (start < found.start || end > found.end || elementSize(tensor) !== found.size)
       throw new OpError(
         "tape",
         `${tensor} is more than, or otherwise cut than, the parameter that it has a part of`,
@@ -91,6 +100,15 @@ export class Gradients {
   get(tensor: Tensor): Tensor | undefined {
     const variable = this.find(tensor);
     return variable?.gradient && part(variable, variable.gradient.tensor, tensor);
+  }
+
+  /** As `get`, in memory that no other gradient shares. */
+  own(parameter: Tensor): Tensor | undefined {
+    const gradient = this.get(parameter);
+    if (!gradient || this.find(parameter)?.gradient?.owned) return gradient;
+    const y = this.s.empty("f32", parameter.shape);
+    this.s.push({ kind: "copy", x: gradient, y });
+    return y;
   }
 
   /** Forgets the gradient of what an op wrote, once it has been passed on. */
@@ -134,7 +152,7 @@ export class Gradients {
   private receiver(x: Tensor): Variable {
     const variable = this.find(x);
     if (!variable) throw new OpError("tape", `${x} wants no gradient`);
-    if (variable.kept)
+    if (variable.role === "kept")
       throw new OpError("tape", `a gradient cannot pass through ${x}, in memory that outlasts the step`);
     return variable;
   }

@@ -21,7 +21,7 @@ export interface TapeOptions {
 export interface Taped {
   /** What `forward` returned. */
   readonly loss: Tensor;
-  /** The gradient of each parameter, f32 in its shape, under its name. */
+  /** The gradient of each parameter, f32 in its shape and in memory of its own, under its name. */
   readonly grads: ReadonlyMap<string, Tensor>;
 }
 
@@ -77,7 +77,7 @@ export function tape(
   for (let i = ops.length - 1; i >= 0; i--) if (active[i]) back(ops[i]!, i);
   const grads = new Map<string, Tensor>();
   for (const [name, parameter] of parameters) {
-    const gradient = gradients.get(parameter);
+    const gradient = gradients.own(parameter);
     if (!gradient)
       throw new OpError("tape", `the loss does not depend on ${name}; leave it out of the parameters`);
     grads.set(name, gradient);
@@ -98,8 +98,10 @@ function checkParameter(name: string, parameter: Tensor, into: Tensor | undefine
 /** Whether what an op writes depends on a parameter. */
 function follow(op: Op, gradients: Gradients): boolean {
   let active = false;
-  eachTensor(op, (tensor, written) => {
+  eachTensor(op, (tensor, written, field) => {
     if (!written && gradients.wants(tensor)) active = true;
+    if (written && gradients.isParameter(tensor))
+      throw new OpError(op.kind, `${field} writes over a parameter, ${tensor}; do so after the tape`);
     if (written && active) gradients.follow(tensor);
   });
   return active;

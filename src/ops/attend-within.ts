@@ -1,5 +1,6 @@
 /** Attention of a batch's rows to each other, without a cache, and its derivative: for training and for encoders. */
 import { expectTensor, F32, I32, type OpDefinition, require } from "./define.ts";
+import { type Precision, precisions } from "./matmul.ts";
 import type { Stream } from "./stream.ts";
 import type { Tensor } from "./tensor.ts";
 
@@ -15,6 +16,11 @@ export interface WithinOptions {
   readonly causal: number;
   /** A bound on the rows of a sequence (for the price and for scratch memory). */
   readonly longest: number;
+  /**
+   * With `bf16`, a device may round what it multiplies (q·scale, k, v, dy, and the weights and slopes of scores) to
+   * bf16, and take denormal numbers for zeros; sums and the softmax stay f32. Default `f32`.
+   */
+  readonly precision?: Precision | undefined;
 }
 
 /**
@@ -107,7 +113,7 @@ export const attendWithinDefinition: OpDefinition<AttendWithin> = {
   reads: ["q", "k", "v", "offsets"],
   writes: ["y", "lse"],
   numbers: NUMBERS,
-  words: {},
+  words: { precision: precisions },
   check,
   operations: (op) => 2 * (op.q.dim(2) + op.v.dim(2)) * pairs(op),
 };
@@ -117,7 +123,7 @@ export const attendWithinGradDefinition: OpDefinition<AttendWithinGrad> = {
   reads: ["q", "k", "v", "offsets", "y", "lse", "dy"],
   writes: ["dq", "dk", "dv"],
   numbers: NUMBERS,
-  words: {},
+  words: { precision: precisions },
   check(op) {
     check(op);
     expectTensor("attend_within_grad", "dy", op.dy, F32, op.y.shape);
@@ -140,6 +146,6 @@ export function attendWithin(
 ): { y: Tensor; lse: Tensor } {
   const y = s.empty("f32", [q.dim(0), q.dim(1), v.dim(2)]);
   const lse = s.empty("f32", [q.dim(0), q.dim(1)]);
-  s.push({ kind: "attend_within", q, k, v, offsets, y, lse, ...options });
+  s.push({ kind: "attend_within", q, k, v, offsets, y, lse, precision: s.precision, ...options });
   return { y, lse };
 }

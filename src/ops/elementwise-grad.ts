@@ -47,7 +47,7 @@ export function activationGrad(s: Stream, x: Tensor, dy: Tensor, fn: ActivationN
  * Both derivatives of {@link Gated} at once: `dgate = dy · up · fn′(gate)`, `dup = dy · fn(gate)`
  *
  * All f32 [n, d]; fn′ as {@link ActivationGrad}. The errors are at most `10 · 2⁻²⁴ · max(1, |gate|) · |dy · up|` and
- * `6 · 2⁻²⁴ · max(1, |gate|) · |dy|`.
+ * `6 · 2⁻²⁴ · max(1, |gate|) · |dy|`; of dup by `relu2`, three roundings.
  */
 export interface GatedGrad {
   readonly kind: "gated_grad";

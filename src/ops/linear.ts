@@ -1,8 +1,6 @@
 /** Products with weight matrices, the look-up in an embedding table, and the packing of both. */
 import { OpError } from "../base/errors.ts";
 import { expectTensor, F32, I32, type OpDefinition, require } from "./define.ts";
-import { add } from "./elementwise.ts";
-import { matmul } from "./matmul.ts";
 import type { Stream } from "./stream.ts";
 import type { Tensor } from "./tensor.ts";
 
@@ -43,16 +41,8 @@ export const linearDefinition: OpDefinition<Linear> = {
   operations: ({ x, weight }) => 2 * x.dim(0) * weight.elements,
 };
 
-/**
- * See {@link Linear}. x [n, k] and weight [m, k] give [n, m]. On a stream of the precision bf16, a weight of f32 or
- * bf16 in rows is multiplied by {@link Matmul}, with both sides rounded.
- */
+/** See {@link Linear}. x [n, k] and weight [m, k] give [n, m]. */
 export function linear(s: Stream, x: Tensor, weight: Tensor, bias?: Tensor): Tensor {
-  const plain = weight.layout === "rows" && (weight.dtype === "f32" || weight.dtype === "bf16");
-  if (s.precision === "bf16" && plain) {
-    const product = matmul(s, x, weight, { transposeB: true });
-    return bias ? add(s, product, bias.reshape(1, bias.elements)) : product;
-  }
   const y = s.empty("f32", [x.dim(0), weight.dim(0)]);
   s.push({ kind: "linear", x, weight, bias, y });
   return y;

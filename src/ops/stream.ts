@@ -52,9 +52,22 @@ export class Stream {
     return tensor;
   }
 
-  /** Checks an op and appends it. */
+  /** Checks an op and appends it; on a stream of bf16, a product with a weight of floats in rows as a matmul. */
   push(op: Op): void {
     definitionOf(op).check(op);
+    if (op.kind === "linear" && this.precision === "bf16" && isPlain(op.weight)) this.pushRounded(op);
+    else this.append(op);
+  }
+
+  private pushRounded({ x, weight, bias, y }: Extract<Op, { kind: "linear" }>): void {
+    const one = (tensor: Tensor): Tensor => tensor.reshape(1, ...tensor.shape);
+    const product = bias ? this.empty("f32", y.shape) : y;
+    const settings = { transposeA: 0, transposeB: 1, precision: this.precision };
+    this.append({ kind: "matmul", a: one(x), b: one(weight), y: one(product), ...settings });
+    if (bias) this.append({ kind: "add", a: product, b: bias.reshape(1, bias.elements), y });
+  }
+
+  private append(op: Op): void {
     eachTensor(op, (tensor, written, field) => {
       if (!written) this.checkReadable(op.kind, field, tensor);
       else if (isArena(tensor.storage)) {
@@ -112,6 +125,9 @@ export class Stream {
       throw new OpError(op, `${field}, ${tensor}, is read before anything was written to it`);
   }
 }
+
+const isPlain = ({ layout, dtype }: Tensor): boolean =>
+  layout === "rows" && (dtype === "f32" || dtype === "bf16");
 
 /** A step that has been recorded: the same ops in the same places, run again with other numbers. */
 export class Recording {

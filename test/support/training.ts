@@ -16,6 +16,10 @@ const common = {
 export const configs = {
   llama: { ...common, architectures: ["LlamaForCausalLM"], hidden_act: "silu" },
   qwen3: { ...common, architectures: ["Qwen3ForCausalLM"], hidden_act: "silu", tie_word_embeddings: false },
+  mixtral: {
+    ...{ ...common, architectures: ["MixtralForCausalLM"], hidden_act: "silu" },
+    ...{ num_local_experts: 4, num_experts_per_tok: 2, sliding_window: null },
+  },
   gemma2: {
     ...{ ...common, architectures: ["Gemma2ForCausalLM"], hidden_activation: "gelu_pytorch_tanh" },
     ...{ query_pre_attn_scalar: 8, sliding_window: 3, attn_logit_softcapping: 3, final_logit_softcapping: 5 },

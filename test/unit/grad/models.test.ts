@@ -92,6 +92,20 @@ describe("attention without memory", () => {
     expect(difference).toBeLessThan(1e-6 * largest(cached));
   });
 
+  it("has a step recorded and begun again with other tokens", async () => {
+    const device = new ReferenceDevice();
+    const { decoder } = await tinyModel("llama", device);
+    const part = (...ids: number[]) => [{ sequence: 0, ids, start: 0 }];
+    const rows = Int32Array.of(0, 1, 2);
+    const step = decoder.record(new Stream(device), part(1, 2, 3), new BatchAttention(), rows);
+    await step.run();
+    expect(step.again(part(1, 2))).toBe(false);
+    expect(step.again(part(7, 5, 9))).toBe(true);
+    const s = new Stream(device);
+    const hidden = decoder.forward(s, makeBatch(part(7, 5, 9)), new BatchAttention());
+    expect(await step.run()).toEqual(await s.read(decoder.logits(s, hidden, rows)));
+  });
+
   it("refuses sequences whose beginning it has not seen", async () => {
     const { decoder } = await tinyModel("llama", new ReferenceDevice());
     const batch = makeBatch([{ sequence: 0, ids: [1, 2], start: 3 }]);

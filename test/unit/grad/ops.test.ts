@@ -8,8 +8,10 @@ import {
   add,
   attendWithin,
   cast,
+  combine,
   crossEntropy,
   embed,
+  expertLinear,
   gated,
   gather,
   klDivergence,
@@ -20,6 +22,7 @@ import {
   type OpKind,
   rmsNorm,
   rope,
+  route,
   type Stream,
   scale,
   scatterAdd,
@@ -101,6 +104,34 @@ const cases: readonly Case[] = [
           (s, { a, b, c }) => matmul(s, a!, b!, { transposeA, transposeB, c }),
         ),
       ),
+    ),
+  ),
+  ...[0, 1].map((normalize) =>
+    one(
+      "route",
+      `normalize ${normalize}`,
+      { logits: normal(5, 4) },
+      (s, { logits }) => route(s, logits!, 2, normalize === 1).weights,
+    ),
+  ),
+  one("combine", "", { x: normal(6, 4), weights: normal(3, 2) }, (s, { x, weights }) =>
+    combine(s, x!, weights!),
+  ),
+  ...(
+    [
+      ["a row for all picks", 4, 2],
+      ["a row for each pick", 8, 2],
+      ["one pick", 4, 1],
+    ] as const
+  ).map(([what, rows, picks]) =>
+    one(
+      "expert_linear",
+      what,
+      { x: normal(rows, 5), weight: normal(3, 6, 5), bias: normal(3, 6) },
+      (s, { x, weight, bias }) => {
+        const experts = ids(s, 0, 2, 2, 1, 1, 0, 0, 2).reshape(4, 2);
+        return expertLinear(s, x!, weight!, picks === 2 ? experts : ids(s, 2, 0, 1, 2).reshape(4, 1), bias);
+      },
     ),
   ),
   one("gather", "a row twice", { x: normal(5, 3) }, (s, { x }) => gather(s, x!, ids(s, 1, 4, 1))),

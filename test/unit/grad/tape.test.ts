@@ -11,12 +11,13 @@ import {
   mul,
   type OpKind,
   rmsNorm,
-  route,
   Stream,
   scale,
   softcap,
   sum,
+  sumSquares,
   Tensor,
+  tensorBytes,
 } from "../../../src/ops/index.ts";
 import { planArena } from "../../../src/ops/plan.ts";
 import { gradientsOn, place, type Values, weighted } from "../../support/gradients.ts";
@@ -193,17 +194,19 @@ function arenaOf(s: Stream): number {
 
 describe("refusals name the op and what to do", () => {
   it("a gradient through what has no derivative", () => {
-    const forward = (s: Stream, { x, w }: Record<string, Tensor>): Tensor =>
-      weighted(s, route(s, linear(s, x!, w!), 2, true).weights);
+    const forward = (s: Stream, { x }: Record<string, Tensor>): Tensor => {
+      const squares = sumSquares(s, [x!]);
+      return scale(s, squares.reshape(1, 1), 0.5);
+    };
     expect(() => taped(forward)).toThrow(OpError);
-    expect(() => taped(forward)).toThrow(/route: a gradient must pass through it, and cannot/);
+    expect(() => taped(forward)).toThrow(/sum_squares: a gradient must pass through it, and cannot: it/);
   });
 
-  it("a cache in the way, though queries be frozen", () => {
+  it.each(["f32", "f16"] as const)("a cache of %s in the way, though queries be frozen", (format) => {
     const s = new Stream(new ReferenceDevice());
-    const f32 = (...shape: number[]): Tensor =>
-      new Tensor("f32", shape, s.device.allocate(4 * shape.reduce((n, d) => n * d, 1)));
-    const [k, keys, cached] = [f32(2, 1, 8), f32(1, 1, 16, 8), f32(1, 1, 16, 8)];
+    const make = (dtype: "f32" | "f16", ...shape: number[]): Tensor =>
+      new Tensor(dtype, shape, s.device.allocate(tensorBytes(dtype, shape)));
+    const [k, keys, cached] = [make("f32", 2, 1, 8), make(format, 1, 1, 16, 8), make(format, 1, 1, 16, 8)];
     const forward = (): Tensor => {
       const v = s.constant(new Float32Array(16), [2, 1, 8]);
       s.push({ kind: "cache_write", k, v, slots: s.constant(Int32Array.of(0, 1)), keys, values: cached });
@@ -225,6 +228,14 @@ describe("refusals name the op and what to do", () => {
       return weighted(s, y);
     };
     expect(() => taped(forward)).toThrow(/scale: y writes over/);
+  });
+
+  it("an op that writes over a parameter", () => {
+    const forward = (s: Stream, { x }: Record<string, Tensor>): Tensor => {
+      s.push({ kind: "copy", x: s.constant(new Float32Array(24), [4, 6]), y: x! });
+      return weighted(s, x!);
+    };
+    expect(() => taped(forward)).toThrow(/copy: y writes over a parameter, f32\[4,6\]/);
   });
 
   it("a loss that is no number, or depends on nothing that learns, or not on all", () => {
@@ -274,6 +285,19 @@ describe("memory that is shared", () => {
       Float32Array.from({ length: 8 }, (_, i) => 1 + i / 8),
     );
     expect(new Float32Array(db!.slice().buffer)).toEqual(Float32Array.from({ length: 8 }, (_, i) => i / 8));
+  });
+
+  it("parameters that are summed have gradients of their own, which can be added to", async () => {
+    const device = new ReferenceDevice();
+    const ones = { shape: [1, 3], values: new Float32Array(3).fill(1) };
+    const parameters = place(device, { a: ones, b: ones });
+    const s = new Stream(device);
+    const [a, b] = [parameters.get("a")!, parameters.get("b")!];
+    const both = (factor: number) => () => sum(s, scale(s, add(s, a, b), factor), [1, 1]);
+    const { grads: into } = tape(s, parameters, both(1));
+    tape(s, new Map([["a", a]]), both(10), { into });
+    const outputs = await s.flush([...into.values()]);
+    expect(outputs.map((bytes) => new Float32Array(bytes.slice().buffer)[0])).toEqual([11, 1]);
   });
 
   it("what the way back reads is not written over by an op in place", async () => {
