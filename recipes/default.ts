@@ -36,7 +36,7 @@ const defaults = {
   ...{ windows: 4, batches: 4, warmup: 100, rate: 2e-3, decay: 0.1, average: 0 },
   ...{ precision: "bf16", seed: 20, device: "auto", threads: 0 },
   /** Share of the books that is held out; bytes of them that are scored. */
-  ...{ heldOut: 0.03, scored: 2_000_000, books: Number.MAX_SAFE_INTEGER },
+  ...{ heldOut: 0.03, scored: 1_000_000, books: Number.MAX_SAFE_INTEGER },
 };
 const smoke = {
   ...{ width: 32, depth: 2, heads: 2, kvHeads: 1, ffn: 64, vocab: 512, context: 64, windows: 4, batches: 2 },
