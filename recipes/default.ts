@@ -33,10 +33,10 @@ const defaults = {
   /** Tokens to learn from before the rate is lowered by itself; none: until told. */
   tokens: Number.POSITIVE_INFINITY,
   ...{ width: 256, depth: 8, heads: 8, kvHeads: 4, ffn: 704, vocab: 4096, context: 1024 },
-  ...{ windows: 4, batches: 4, warmup: 200, rate: 3e-3, decay: 0.1, average: 0 },
+  ...{ windows: 4, batches: 4, warmup: 100, rate: 2e-3, decay: 0.1, average: 0 },
   ...{ precision: "bf16", seed: 20, device: "auto", threads: 0 },
   /** Share of the books that is held out; bytes of them that are scored. */
-  ...{ heldOut: 0.03, scored: 2_000_000, books: Number.MAX_SAFE_INTEGER },
+  ...{ heldOut: 0.03, scored: 1_000_000, books: Number.MAX_SAFE_INTEGER },
 };
 const smoke = {
   ...{ width: 32, depth: 2, heads: 2, kvHeads: 1, ffn: 64, vocab: 512, context: 64, windows: 4, batches: 2 },
@@ -89,7 +89,7 @@ export async function recipe(args: readonly string[], signal: AbortSignal): Prom
       decay: flags.decay,
       warmup,
       average: flags.average,
-      tokens: facts.tokens,
+      tokens: corpus.train.length,
     },
     schedule: (position) => warmupStableDecay({ peak: flags.rate, warmup, decay: stable(position) }),
     end: (position) => {

@@ -24,7 +24,7 @@ const defaults = {
   out: "",
   data: "",
   ...{ width: 160, depth: 4, heads: 5, ffn: 416, context: 256 },
-  ...{ windows: 32, steps: 2400, warmup: 100, rate: 3e-3, decay: 0.1 },
+  ...{ windows: 32, steps: 600, warmup: 50, rate: 3e-3, decay: 0.1 },
   ...{ saveEvery: 200, precision: "bf16", seed: 1337, device: "auto", threads: 0 },
 };
 const smoke = {

@@ -98,7 +98,8 @@ export class NGramModel {
         if (value === 1) once++;
         else if (value === 2) twice++;
       }
-      return once / Math.max(1, once + 2 * twice);
+      // Where nothing is rare, something is kept back all the same for what was never seen.
+      return once > 0 ? once / (once + 2 * twice) : 0.5;
     });
   }
 

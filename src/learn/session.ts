@@ -90,7 +90,10 @@ export async function train(options: SessionOptions): Promise<SessionResult> {
       const { step } = run.position();
       const last = run.isDone();
       if (validate && (step % validateEvery === 0 || last)) await run.validate(validate);
-      if (step % saveEvery === 0 && !last) await save();
+      if (step % saveEvery !== 0 || last) continue;
+      // What is not in the log would be missing from it after a cut.
+      run.flushLog();
+      await save();
     }
     run.flushLog();
     await save();

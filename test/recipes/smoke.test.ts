@@ -77,7 +77,7 @@ describe("the default model's recipe", () => {
 });
 
 describe("a training that is killed", () => {
-  const args = (out: string) => ["--out", out, "--data", text, "--device", "reference", "--steps", "60"];
+  const args = (out: string) => ["--out", out, "--data", text, "--device", "reference", "--steps", "40"];
 
   it("goes on with the same bits", { retry: 0 }, async () => {
     const [whole, cut] = [join(folder, "whole"), join(folder, "cut")];
@@ -103,6 +103,10 @@ describe("a training that is killed", () => {
     const losses = (out: string) =>
       readLog(join(out, "training/log.jsonl")).map(({ kind, step, loss }) => [kind, step, loss]);
     expect(losses(cut)).toEqual(losses(whole));
+    // Other settings do not go on from this state.
+    const { code, err } = await recipe("shakespeare-char", [...args(cut), "--seed", "2"]).ended;
+    expect(code).toBe(1);
+    expect(err).toMatch(/state\.safetensors: was made with other settings/);
     expect(readdirSync(join(cut, "training")).filter((name) => !name.endsWith(".tmp"))).toEqual([
       "log.jsonl",
       "state.safetensors",

@@ -1,6 +1,6 @@
 /** `fovea plot`: the curves of trainings as a picture. */
 import { writeFile } from "node:fs/promises";
-import { basename, dirname } from "node:path";
+import { basename, resolve } from "node:path";
 import { Option } from "commander";
 import { ParameterError } from "../../base/errors.ts";
 import { fileProblem } from "../../checkpoint/file.ts";
@@ -62,9 +62,9 @@ async function run(
   await print(io.stdout, `${out}: ${curves.map(({ name }) => name).join(", ")}\n`);
 }
 
-/** The folder says more than "log.jsonl". */
-const nameOf = (path: string): string => {
-  const file = basename(path, ".jsonl");
-  const folder = basename(dirname(path));
-  return file === "log" && folder !== "" && folder !== "." ? folder : file;
-};
+/** Folders say more than the names that every training has. */
+function nameOf(path: string): string {
+  const parts = resolve(path).split(/[\\/]/);
+  const named = parts.filter((part) => part !== "log.jsonl" && part !== "training");
+  return basename(named.at(-1) ?? path, ".jsonl");
+}
