@@ -11,28 +11,45 @@
 #define FOVEA_INLINE __attribute__((always_inline)) inline
 
 /** Every kind of op, with its numbers of tensors and of numbers (words included). The order is the opcode. */
-#define FOVEA_OPS(X)      \
-  X(activation, 2, 1)     \
-  X(add, 3, 0)            \
-  X(attend, 6, 5)         \
-  X(cache_write, 5, 0)    \
-  X(checksum, 2, 0)       \
-  X(combine, 3, 0)        \
-  X(copy, 2, 0)           \
-  X(embed, 3, 0)          \
-  X(expert_linear, 5, 0)  \
-  X(gated, 3, 1)          \
-  X(gather, 3, 0)         \
-  X(layernorm, 4, 1)      \
-  X(linear, 4, 0)         \
-  X(matmul, 4, 2)         \
-  X(mul, 3, 0)            \
-  X(pack, 2, 0)           \
-  X(rmsnorm, 3, 1)        \
-  X(rope, 4, 1)           \
-  X(route, 3, 1)          \
-  X(scale, 2, 1)          \
-  X(softcap, 2, 1)
+#define FOVEA_OPS(X)           \
+  X(activation, 2, 1)          \
+  X(activation_grad, 3, 1)     \
+  X(adamw, 10, 4)              \
+  X(add, 3, 0)                 \
+  X(attend, 6, 5)              \
+  X(attend_within, 6, 6)       \
+  X(attend_within_grad, 10, 6) \
+  X(average, 4, 0)             \
+  X(cache_write, 5, 0)         \
+  X(cast, 2, 0)                \
+  X(checksum, 2, 0)            \
+  X(clip, 2, 2)                \
+  X(combine, 3, 0)             \
+  X(copy, 2, 0)                \
+  X(cross_entropy, 4, 2)       \
+  X(cross_entropy_grad, 5, 2)  \
+  X(embed, 3, 0)               \
+  X(expert_linear, 5, 0)       \
+  X(gated, 3, 1)               \
+  X(gated_grad, 5, 1)          \
+  X(gather, 3, 0)              \
+  X(kl_divergence, 4, 1)       \
+  X(kl_divergence_grad, 5, 1)  \
+  X(layernorm, 4, 1)           \
+  X(linear, 4, 0)              \
+  X(matmul, 4, 3)              \
+  X(mul, 3, 0)                 \
+  X(norm_grad, 5, 2)           \
+  X(norm_weight_grad, 4, 2)    \
+  X(pack, 2, 0)                \
+  X(rmsnorm, 3, 1)             \
+  X(rope, 4, 1)                \
+  X(route, 3, 1)               \
+  X(scale, 2, 1)               \
+  X(scatter_add, 4, 0)         \
+  X(softcap, 2, 1)             \
+  X(sum, 3, 0)                 \
+  X(sum_squares, 3, 0)
 
 namespace fovea {
 

@@ -62,9 +62,9 @@ bool machine_runs(const std::string& isa) {
   bool with_avx512 =
       with_avx2 && all(has.features, avx512f | avx512dq | avx512bw | avx512vl) && all(has.saved, zmm);
   if (isa == "amx") {
-    constexpr uint32_t tile = bit(24), int8 = bit(25), saved = bit(17) | bit(18);
-    static const bool granted = with_avx512 && all(has.more, avx512vnni) && all(has.further, tile | int8) &&
-                                all(has.saved, saved) && tiles_granted();
+    constexpr uint32_t tile = bit(24), int8 = bit(25), bf16 = bit(22), avx512bf16 = bit(5), saved = bit(17) | bit(18);
+    static const bool granted = with_avx512 && all(has.more, avx512vnni) && all(has.latest, avx512bf16) &&
+                                all(has.further, tile | int8 | bf16) && all(has.saved, saved) && tiles_granted();
     return granted;
   }
   if (isa == "avx512_vnni") return with_avx512 && all(has.more, avx512vnni);

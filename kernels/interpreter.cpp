@@ -74,8 +74,20 @@ bool is_small(const Program& program, double part) {
       case Kind::expert_linear: cost += 2 * elements * d(1, 2) / 20; break;
       // Queries times heads times width, for keys and values, times the number of keys.
       case Kind::attend: cost += 2 * elements * op.number(3) / 20; break;
+      case Kind::attend_within:
+      case Kind::attend_within_grad: cost += 2 * first * op.number(4) / 20; break;
       // Memory that may not even be mapped yet: some 20 bytes in a nanosecond.
       case Kind::checksum: cost += first / 5; break;
+      case Kind::adamw: cost += first * 3; break;
+      case Kind::average: cost += first; break;
+      case Kind::cross_entropy:
+      case Kind::cross_entropy_grad:
+      case Kind::kl_divergence:
+      case Kind::kl_divergence_grad: cost += first; break;
+      case Kind::norm_weight_grad:
+      case Kind::scatter_add:
+      case Kind::sum:
+      case Kind::sum_squares: cost += first / 4; break;
       // Of tables and caches only a part is touched.
       default: cost += 100 + (first < elements ? first : elements) / 4;
     }

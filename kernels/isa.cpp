@@ -6,12 +6,18 @@
 #include "dense/matmul.h"
 #include "linear/embed.h"
 #include "linear/linear.h"
+#include "ops/attend_within.h"
 #include "ops/cached.h"
 #include "ops/checksum.h"
 #include "ops/elementwise.h"
+#include "ops/elementwise_grad.h"
 #include "ops/experts.h"
+#include "ops/losses.h"
 #include "ops/movement.h"
 #include "ops/norm.h"
+#include "ops/norm_grad.h"
+#include "ops/optimizer.h"
+#include "ops/reduce.h"
 
 #define FOVEA_TEXT(x) #x
 #define FOVEA_TEXT_OF(x) FOVEA_TEXT(x)
@@ -25,10 +31,15 @@ static constexpr KernelTable table() {
   FOVEA_OPS(FOVEA_RUN)
 #undef FOVEA_RUN
   t.scratch[int(Kind::attend)] = attend_scratch;
+  t.scratch[int(Kind::attend_within)] = attend_within_scratch;
+  t.scratch[int(Kind::attend_within_grad)] = attend_within_grad_scratch;
   t.scratch[int(Kind::expert_linear)] = expert_linear_scratch;
   t.scratch[int(Kind::linear)] = linear_scratch;
   t.scratch[int(Kind::matmul)] = matmul_scratch;
+  t.scratch[int(Kind::norm_weight_grad)] = norm_weight_grad_scratch;
   t.scratch[int(Kind::route)] = route_scratch;
+  t.scratch[int(Kind::sum)] = sum_scratch;
+  t.scratch[int(Kind::sum_squares)] = sum_squares_scratch;
   return t;
 }
 

@@ -26,7 +26,7 @@ const avx512 = [...avx2, "-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq"];
 /** Flags of the instruction sets of each kind of machine, best first: the first that runs is used. */
 export const flagsOf = {
   x64: {
-    amx: [...avx512, "-mavx512vnni", "-mamx-tile", "-mamx-int8"],
+    amx: [...avx512, "-mavx512vnni", "-mavx512bf16", "-mamx-tile", "-mamx-int8", "-mamx-bf16"],
     avx512_vnni: [...avx512, "-mavx512vnni"],
     avx512,
     avx_vnni: [...avx2, "-mavxvnni"],

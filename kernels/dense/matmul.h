@@ -1,6 +1,7 @@
 // The op matmul: y = op(a) · op(b) + c for matrices that are both activations; the equation is in
 // src/ops/matmul.ts.
 #pragma once
+#include "amx.h"
 #include "product.h"
 
 namespace fovea::FOVEA_ISA {
@@ -10,9 +11,9 @@ constexpr int64_t small_matmul = 1 << 15;
 
 inline Dense product_of_matmul(const Op& op) {
   Tensor a = op.tensor(0), b = op.tensor(1), c = op.tensor(2), y = op.tensor(3);
-  const bool across_a = op.number(0) != 0, across_b = op.number(1) != 0;
-  auto operand = [](const Tensor& t, bool deep) -> Operand {
-    return {t.data, t.dtype, deep, t.d[2], t.d[0] == 1 ? 0 : t.d[1] * t.d[2]};
+  const bool across_a = op.number(0) != 0, across_b = op.number(1) != 0, rounded = op.number(2) != 0;
+  auto operand = [rounded](const Tensor& t, bool deep) -> Operand {
+    return {t.data, t.dtype, deep, t.d[2], t.d[0] == 1 ? 0 : t.d[1] * t.d[2], 0, rounded};
   };
   Dense p = {};
   p.a = operand(a, !across_a);
@@ -24,8 +25,11 @@ inline Dense product_of_matmul(const Op& op) {
   return p;
 }
 
-/** The op: tensors a, b, c or absent, y; numbers: whether a and b are transposed. */
+/** The op: tensors a, b, c or absent, y; numbers: whether a and b are transposed, and whether rounded to bf16. */
 inline void matmul(const Op& op, const Work& shared) {
+#if defined(FOVEA_ISA_AMX)
+  if (op.number(2) != 0) return narrow::matmul(op, shared);
+#endif
   Dense p = product_of_matmul(op);
   const int64_t m = p.side[0].m;
   if (p.batch == 0 || p.n == 0 || m == 0) return;
@@ -38,6 +42,11 @@ inline void matmul(const Op& op, const Work& shared) {
   multiply_dense(p, work, [](int64_t, int64_t, int64_t, int64_t) {});
 }
 
-inline int64_t matmul_scratch(const Op& op, int threads) { return product_of_matmul(op).scratch(threads); }
+inline int64_t matmul_scratch(const Op& op, int threads) {
+#if defined(FOVEA_ISA_AMX)
+  if (op.number(2) != 0) return narrow::Product(op).scratch(threads);
+#endif
+  return product_of_matmul(op).scratch(threads);
+}
 
 }  // namespace fovea::FOVEA_ISA

@@ -24,6 +24,13 @@ struct FromBF16 {
   static V::F load_tail(const uint16_t* p, int n) { return V::load_bf16_tail(p, n); }
 };
 
+/** f32 that is rounded to bf16 on the way. */
+struct FromRounded {
+  using Element = float;
+  static V::F load(const float* p) { return V::to_bf16(V::load(p)); }
+  static V::F load_tail(const float* p, int n) { return V::to_bf16(V::load_tail(p, n)); }
+};
+
 /** The `v`-th vector of `count` values at p; zeros for those that are missing. */
 template <class From> inline V::F vector_of(const typename From::Element* p, int v, int64_t count) {
   int64_t n = count - v * V::lanes;
@@ -85,6 +92,8 @@ struct Operand {
   int64_t ld, batch;
   /** Bytes of a panel; 0 when the matrix lies in rows. Panels are as those of weights in linear/formats.h. */
   int64_t panel = 0;
+  /** Whether f32 is to be rounded to bf16. */
+  bool rounded = false;
 
   int64_t width() const { return dtype == DType::f32 ? 4 : 2; }
   /** Of a matrix, the element at k and at `other` in the other dimension. */
@@ -101,7 +110,8 @@ struct Operand {
       else if (deep) pack_across<From>(src, ld, count, values, blocks);
       else pack_lines<From>(src, ld, count, values, blocks);
     };
-    if (dtype == DType::f32) pack_as(FromF32{});
+    if (dtype == DType::f32 && rounded) pack_as(FromRounded{});
+    else if (dtype == DType::f32) pack_as(FromF32{});
     else if (dtype == DType::f16) pack_as(FromF16{});
     else pack_as(FromBF16{});
   }

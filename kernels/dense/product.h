@@ -156,7 +156,7 @@ struct DenseWork {
     const Operand& b = side.b;
     const int64_t m = side.m, count = least(dense_step, p.k - k), columns = unit.j1 - unit.j0;
     const int64_t panels = (columns + dense_columns - 1) / dense_columns, passes = unit.t1 - unit.t0;
-    bool packed = b.dtype != DType::f32 || b.deep;
+    bool packed = b.dtype != DType::f32 || b.deep || b.rounded;
     if (!packed && !b.panel)
       packed = columns % dense_columns != 0 || (passes > 1 && (passes > few_tiles || 4 * b.ld > short_row));
     if (packed) b.pack(unit.matrix, k, count, unit.j0, columns, {group, count * dense_columns, dense_columns, dense_columns});

@@ -1,4 +1,4 @@
-// Ops that move values: gather and copy; and rotary positions.
+// Ops that move values: gather, copy and cast; and rotary positions.
 // Their equations are in src/ops/movement.ts and src/ops/attention.ts. An index out of range, which is the
 // caller's mistake, never leads outside a tensor.
 #pragma once
@@ -45,6 +45,23 @@ inline void copy(const Op& op, const Work& work) {
   int64_t begin, end;
   work.share(format_bytes(y.dtype, y.elements()), 4096, begin, end);
   __builtin_memcpy(y.data + begin, x.data + begin, size_t(end - begin));
+}
+
+inline void cast(const Op& op, const Work& work) {
+  Tensor x = op.tensor(0), y = op.tensor(1);
+  int64_t begin, end;
+  work.share(y.elements(), 1024, begin, end);
+  auto* half = reinterpret_cast<uint16_t*>(x.dtype == DType::bf16 ? x.data : y.data);
+  bool narrow = y.dtype == DType::bf16;
+  int64_t i = begin;
+  for (; i + V::lanes <= end; i += V::lanes) {
+    if (narrow) V::store_bf16(half + i, V::load(x.f32() + i));
+    else V::store(y.f32() + i, V::load_bf16(half + i));
+  }
+  int rest = int(end - i);
+  if (rest <= 0) return;
+  if (narrow) V::store_bf16_tail(half + i, V::load_tail(x.f32() + i, rest), rest);
+  else V::store_tail(y.f32() + i, V::load_bf16_tail(half + i, rest), rest);
 }
 
 inline void rope(const Op& op, const Work& work) {

@@ -1,5 +1,5 @@
-// Tiles of AMX: eight registers of up to 16 rows of 64 bytes, and products of them in 8-bit integers. Knows the
-// instructions and the shapes of tiles that the integer products use; compiled where FOVEA_ISA_AMX is defined.
+// Tiles of AMX: eight registers of up to 16 rows of 64 bytes, and products of them in 8-bit integers or bf16. Knows the
+// instructions and the shapes of tiles that the products use; compiled where FOVEA_ISA_AMX is defined.
 //
 // The tiles of a thread are configured by `begin`, and given back by `end`: while they are in use the system
 // must keep 8 KB more of the thread at every switch.
@@ -50,6 +50,20 @@ template <int tile> inline void zero() { __asm__ volatile("tilezero %%tmm%c0" ::
 /** to += activations · weights, signed bytes both. */
 template <int to, int activations, int weights> inline void dot() {
   __asm__ volatile("tdpbssd %%tmm%c2, %%tmm%c1, %%tmm%c0" ::"i"(to), "i"(activations), "i"(weights));
+}
+
+/** Sixteen rows of 64 bytes, `stride` bytes apart. */
+template <int tile> inline void load_rows(const void* p, int64_t stride) {
+  __asm__ volatile("tileloadd (%0,%1,1), %%tmm%c2" ::"r"(p), "r"(stride), "i"(tile) : "memory");
+}
+
+template <int tile> inline void store_rows(void* p, int64_t stride) {
+  __asm__ volatile("tilestored %%tmm%c2, (%0,%1,1)" ::"r"(p), "r"(stride), "i"(tile) : "memory");
+}
+
+/** to [16, 16] of f32 += a [16, 32] · b [16 pairs of k, 16, 2], bf16 both; denormals count as zeros. */
+template <int to, int a, int b> inline void dot_bf16() {
+  __asm__ volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" ::"i"(to), "i"(a), "i"(b));
 }
 
 }  // namespace fovea::FOVEA_ISA::amx

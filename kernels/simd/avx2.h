@@ -101,6 +101,24 @@ struct V {
     store_f16(whole, a);
     for (int i = 0; i < n; i++) p[i] = whole[i];
   }
+  /** As the nearest bf16, ties to even, still in f32. */
+  static F to_bf16(F a) {
+    I u = bits(a), last = _mm256_and_si256(_mm256_srli_epi32(u, 16), iset1(1));
+    I r = _mm256_add_epi32(u, _mm256_add_epi32(last, iset1(0x7fff)));
+    F quiet = from_bits(_mm256_or_si256(u, iset1(0x400000)));
+    F rounded = select(_mm256_cmp_ps(a, a, _CMP_UNORD_Q), quiet, from_bits(r));
+    return _mm256_and_ps(rounded, from_bits(iset1(int32_t(0xffff0000))));
+  }
+  static void store_bf16(uint16_t* p, F a) {
+    I upper = _mm256_srli_epi32(bits(to_bf16(a)), 16);
+    __m128i h = _mm_packus_epi32(_mm256_castsi256_si128(upper), _mm256_extracti128_si256(upper, 1));
+    _mm_storeu_si128((__m128i*)p, h);
+  }
+  static void store_bf16_tail(uint16_t* p, F a, int n) {
+    uint16_t whole[8];
+    store_bf16(whole, a);
+    for (int i = 0; i < n; i++) p[i] = whole[i];
+  }
   static F load_u8(const uint8_t* p) {
     return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i*)p)));
   }

@@ -95,6 +95,16 @@ struct V {
   static void store_f16_tail(uint16_t* p, F a, int n) {
     _mm256_mask_storeu_epi16(p, first(n), _mm512_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT));
   }
+  /** As the nearest bf16, ties to even, still in f32. */
+  static F to_bf16(F a) {
+    I u = bits(a), last = _mm512_and_si512(_mm512_srli_epi32(u, 16), iset1(1));
+    I r = _mm512_add_epi32(u, _mm512_add_epi32(last, iset1(0x7fff)));
+    r = _mm512_mask_or_epi32(r, _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q), u, iset1(0x400000));
+    return from_bits(_mm512_and_si512(r, iset1(int32_t(0xffff0000))));
+  }
+  static __m256i narrowed(F a) { return _mm512_cvtepi32_epi16(_mm512_srli_epi32(bits(to_bf16(a)), 16)); }
+  static void store_bf16(uint16_t* p, F a) { _mm256_storeu_si256((__m256i*)p, narrowed(a)); }
+  static void store_bf16_tail(uint16_t* p, F a, int n) { _mm256_mask_storeu_epi16(p, first(n), narrowed(a)); }
   static F load_u8(const uint8_t* p) {
     return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i*)p)));
   }

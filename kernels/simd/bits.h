@@ -33,6 +33,13 @@ inline float float_of_f16(uint16_t h) {
 
 inline float float_of_bf16(uint16_t b) { return float_of(uint32_t(b) << 16); }
 
+/** f32 to bf16, to nearest, ties to even; a NaN becomes quiet. */
+inline uint16_t bf16_of(float x) {
+  uint32_t bits = bits_of(x);
+  if ((bits & 0x7fffffffu) > 0x7f800000u) return uint16_t(bits >> 16 | 0x40u);
+  return uint16_t((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
+}
+
 /** f32 to IEEE binary16, to nearest, ties to even. */
 inline uint16_t f16_of(float x) {
   uint32_t bits = bits_of(x), a = bits & 0x7fffffffu;

@@ -97,6 +97,19 @@ struct V {
     store_f16(whole, a);
     for (int i = 0; i < n; i++) p[i] = whole[i];
   }
+  /** As the nearest bf16, ties to even, still in f32. */
+  static F to_bf16(F a) {
+    uint32x4_t u = vreinterpretq_u32_f32(a), last = vandq_u32(vshrq_n_u32(u, 16), vdupq_n_u32(1));
+    uint32x4_t r = vaddq_u32(u, vaddq_u32(last, vdupq_n_u32(0x7fff)));
+    r = vbslq_u32(vceqq_f32(a, a), r, vorrq_u32(u, vdupq_n_u32(0x400000)));
+    return vreinterpretq_f32_u32(vandq_u32(r, vdupq_n_u32(0xffff0000u)));
+  }
+  static void store_bf16(uint16_t* p, F a) { vst1_u16(p, vshrn_n_u32(vreinterpretq_u32_f32(to_bf16(a)), 16)); }
+  static void store_bf16_tail(uint16_t* p, F a, int n) {
+    uint16_t whole[4];
+    store_bf16(whole, a);
+    for (int i = 0; i < n; i++) p[i] = whole[i];
+  }
   static F load_u8(const uint8_t* p) {
     uint8x8_t b = vreinterpret_u8_u32(vdup_n_u32(load_as<uint32_t>(p)));
     return vcvtq_f32_u32(vmovl_u16(vget_low_u16(vmovl_u8(b))));

@@ -125,6 +125,16 @@ struct V {
   static void store_f16_tail(uint16_t* p, F a, int n) {
     for (int i = 0; i < n; i++) p[i] = f16_of(a[i]);
   }
+  /** As the nearest bf16, ties to even, still in f32. */
+  static F to_bf16(F a) {
+    I u = bits(a);
+    I r = I(Unsigned(u) + Unsigned(((u >> 16) & 1) + 0x7fff));
+    return from_bits(bits(select(a == a, from_bits(r), from_bits(u | 0x400000))) & int32_t(0xffff0000));
+  }
+  static void store_bf16(uint16_t* p, F a) { store_bf16_tail(p, a, 4); }
+  static void store_bf16_tail(uint16_t* p, F a, int n) {
+    for (int i = 0; i < n; i++) p[i] = bf16_of(a[i]);
+  }
   static F load_u8(const uint8_t* p) { return to_float(I{p[0], p[1], p[2], p[3]}); }
   static F load_s8(const uint8_t* p) {
     return to_float(I{int8_t(p[0]), int8_t(p[1]), int8_t(p[2]), int8_t(p[3])});

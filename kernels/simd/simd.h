@@ -13,7 +13,7 @@
 // promised within one instruction set only. min and max return the second argument when one is NaN.
 // to_int rounds to nearest even; out of range and NaN give any integer. *_tail reads or writes the first n
 // lanes (0 <= n <= lanes), touches nothing behind them, and reads zeros for the rest. reduce_add adds in a
-// fixed order. dot() takes codes in [0, 127]; dot_s8() takes signed bytes and returns the product plus
+// fixed order. to_bf16 and store_bf16 round to nearest even and keep NaN. dot() takes codes in [0, 127]; dot_s8() takes signed bytes and returns the product plus
 // s8_bias * (sum of the four activations), which the caller takes off. math.h has exp, tanh, erf and so on.
 #pragma once
 #include <stddef.h>

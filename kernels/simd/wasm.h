@@ -123,6 +123,22 @@ struct V {
     store(whole, a);
     for (int i = 0; i < n; i++) p[i] = f16_of(whole[i]);
   }
+  /** As the nearest bf16, ties to even, still in f32. */
+  static F to_bf16(F a) {
+    I last = wasm_v128_and(wasm_u32x4_shr(a, 16), wasm_i32x4_const_splat(1));
+    I r = wasm_i32x4_add(a, wasm_i32x4_add(last, wasm_i32x4_const_splat(0x7fff)));
+    I quiet = wasm_v128_or(a, wasm_i32x4_const_splat(0x400000));
+    return wasm_v128_and(wasm_v128_bitselect(r, quiet, eq(a, a)), wasm_i32x4_const_splat(int32_t(0xffff0000)));
+  }
+  static void store_bf16(uint16_t* p, F a) {
+    I upper = wasm_u32x4_shr(to_bf16(a), 16);
+    wasm_v128_store64_lane(p, wasm_u16x8_narrow_i32x4(upper, upper), 0);
+  }
+  static void store_bf16_tail(uint16_t* p, F a, int n) {
+    uint16_t whole[4];
+    store_bf16(whole, a);
+    for (int i = 0; i < n; i++) p[i] = whole[i];
+  }
   static F load_u8(const uint8_t* p) {
     v128_t b = wasm_u16x8_extend_low_u8x16(wasm_v128_load32_zero(p));
     return wasm_f32x4_convert_u32x4(wasm_u32x4_extend_low_u16x8(b));

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "../barrier.h"
+#include "../cpu.h"
 #include "../dense/matmul.h"
 #include "../interpreter.h"
 #include "../memory.h"
@@ -66,7 +67,7 @@ struct Case {
   const char* name;
   int64_t batch, n, k, m;
   bool across_a, across_b;
-  bool bf16 = false;
+  bool bf16 = false, rounded = false;
 };
 
 static void measure(const Case& c, int threads) {
@@ -95,7 +96,7 @@ static void measure(const Case& c, int threads) {
   tensor(2, type, c.across_b ? std::vector<int64_t>{c.batch, c.m, c.k} : std::vector<int64_t>{c.batch, c.k, c.m});
   tensor(-1, 0, {1, 1, 1});
   tensor(3, 0, {c.batch, c.n, c.m});
-  words.push_back(c.across_a), words.push_back(c.across_b);
+  words.push_back(c.across_a), words.push_back(c.across_b), words.push_back(c.rounded);
   uint8_t* buffers[] = {nullptr, a.data(), b.data(), y.data()};
   scratch.allocate(size_t(FOVEA_ISA::matmul_scratch(Op{words.data(), buffers, 4}, threads)), problem);
   int rounds = int(std::max(8.0, std::min(200.0, 4e10 / flops)));
@@ -112,6 +113,10 @@ static void measure(const Case& c, int threads) {
 }
 
 int main(int argc, char** argv) {
+  // Asks the system for the registers that the instruction set needs.
+#define NAME(x) #x
+#define NAME_OF(x) NAME(x)
+  if (!machine_runs(NAME_OF(FOVEA_ISA))) return 1;
   int threads = argc > 1 ? std::atoi(argv[1]) : 1;
   std::string only = argc > 2 ? argv[2] : "";
   for (const Case& c : {
@@ -129,6 +134,14 @@ int main(int argc, char** argv) {
            Case{"training 4096x1536x384", 1, 4096, 1536, 384, false, false},
            Case{"training dW 384x4096x1536, a transposed", 1, 384, 4096, 1536, true, false},
            Case{"training dW 1536x4096x384, a transposed", 1, 1536, 4096, 384, true, false},
+           Case{"rounded 4096x384x1536", 1, 4096, 384, 1536, false, false, false, true},
+           Case{"rounded 4096x384x384, b transposed", 1, 4096, 384, 384, false, true, false, true},
+           Case{"rounded 4096x384x1536, b transposed", 1, 4096, 384, 1536, false, true, false, true},
+           Case{"rounded 4096x1536x384, b transposed", 1, 4096, 1536, 384, false, true, false, true},
+           Case{"rounded dW 384x4096x1536, a transposed", 1, 384, 4096, 1536, true, false, false, true},
+           Case{"rounded dW 1536x4096x384, a transposed", 1, 1536, 4096, 384, true, false, false, true},
+           Case{"rounded 4096x1536x384", 1, 4096, 1536, 384, false, false, false, true},
+           Case{"rounded logits 2048x384x4096", 1, 2048, 384, 4096, false, true, false, true},
            Case{"square 512", 1, 512, 512, 512, false, false},
            Case{"square 1024", 1, 1024, 1024, 1024, false, false},
            Case{"square 1024, both transposed", 1, 1024, 1024, 1024, true, true},

@@ -2,3 +2,4 @@
 export { type BatchPart, makeBatch, refill, type SequenceId, type TokenBatch } from "./batch.ts";
 export { DenseCache, type DenseCacheOptions } from "./dense.ts";
 export type { AttentionOptions, CacheStep, KvCache, LayerShape } from "./kv-cache.ts";
+export { BatchAttention, type BatchAttentionOptions } from "./within.ts";

@@ -122,6 +122,19 @@ function makePool(name: FormatName, seed: number): Uint8Array {
   return bytes;
 }
 
+/**
+ * Normal numbers with mean 0. They depend on the seed, the key and their place alone, so that one tensor of a model
+ * has the same whatever else there is.
+ */
+export function normalNumbers(count: number, deviation: number, seed: number, key: string): Float32Array {
+  const stream = scramble(hash(key) ^ scramble(seed));
+  const draw = (i: number): number => scramble(scramble(i) ^ stream);
+  return Float32Array.from({ length: count }, (_, i) => {
+    const radius = deviation * Math.sqrt(-2 * Math.log((draw(2 * i) + 1) / 2 ** 32));
+    return radius * Math.cos((2 * Math.PI * draw(2 * i + 1)) / 2 ** 32);
+  });
+}
+
 /** A 32-bit number that looks random (the finalizer of MurmurHash3). */
 function scramble(index: number): number {
   let h = index + 0x9e3779b9;

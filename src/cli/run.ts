@@ -13,6 +13,7 @@ import { chat } from "./commands/chat.ts";
 import { generate } from "./commands/generate.ts";
 import { inspect } from "./commands/inspect.ts";
 import { load } from "./commands/load.ts";
+import { plot } from "./commands/plot.ts";
 import { price } from "./commands/price.ts";
 import { pull } from "./commands/pull.ts";
 import { quantize } from "./commands/quantize.ts";
@@ -34,6 +35,7 @@ const commands: readonly AddCommand[] = [
   inspect,
   quantize,
   pull,
+  plot,
 ];
 
 /** @param argv the arguments, without those of Node */

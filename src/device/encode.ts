@@ -43,16 +43,18 @@ const TENSOR_WORDS = 8;
 
 /**
  * The names of a library's kinds of op in the order of their opcodes, from its list "activation 2 1,add 3 0,...":
- * each name with its numbers of tensors and of numbers. A library of other definitions than ours is refused.
+ * each name with its numbers of tensors and of numbers. A library of other definitions than ours is refused; one
+ * that lacks a kind refuses the plans that have it.
  */
 export function opNamesOf(library: string, list: string): readonly string[] {
   const entries = list.split(",").filter(Boolean);
+  const names = entries.map((entry) => entry.split(" ")[0]!);
   for (const { kind, reads, writes, numbers, words } of Object.values(definitions)) {
     const wanted = `${kind} ${reads.length + writes.length} ${numbers.length + Object.keys(words).length}`;
-    if (!entries.includes(wanted))
+    if (names.includes(kind) && !entries.includes(wanted))
       throw new DeviceError(library, `the library has no op "${wanted}"; build it again with npm run build`);
   }
-  return entries.map((entry) => entry.split(" ")[0]!);
+  return names;
 }
 
 /** Writes plans with the opcodes that the device's library gave; the memory is reused from plan to plan. */
@@ -75,14 +77,17 @@ export class Encoder {
   private op(plan: Plan, op: Op): void {
     const { reads, writes, numbers, words } = definitionOf(op);
     const opcode = this.opcodes.get(op.kind);
-    if (opcode === undefined) throw new DeviceError("kernels", `the library does not know the op ${op.kind}`);
+    if (opcode === undefined)
+      throw new DeviceError(
+        "kernels",
+        `the library does not know the op ${op.kind}; build it again with npm run build`,
+      );
     const start = this.length;
     this.room(2 + TENSOR_WORDS * (reads.length + writes.length) + numbers.length + 8);
     this.words[start] = opcode;
     this.length += 2;
-    for (const field of reads)
+    for (const field of [...reads, ...writes])
       this.tensor(plan, fieldOf(op, field.endsWith("?") ? field.slice(0, -1) : field) as Tensor | undefined);
-    for (const field of writes) this.tensor(plan, fieldOf(op, field) as Tensor);
     for (const field of numbers) this.words[this.length++] = fieldOf(op, field) as number;
     for (const field in words)
       this.words[this.length++] = words[field]!.indexOf(fieldOf(op, field) as string);

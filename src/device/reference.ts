@@ -10,7 +10,11 @@ import { Memory } from "./reference/memory.ts";
 export class ReferenceDevice implements Device {
   readonly name = "reference";
   readonly description = "plain TypeScript, f64 sums, 1 thread";
-  private held: Memory | undefined = new Memory(this.name);
+  private held: Memory | undefined;
+
+  constructor(memory = new Memory("reference")) {
+    this.held = memory;
+  }
 
   private get open(): Memory {
     if (!this.held) throw new DeviceError(this.name, "the device is closed");
@@ -49,7 +53,7 @@ export class ReferenceDevice implements Device {
       runOp(op, memory);
       if (plan.profile) nanoseconds[i] = 1e6 * (performance.now() - start);
     });
-    const outputs = plan.outputs.map((tensor) => memory.bytes(tensor).slice());
+    const outputs = plan.outputs.map((tensor) => memory.output(tensor));
     return plan.profile ? { outputs, nanoseconds } : { outputs };
   }
 

@@ -37,6 +37,8 @@ export interface ForwardOptions {
   readonly hidden?: Tensor;
   /** Called with the hidden states before block i, for i from `from` to `to`. */
   readonly tap?: (i: number, hidden: Tensor) => void;
+  /** Has block i run by `run`, at once: `(_, run) => recompute(run)` when a tape shall not keep what is in it. */
+  readonly around?: (i: number, run: () => Tensor) => Tensor;
 }
 
 export class Decoder {
@@ -57,7 +59,7 @@ export class Decoder {
   /** Pushes the blocks on the stream: hidden states [n, d] after the last of them, before the norm. */
   forward(s: Stream, batch: TokenBatch, cache: KvCache, options: ForwardOptions = {}): Tensor {
     const { blocks } = this.parts;
-    const { from = 0, to = blocks.length, tap } = options;
+    const { from = 0, to = blocks.length, tap, around = (_, run) => run() } = options;
     if (!(0 <= from && from <= to && to <= blocks.length))
       throw new ParameterError("from, to", `there are blocks 0 to ${blocks.length}, not ${from} to ${to}`);
     if (from > 0 !== (options.hidden !== undefined))
@@ -66,7 +68,8 @@ export class Decoder {
     let x = options.hidden ?? this.embed(step);
     for (let i = from; i < to; i++) {
       tap?.(i, x);
-      x = blocks[i]!(step, x);
+      const input = x;
+      x = around(i, () => blocks[i]!(step, input));
     }
     tap?.(to, x);
     return x;

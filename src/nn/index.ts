@@ -14,5 +14,11 @@ export {
   ropeParameters,
   ropeScaling,
 } from "./rope.ts";
-export type { Block, Step } from "./step.ts";
+export { type Block, Step } from "./step.ts";
+export {
+  type Initialization,
+  type NamedValues,
+  type TrainableOptions,
+  TrainableWeights,
+} from "./trainable.ts";
 export { type NameMap, Weights, type WeightsLoadOptions } from "./weights.ts";

@@ -20,10 +20,7 @@ export function linearLayer(
 ): Layer {
   const weight = w.matrix(`${name}.weight`, [m, k], options);
   if (!bias) return (s, x) => linear(s, x, weight);
-  let values = w.numbers(`${name}.bias`, m);
-  if (options.order) values = Float32Array.from(options.order, (row) => values[row]!);
-  const rows = values.subarray(...(options.rows ?? [0, m]));
-  const vector = w.upload(rows, [rows.length]);
+  const vector = w.bias(`${name}.bias`, m, options);
   return (s, x) => linear(s, x, weight, vector);
 }
 
@@ -50,9 +47,8 @@ export function perHead(norm: Layer, d: number): Layer {
  * hold `name.norms.H.weight` for each head H, GGUF files one `name.weight` [heads, d].
  */
 export function stackedHeadNorm(w: Weights, name: string, heads: number, d: number, eps: number): Layer {
-  const values = new Float32Array(heads * d);
-  if (w.has(`${name}.weight`)) values.set(w.numbers(`${name}.weight`, heads * d));
-  else for (let h = 0; h < heads; h++) values.set(w.numbers(`${name}.norms.${h}.weight`, d), h * d);
-  const weight = w.upload(values, [heads, d]);
+  const one = `${name}.weight`;
+  const each = Array.from({ length: heads }, (_, h) => `${name}.norms.${h}.weight`);
+  const weight = w.stacked(w.has(one) ? [one] : each, [heads, d]);
   return perHead((s, x) => layerNorm(s, x, weight, undefined, eps), d);
 }

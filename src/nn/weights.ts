@@ -136,6 +136,21 @@ export class Weights {
     return this.has(name) ? this.vector(name, d) : undefined;
   }
 
+  /** A vector of m elements for `linear`, as f32 [m], or those that `rows` picks after `order`. */
+  bias(name: string, m: number, { rows = [0, m], order }: Omit<MatrixOptions, "transposed"> = {}): Tensor {
+    const values = this.numbers(name, m);
+    const ordered = order ? Float32Array.from(order, (row) => values[row]!) : values;
+    return this.upload(ordered.subarray(...rows), [rows[1] - rows[0]]);
+  }
+
+  /** Vectors of equal length, or one that holds them all, as f32 [g, d]. */
+  stacked(names: readonly string[], [g, d]: readonly [number, number]): Tensor {
+    const length = (g * d) / names.length;
+    const values = new Float32Array(g * d);
+    for (const [i, name] of names.entries()) values.set(this.numbers(name, length), i * length);
+    return this.upload(values, [g, d]);
+  }
+
   /** The values of a vector of d elements. */
   numbers(name: string, d: number): Float32Array {
     const file = this.nameOf(name);
@@ -334,19 +349,19 @@ export class Weights {
     return info;
   }
 
-  private count(names: readonly string[], format: string, shape: readonly number[]): void {
+  protected count(names: readonly string[], format: string, shape: readonly number[]): void {
     const elements = shape.reduce((n, d) => n * d, 1);
     this.parameters += elements;
     const bytes = isFormat(format) ? shapedBytes(format, shape) : 4 * elements;
     if (names.length > 0) this.formatBytes[format] = (this.formatBytes[format] ?? 0) + bytes;
   }
 
-  private own(buffer: DeviceBuffer): DeviceBuffer {
+  protected own(buffer: DeviceBuffer): DeviceBuffer {
     this.buffers.push(buffer);
     return buffer;
   }
 
-  private refuse(field: string, problem: string): never {
+  protected refuse(field: string, problem: string): never {
     throw new CheckpointError(this.checkpoint.path, problem, { field });
   }
 }

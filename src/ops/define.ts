@@ -18,7 +18,7 @@ export interface OpDefinition<T extends { readonly kind: string }> {
   readonly kind: T["kind"];
   /** Tensor fields that are read, in the order of encoding. A trailing `?` marks an optional one. */
   readonly reads: readonly string[];
-  /** Tensor fields that are written. */
+  /** Tensor fields that are written; the name of one that is read too stands in both. */
   readonly writes: readonly string[];
   /** Number fields, in the order of encoding after the tensors. */
   readonly numbers: readonly string[];

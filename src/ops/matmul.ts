@@ -10,8 +10,12 @@ import type { Tensor } from "./tensor.ts";
  * [batch, m, k] when transposeB is 1; either may have one matrix for all of the batch. c, where given, and y
  * f32 [batch, n, m]; c may be y itself, to add to a gradient, but must not overlap it otherwise.
  *
- * Sums are f32 or wider, of exactly the numbers given; a result's order of summation depends on k alone. Its
- * error is at most `γ · (|c| + Σ|a||b|)` with γ that of k + 2 roundings.
+ * Sums are f32 or wider; a result's order of summation depends on k alone. With the precision `f32` the numbers
+ * are multiplied exactly as given, and the error is at most `γ · (|c| + Σ|a||b|)` with γ that of k + 2 roundings.
+ *
+ * With `bf16`, a and b are first rounded to bf16 (to nearest, ties to even), whichever format they come in; that
+ * bound holds for the rounded ones, but a device may take any operand, product or sum of less than 2⁻¹²⁶, where
+ * numbers are denormal, for zero.
  */
 export interface Matmul {
   readonly kind: "matmul";
@@ -21,7 +25,12 @@ export interface Matmul {
   readonly y: Tensor;
   readonly transposeA: number;
   readonly transposeB: number;
+  readonly precision: Precision;
 }
+
+/** What the operands of a {@link Matmul} are rounded to. */
+export const precisions = ["f32", "bf16"] as const;
+export type Precision = (typeof precisions)[number];
 
 const FLOATS = ["f32", "bf16"] as const;
 const ANY = [undefined, undefined, undefined] as const;
@@ -35,7 +44,7 @@ export const matmulDefinition: OpDefinition<Matmul> = {
   reads: ["a", "b", "c?"],
   writes: ["y"],
   numbers: ["transposeA", "transposeB"],
-  words: {},
+  words: { precision: precisions },
   check({ a, b, c, y, transposeA, transposeB }) {
     for (const [field, value] of Object.entries({ transposeA, transposeB }))
       require("matmul", value === 0 || value === 1, () => `${field} is ${value}, but must be 0 or 1`);
@@ -55,6 +64,8 @@ export const matmulDefinition: OpDefinition<Matmul> = {
 export interface MatmulOptions {
   readonly transposeA?: boolean;
   readonly transposeB?: boolean;
+  /** Of the operands; by default that of the stream. */
+  readonly precision?: Precision | undefined;
   /** Is added to the product. */
   readonly c?: Tensor | undefined;
   /** Takes the result; by default new memory of the step. */
@@ -71,6 +82,7 @@ export function matmul(s: Stream, a: Tensor, b: Tensor, options: MatmulOptions =
   const shape = [left.dim(transposeA === 1 ? 2 : 1), right.dim(transposeB === 1 ? 1 : 2)];
   const y = options.y ?? s.empty("f32", flat ? shape : [batch, ...shape]);
   const c = options.c && batched(options.c);
-  s.push({ kind: "matmul", a: left, b: right, c, y: batched(y), transposeA, transposeB });
+  const precision = options.precision ?? s.precision;
+  s.push({ kind: "matmul", a: left, b: right, c, y: batched(y), transposeA, transposeB, precision });
   return y;
 }

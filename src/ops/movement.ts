@@ -1,4 +1,4 @@
-/** Ops that move values and compute nothing. */
+/** Ops that move values and compute nothing, but for the rounding of a cast. */
 import { expectTensor, F32, I32, type OpDefinition, require } from "./define.ts";
 import type { Stream } from "./stream.ts";
 import type { Tensor } from "./tensor.ts";
@@ -41,6 +41,37 @@ export interface Copy {
   readonly kind: "copy";
   readonly x: Tensor;
   readonly y: Tensor;
+}
+
+/**
+ * `y = x` in another float format; x f32 and y bf16, or the other way round, of any shapes with as many elements.
+ * To bf16 it rounds to nearest, ties to even; a NaN stays one.
+ */
+export interface Cast {
+  readonly kind: "cast";
+  readonly x: Tensor;
+  readonly y: Tensor;
+}
+
+export const castDefinition: OpDefinition<Cast> = {
+  kind: "cast",
+  reads: ["x"],
+  writes: ["y"],
+  numbers: [],
+  words: {},
+  check({ x, y }) {
+    const [one, other] = [x.dtype === "f32" ? x : y, x.dtype === "f32" ? y : x];
+    const fits = one.dtype === "f32" && other.dtype === "bf16" && x.layout === "rows" && y.layout === "rows";
+    require("cast", fits && x.elements === y.elements, () => `${x} cannot be cast to ${y}`);
+  },
+  operations: ({ x }) => x.elements,
+};
+
+/** See {@link Cast}. */
+export function cast(s: Stream, x: Tensor, dtype: "f32" | "bf16"): Tensor {
+  const y = s.empty(dtype, x.shape);
+  s.push({ kind: "cast", x, y });
+  return y;
 }
 
 export const copyDefinition: OpDefinition<Copy> = {

@@ -1,5 +1,7 @@
 /** All kinds of op, in one table: what a reader of the stream consults. */
 
+import type { AttendWithin, AttendWithinGrad } from "./attend-within.ts";
+import { attendWithinDefinition, attendWithinGradDefinition } from "./attend-within.ts";
 import type { Attend, CacheWrite, Rope } from "./attention.ts";
 import { attendDefinition, cacheWriteDefinition, ropeDefinition } from "./attention.ts";
 import type { Checksum } from "./checksum.ts";
@@ -14,65 +16,114 @@ import {
   scaleDefinition,
   softcapDefinition,
 } from "./elementwise.ts";
+import type { ActivationGrad, GatedGrad } from "./elementwise-grad.ts";
+import { activationGradDefinition, gatedGradDefinition } from "./elementwise-grad.ts";
 import type { Combine, Route } from "./experts.ts";
 import { combineDefinition, routeDefinition } from "./experts.ts";
 import type { Embed, ExpertLinear, Linear, Pack } from "./linear.ts";
 import { embedDefinition, expertLinearDefinition, linearDefinition, packDefinition } from "./linear.ts";
+import type { CrossEntropy, CrossEntropyGrad, KlDivergence, KlDivergenceGrad } from "./losses.ts";
+import {
+  crossEntropyDefinition,
+  crossEntropyGradDefinition,
+  klDivergenceDefinition,
+  klDivergenceGradDefinition,
+} from "./losses.ts";
 import type { Matmul } from "./matmul.ts";
 import { matmulDefinition } from "./matmul.ts";
-import type { Copy, Gather } from "./movement.ts";
-import { copyDefinition, gatherDefinition } from "./movement.ts";
+import type { Cast, Copy, Gather } from "./movement.ts";
+import { castDefinition, copyDefinition, gatherDefinition } from "./movement.ts";
 import type { LayerNorm, RmsNorm } from "./norm.ts";
 import { layerNormDefinition, rmsNormDefinition } from "./norm.ts";
+import type { NormGrad, NormWeightGrad } from "./norm-grad.ts";
+import { normGradDefinition, normWeightGradDefinition } from "./norm-grad.ts";
+import type { Adamw, Average, Clip, SumSquares } from "./optimizer.ts";
+import { adamwDefinition, averageDefinition, clipDefinition, sumSquaresDefinition } from "./optimizer.ts";
+import type { ScatterAdd, Sum } from "./reduce.ts";
+import { scatterAddDefinition, sumDefinition } from "./reduce.ts";
 import type { Tensor } from "./tensor.ts";
 
 export type Op =
   | Activation
+  | ActivationGrad
+  | Adamw
   | Add
   | Attend
+  | AttendWithin
+  | AttendWithinGrad
+  | Average
   | CacheWrite
+  | Cast
   | Checksum
+  | Clip
   | Combine
   | Copy
+  | CrossEntropy
+  | CrossEntropyGrad
   | Embed
   | ExpertLinear
   | Gated
+  | GatedGrad
   | Gather
+  | KlDivergence
+  | KlDivergenceGrad
   | LayerNorm
   | Linear
   | Matmul
   | Mul
+  | NormGrad
+  | NormWeightGrad
   | Pack
   | RmsNorm
   | Rope
   | Route
   | Scale
-  | Softcap;
+  | ScatterAdd
+  | Softcap
+  | Sum
+  | SumSquares;
 
 export type OpKind = Op["kind"];
 
 export const definitions: { readonly [K in OpKind]: OpDefinition<Extract<Op, { kind: K }>> } = {
   activation: activationDefinition,
+  activation_grad: activationGradDefinition,
+  adamw: adamwDefinition,
   add: addDefinition,
   attend: attendDefinition,
+  attend_within: attendWithinDefinition,
+  attend_within_grad: attendWithinGradDefinition,
+  average: averageDefinition,
   cache_write: cacheWriteDefinition,
+  cast: castDefinition,
   checksum: checksumDefinition,
+  clip: clipDefinition,
   combine: combineDefinition,
   copy: copyDefinition,
+  cross_entropy: crossEntropyDefinition,
+  cross_entropy_grad: crossEntropyGradDefinition,
   embed: embedDefinition,
   expert_linear: expertLinearDefinition,
   gated: gatedDefinition,
+  gated_grad: gatedGradDefinition,
   gather: gatherDefinition,
+  kl_divergence: klDivergenceDefinition,
+  kl_divergence_grad: klDivergenceGradDefinition,
   layernorm: layerNormDefinition,
   linear: linearDefinition,
   matmul: matmulDefinition,
   mul: mulDefinition,
+  norm_grad: normGradDefinition,
+  norm_weight_grad: normWeightGradDefinition,
   pack: packDefinition,
   rmsnorm: rmsNormDefinition,
   rope: ropeDefinition,
   route: routeDefinition,
   scale: scaleDefinition,
+  scatter_add: scatterAddDefinition,
   softcap: softcapDefinition,
+  sum: sumDefinition,
+  sum_squares: sumSquaresDefinition,
 };
 
 /** The definition of an op's kind, typed for that op. */
@@ -94,7 +145,10 @@ export function eachTensor(op: Op, visit: (tensor: Tensor, written: boolean, fie
     const tensor = fieldOf(op, bare(field));
     if (tensor !== undefined) visit(tensor as Tensor, false, bare(field));
   }
-  for (const field of writes) visit(fieldOf(op, field) as Tensor, true, field);
+  for (const field of writes) {
+    const tensor = fieldOf(op, bare(field));
+    if (tensor !== undefined) visit(tensor as Tensor, true, bare(field));
+  }
 }
 
 /** Memory traffic and arithmetic of an op. */

@@ -2,6 +2,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { ModelFacts, Settings } from "./api.ts";
 import type { Conversation } from "./conversation.ts";
+import { welcomeOf } from "./welcome.ts";
 
 interface Props {
   readonly model: ModelFacts | undefined;
@@ -53,7 +54,13 @@ export function Composer({ model, conversation, settings, onSettings, error }: P
             ref={field}
             rows={1}
             value={text}
-            placeholder={chats ? "Message" : turns.length > 0 ? "Add to it, or continue" : "Once upon a time"}
+            placeholder={
+              chats
+                ? "Message"
+                : turns.length > 0 || !model
+                  ? "Add to it, or continue"
+                  : welcomeOf(model).beginnings[0]
+            }
             disabled={model === undefined}
             onInput={(event) => setText(event.currentTarget.value)}
             onKeyDown={(event) => {

@@ -2,20 +2,12 @@
 import { useLayoutEffect, useRef } from "preact/hooks";
 import type { ModelFacts } from "./api.ts";
 import type { Conversation, Turn } from "./conversation.ts";
+import { welcomeOf } from "./welcome.ts";
 
 interface Props {
   readonly model: ModelFacts | undefined;
   readonly conversation: Conversation;
 }
-
-const beginnings = {
-  chat: ["What is attention in a transformer?", "Write a haiku about the sea.", "Why is the sky blue?"],
-  text: [
-    "Once upon a time, there was a little fox who",
-    "Tom found a small key in the garden.",
-    "One rainy day, Lily and her grandma",
-  ],
-};
 
 export function Transcript({ model, conversation }: Props) {
   const { turns, running } = conversation;
@@ -33,16 +25,13 @@ export function Transcript({ model, conversation }: Props) {
 }
 
 function Welcome({ model, onPick }: { model: ModelFacts; onPick: (text: string) => void }) {
+  const { title, about, beginnings } = welcomeOf(model);
   return (
     <section class="welcome">
-      <h2>{model.chat ? "Ask something." : "Begin a story."}</h2>
-      <p>
-        {model.chat
-          ? "The model runs on this server; nothing leaves it."
-          : "This model does not chat: it goes on where your text ends. It runs on this server; nothing leaves it."}
-      </p>
+      <h2>{title}</h2>
+      <p>{about} It runs on this server; nothing leaves it.</p>
       <ul>
-        {beginnings[model.chat ? "chat" : "text"].map((text) => (
+        {beginnings.map((text) => (
           <li key={text}>
             <button type="button" onClick={() => onPick(text)}>
               {text}

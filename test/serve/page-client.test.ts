@@ -2,6 +2,7 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { createApp } from "../../src/serve/app.ts";
 import { type AnswerEvent, chat, complete, firstModel } from "../../src/web/api.ts";
+import { welcomeOf } from "../../src/web/welcome.ts";
 import { type FakeOptions, fakeModel } from "../support/fake-model.ts";
 
 /** Sends the page's requests to an app over this model. */
@@ -63,5 +64,15 @@ describe("the page's client", () => {
       },
     });
     await expect(all(complete("Once", settings, signal))).rejects.toThrow(/the server failed/);
+  });
+});
+
+describe("the welcome", () => {
+  it("says what a model does, and that the default one continues prose", () => {
+    expect(welcomeOf({ id: "default", chat: false }).about).toMatch(/continues prose.*does not chat/);
+    expect(welcomeOf({ id: "stories260K", chat: false }).beginnings[0]).toMatch(/^Once upon a time/);
+    expect(welcomeOf({ id: "another", chat: false }).about).toMatch(/does not chat/);
+    expect(welcomeOf({ id: "default", chat: true }).title).toBe("Ask something.");
+    expect(welcomeOf({ id: "constructor", chat: false }).title).toBe("Begin a text.");
   });
 });

@@ -11,7 +11,7 @@ const floors: readonly (readonly string[])[] = [
   ["nn", "cache"],
   ["models"],
   ["decode"],
-  ["methods"],
+  ["methods", "learn"],
   ["engine", "cluster"],
   ["tasks"],
   ["cli", "serve", "web"],

@@ -4,6 +4,7 @@
  */
 import { halfFrom, halfValue } from "../../format/half.ts";
 import { KEY_RUN, type Tensor, tensorBytes } from "../../ops/index.ts";
+import type { Floats } from "./memory.ts";
 
 const GROUP = 32;
 
@@ -38,7 +39,7 @@ export class CacheSide {
   }
 
   /** `from[start…]` to position `at` of page `page` of a head. */
-  store(page: number, head: number, at: number, from: Float32Array, start: number): void {
+  store(page: number, head: number, at: number, from: Floats, start: number): void {
     const { dtype } = this.tensor;
     const d = this.tensor.dim(3);
     const base = this.base(page, head);
@@ -50,9 +51,10 @@ export class CacheSide {
     }
   }
 
-  private storeGroup(base: number, at: number, first: number, group: Float32Array): void {
+  private storeGroup(base: number, at: number, first: number, group: Floats): void {
     const finite = group.every(Number.isFinite);
-    const most = group.reduce((max, x) => Math.max(max, Math.abs(x)), 0);
+    let most = 0;
+    for (const x of group) most = Math.max(most, Math.abs(x));
     const half = finite ? halfFrom(Math.fround(most / 127)) : halfFrom(Number.NaN);
     this.view.setUint16(this.scalePlace(base, at, first), half, true);
     const scale = halfValue[half]!;

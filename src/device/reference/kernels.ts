@@ -2,11 +2,14 @@
  * What each kind of op means, in plain loops: values stored as f32, everything between in f64. Where an op
  * leaves a duty to its caller (an index in range, say), the breach is refused rather than guessed at.
  */
-import { type FormatName, formats } from "../../format/index.ts";
 import { CHECKSUM_BYTES, type OpKind, type Tensor } from "../../ops/index.ts";
+import { attendWithin, attendWithinGrad } from "./attend-within.ts";
 import { attend, cacheWrite, type OpOf, rope } from "./attention.ts";
-import { functions, softmax } from "./functions.ts";
-import type { Memory } from "./memory.ts";
+import { bf16Bits, functions, softmax, toBf16 } from "./functions.ts";
+import { activationGrad, gatedGrad, normGrad, normWeightGrad, scatterAdd, sum } from "./learning.ts";
+import { crossEntropy, crossEntropyGrad, klDivergence, klDivergenceGrad } from "./losses.ts";
+import type { Floats, Memory } from "./memory.ts";
+import { adamw, average, clip, sumSquares } from "./optimizer.ts";
 
 type Kernels = { readonly [K in OpKind]: (op: OpOf<K>, memory: Memory) => void };
 
@@ -27,7 +30,7 @@ function pair({ a, b, y }: OpOf<"add" | "mul">, memory: Memory, fn: (a: number, 
 }
 
 /** Mean of `fn` over the d numbers from `start`. */
-function mean(x: Float32Array, start: number, d: number, fn: (x: number) => number): number {
+function mean(x: Floats, start: number, d: number, fn: (x: number) => number): number {
   let sum = 0;
   for (let j = start; j < start + d; j++) sum += fn(x[j]!);
   return sum / d;
@@ -56,20 +59,14 @@ function layerNorm({ x, weight, bias, y, eps }: OpOf<"layernorm">, memory: Memor
   }
 }
 
-/** Calls `visit` with each row of a matrix in any format, decoded; the array is reused. */
-function eachRow(weight: Tensor, memory: Memory, visit: (row: Float32Array, index: number) => void): void {
+/** Calls `visit` with each row of a matrix in any format, decoded. */
+function eachRow(weight: Tensor, memory: Memory, visit: (row: Floats, index: number) => void): void {
   const k = weight.dim(-1);
-  const row = new Float32Array(k);
-  const bytes = memory.bytes(weight);
   const count = weight.shape.slice(0, -1).reduce((product, size) => product * size, 1);
-  const size = bytes.length / count;
-  for (let j = 0; j < count; j++) {
-    formats[weight.dtype as FormatName].unpack(bytes.subarray(j * size, (j + 1) * size), row);
-    visit(row, j);
-  }
+  for (let j = 0; j < count; j++) visit(memory.decode(weight, j * k, k), j);
 }
 
-function dot(x: Float32Array, start: number, row: Float32Array): number {
+function dot(x: Floats, start: number, row: Floats): number {
   let sum = 0;
   for (let k = 0; k < row.length; k++) sum += x[start + k]! * row[k]!;
   return sum;
@@ -99,15 +96,9 @@ function expertLinear({ x, weight, experts, bias, y }: OpOf<"expert_linear">, me
   });
 }
 
-/** All numbers of a tensor in any format. */
-function decoded(tensor: Tensor, memory: Memory): Float32Array {
-  const all = new Float32Array(tensor.elements);
-  formats[tensor.dtype as FormatName].unpack(memory.bytes(tensor), all);
-  return all;
-}
-
-function matmul({ a, b, c, y, transposeA, transposeB }: OpOf<"matmul">, memory: Memory): void {
-  const [left, right, to] = [decoded(a, memory), decoded(b, memory), memory.f32Out(y)];
+function matmul({ a, b, c, y, transposeA, transposeB, precision }: OpOf<"matmul">, memory: Memory): void {
+  const as = (x: Floats): Floats => (precision === "bf16" ? x.map(toBf16) : x);
+  const [left, right, to] = [as(memory.decode(a)), as(memory.decode(b)), memory.f32Out(y)];
   const start = c && memory.f32(c);
   const [batch = 0, n = 0, m = 0] = y.shape;
   const k = a.dim(transposeA === 1 ? 1 : 2);
@@ -127,13 +118,10 @@ function matmul({ a, b, c, y, transposeA, transposeB }: OpOf<"matmul">, memory: 
 }
 
 function embed({ table, ids, y }: OpOf<"embed">, memory: Memory): void {
-  const [bytes, to] = [memory.bytes(table), memory.f32Out(y)];
+  const to = memory.f32Out(y);
   const [v = 0, d = 0] = table.shape;
-  const size = bytes.length / v;
   memory.i32(ids).forEach((id, i) => {
-    const at = size * (id >= 0 && id < v ? id : 0);
-    const row = to.subarray(i * d, (i + 1) * d);
-    formats[table.dtype as FormatName].unpack(bytes.subarray(at, at + size), row);
+    to.set(memory.decode(table, d * (id >= 0 && id < v ? id : 0), d), i * d);
   });
 }
 
@@ -196,14 +184,28 @@ function checksum({ x, y }: OpOf<"checksum">, memory: Memory): void {
   }
 }
 
+function cast({ x, y }: OpOf<"cast">, memory: Memory): void {
+  if (x.dtype === "bf16") memory.f32Out(y).set(memory.decode(x));
+  else memory.f16Out(y).set(Uint16Array.from(memory.f32(x), bf16Bits));
+}
+
 export const kernels: Kernels = {
   activation: (op, memory) => map(op, memory, functions[op.fn]),
+  activation_grad: activationGrad,
+  adamw,
   add: (op, memory) => pair(op, memory, (a, b) => a + b),
   attend,
+  attend_within: attendWithin,
+  attend_within_grad: attendWithinGrad,
+  average,
   cache_write: cacheWrite,
+  cast,
   checksum,
+  clip,
   combine,
-  copy: ({ x, y }, memory) => memory.out(y).set(memory.bytes(x)),
+  copy: ({ x, y }, memory) => memory.copy(x, y),
+  cross_entropy: crossEntropy,
+  cross_entropy_grad: crossEntropyGrad,
   embed,
   expert_linear: expertLinear,
   gated({ gate, up, y, fn }, memory) {
@@ -211,11 +213,16 @@ export const kernels: Kernels = {
     const [from, to] = [memory.f32(gate), memory.f32Out(y)];
     for (let i = 0; i < to.length; i++) to[i] = functions[fn](from[i]!) * factor[i]!;
   },
+  gated_grad: gatedGrad,
   gather,
+  kl_divergence: klDivergence,
+  kl_divergence_grad: klDivergenceGrad,
   layernorm: layerNorm,
   linear,
   matmul,
   mul: (op, memory) => pair(op, memory, (a, b) => a * b),
+  norm_grad: normGrad,
+  norm_weight_grad: normWeightGrad,
   pack({ y }, memory) {
     throw memory.error(`pack: ${y}: this device has no panels`);
   },
@@ -223,5 +230,8 @@ export const kernels: Kernels = {
   rope,
   route,
   scale: (op, memory) => map(op, memory, (x) => op.factor * x),
+  scatter_add: scatterAdd,
   softcap: (op, memory) => map(op, memory, (x) => op.cap * Math.tanh(x / op.cap)),
+  sum,
+  sum_squares: sumSquares,
 };

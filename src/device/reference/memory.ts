@@ -3,7 +3,11 @@
  * numbers of a tensor as typed arrays; knows nothing of what they do with them.
  */
 import { DeviceError } from "../../base/errors.ts";
+import { type FormatName, formatBytes, formats } from "../../format/index.ts";
 import { type DeviceBuffer, isArena, type Plan, placeOf, type Tensor } from "../../ops/index.ts";
+
+/** The numbers of an f32 tensor; a device that keeps more of each than its 32 bits gives wider ones. */
+export type Floats = Float32Array | Float64Array;
 
 interface Held {
   readonly bytes: Uint8Array;
@@ -53,6 +57,10 @@ export class Memory {
     for (const { slot, bytes } of plan.uploads) this.arena.set(bytes, plan.places[slot]!);
   }
 
+  protected arenaBytes(): Uint8Array {
+    return this.arena;
+  }
+
   /** The bytes of a tensor, in place. */
   bytes(tensor: Tensor): Uint8Array {
     if (tensor.layout !== "rows") throw this.error(`${tensor}: this device has no panels`);
@@ -62,9 +70,28 @@ export class Memory {
   }
 
   /** The numbers of an f32 tensor that is read; a copy where the host's bytes are not aligned. */
-  f32(tensor: Tensor): Float32Array {
+  f32(tensor: Tensor): Floats {
     const bytes = aligned(this.bytes(tensor), 4);
     return new Float32Array(bytes.buffer, bytes.byteOffset, tensor.elements);
+  }
+
+  /** `count` numbers from number `from` of a tensor in any format; both are whole blocks of it. */
+  decode(tensor: Tensor, from = 0, count = tensor.elements): Floats {
+    const format = tensor.dtype as FormatName;
+    const start = formatBytes(format, from);
+    const bytes = this.bytes(tensor).subarray(start, start + formatBytes(format, count));
+    const numbers = new Float32Array(count);
+    formats[format].unpack(bytes, numbers);
+    return numbers;
+  }
+
+  /** The bytes of a result, for whoever asked. */
+  output(tensor: Tensor): Uint8Array {
+    return this.bytes(tensor).slice();
+  }
+
+  copy(x: Tensor, y: Tensor): void {
+    this.out(y).set(this.bytes(x));
   }
 
   /** The numbers of an i32 tensor that is read. */
@@ -81,7 +108,7 @@ export class Memory {
     return indices;
   }
 
-  /** The bit patterns of an f16 tensor that is read. */
+  /** The bit patterns of an f16 or bf16 tensor that is read. */
   f16(tensor: Tensor): Uint16Array {
     const bytes = aligned(this.bytes(tensor), 2);
     return new Uint16Array(bytes.buffer, bytes.byteOffset, tensor.elements);
@@ -96,7 +123,7 @@ export class Memory {
   }
 
   /** The numbers of an f32 tensor that is written. */
-  f32Out(tensor: Tensor): Float32Array {
+  f32Out(tensor: Tensor): Floats {
     const { buffer, byteOffset } = this.out(tensor);
     return new Float32Array(buffer, byteOffset, tensor.elements);
   }
@@ -107,7 +134,7 @@ export class Memory {
     return new Int32Array(buffer, byteOffset, tensor.elements);
   }
 
-  /** The bit patterns of an f16 tensor that is written. */
+  /** The bit patterns of an f16 or bf16 tensor that is written. */
   f16Out(tensor: Tensor): Uint16Array {
     const { buffer, byteOffset } = this.out(tensor);
     return new Uint16Array(buffer, byteOffset, tensor.elements);
@@ -129,7 +156,7 @@ export class Memory {
     return { id, bytes: held.bytes.length };
   }
 
-  private held(id: number): Held {
+  protected held(id: number): Held {
     const held = this.buffers.get(id);
     if (!held) throw this.error(`there is no buffer ${id}; it may have been freed`);
     return held;

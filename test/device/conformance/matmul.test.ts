@@ -70,9 +70,15 @@ async function run(
 
 /**
  * A sum of k products in any order, and c: each product is rounded, then goes through at most k sums and the
- * rounding of the result (Higham 2002, section 4.2). Products that underflow lose at most one TINY each.
+ * rounding of the result (Higham 2002, section 4.2). Products that underflow lose at most `least` each.
  */
-function expectMatmul(shape: Shape, { a, b, c }: Parts, actual: Float32Array, what: string): void {
+function expectMatmul(
+  shape: Shape,
+  { a, b, c }: Parts,
+  actual: Float32Array,
+  what: string,
+  least = TINY,
+): void {
   const { batches, n, k, m } = shape;
   const batch = batchOf(shape);
   const wanted = new Float64Array(batch * n * m);
@@ -90,7 +96,7 @@ function expectMatmul(shape: Shape, { a, b, c }: Parts, actual: Float32Array, wh
         }
         [wanted[at], sizes[at]] = [sum, size];
       }
-  expectWithin(actual, wanted, (i) => gamma(k + 2) * sizes[i]! + (k + 2) * TINY, what);
+  expectWithin(actual, wanted, (i) => gamma(k + 2) * sizes[i]! + (k + 2) * least, what);
 }
 
 const partsOf = (random: Random, shape: Shape, formats: readonly [Format, Format]): Parts => ({
@@ -252,6 +258,89 @@ describe.each(subjects)("$name", (subject) => {
         await run(two.device, shape, ["f32", "f32"], parts, options),
         JSON.stringify(options),
       );
+  });
+
+  describe("rounded to bf16", () => {
+    const rounded = (values: Float32Array): Weight => weightOf("bf16", values);
+    const bf16 = (parts: Parts): Parts => ({
+      ...parts,
+      a: rounded(parts.a.values),
+      b: rounded(parts.b.values),
+    });
+
+    it.each(transposes)(
+      "$transposeA, $transposeB: is within its bound of the rounded product",
+      async (turned) => {
+        const random = new Random(9);
+        const options: MatmulOptions = { ...turned, precision: "bf16" };
+        for (const { formats, ...shape } of [
+          ...[1, 5, 16, 33].flatMap((n) =>
+            [1, 31, 32, 70].map((m) => ({
+              ...{ batches: [1, 1] as const, n, m, k: random.pick([0, 1, 2, 15, 32, 33, 64, 257]) },
+              formats: random.pick(formatPairs),
+            })),
+          ),
+          { batches: [3, 1], n: 20, k: 40, m: 33, formats: ["f32", "f32"] },
+          { batches: [2, 2], n: 20, k: 40, m: 33, formats: ["bf16", "f32"] },
+          { batches: [1, 1], n: 70, k: 2100, m: 40, formats: ["f32", "f32"] },
+          { batches: [1, 1], n: 900, k: 1000, m: 3, formats: ["f32", "bf16"] },
+          { batches: [1, 1], n: 0, k: 3, m: 4, formats: ["f32", "f32"] },
+        ] as const) {
+          const parts = partsOf(random, shape, formats);
+          const y = await run(two.device, shape, formats, parts, options);
+          expectMatmul(shape, bf16(parts), y, JSON.stringify(shape), 2 ** -120);
+          const [again, other] = [
+            await run(one.device, shape, formats, parts, options),
+            await run(two.device, shape, ["bf16", "bf16"], bf16(parts), options),
+          ];
+          expectSameBits(again, y, `${JSON.stringify(shape)} on one thread`);
+          expectSameBits(other, y, `${JSON.stringify(shape)} of bf16`);
+        }
+      },
+    );
+
+    it("a row has the same bits among many and alone, and whatever is transposed", async () => {
+      const random = new Random(10);
+      const shape: Shape = { batches: [1, 1], n: 75, k: 1500, m: 50 };
+      const parts: Parts = { ...partsOf(random, shape, ["f32", "f32"]), c: undefined };
+      const all = await run(two.device, shape, ["f32", "f32"], parts, { precision: "bf16" });
+      for (const options of transposes) {
+        const row = { ...parts, a: weightOf("f32", parts.a.values.subarray(40 * 1500, 41 * 1500)) };
+        const alone = await run(one.device, { ...shape, n: 1 }, ["f32", "f32"], row, {
+          ...options,
+          precision: "bf16",
+        });
+        expectSameBits(alone, all.subarray(40 * 50, 41 * 50));
+        expectSameBits(
+          await run(two.device, shape, ["f32", "f32"], parts, { ...options, precision: "bf16" }),
+          all,
+        );
+      }
+    });
+
+    it("NaN and infinity reach their row or column, and nothing else; denormal numbers are nearly nothing", async () => {
+      const random = new Random(11);
+      const shape: Shape = { batches: [1, 1], n: 20, k: 40, m: 35 };
+      const parts: Parts = { ...partsOf(random, shape, ["f32", "f32"]), c: undefined };
+      const clean = await run(two.device, shape, ["f32", "f32"], parts, { precision: "bf16" });
+      for (const bad of [Number.NaN, Infinity, -Infinity]) {
+        const values = parts.a.values.slice();
+        values[15 * 40 + 20] = bad;
+        const y = await run(
+          two.device,
+          shape,
+          ["f32", "f32"],
+          { ...parts, a: weightOf("f32", values) },
+          { precision: "bf16" },
+        );
+        for (const [at, value] of y.entries())
+          if (Math.floor(at / 35) !== 15) expect(value).toBe(clean[at]);
+          else expect(value).toBe(bad * parts.b.values[20 * 35 + (at % 35)]!);
+      }
+      const tiny = { ...parts, a: weightOf("f32", random.normals(20 * 40, 1e-40)) };
+      const y = await run(two.device, shape, ["f32", "f32"], tiny, { precision: "bf16" });
+      expectMatmul(shape, tiny, y, "denormal", 2 ** -122);
+    });
   });
 
   it("takes matrices without a batch, and adds to what is there", async () => {

@@ -55,6 +55,21 @@ const matmul: OpOf<"matmul"> = {
   y: f32(3, 4, 5),
   transposeA: 0,
   transposeB: 0,
+  precision: "f32",
+};
+const adamw: OpOf<"adamw"> = {
+  kind: "adamw",
+  gradient: f32(12),
+  rates: f32(3),
+  factor: f32(1),
+  weight: f32(3, 4),
+  mean: f32(12),
+  square: f32(12),
+  copy: tensor("bf16", 3, 4),
+  beta1: 0.9,
+  beta2: 0.95,
+  eps: 1e-8,
+  decay: 0.1,
 };
 const expertLinear: OpOf<"expert_linear"> = {
   kind: "expert_linear",
@@ -64,6 +79,63 @@ const expertLinear: OpOf<"expert_linear"> = {
   bias: f32(3, 5),
   y: f32(8, 5),
 };
+
+const within: OpOf<"attend_within"> = {
+  kind: "attend_within",
+  q: f32(5, 4, 8),
+  k: f32(5, 2, 8),
+  v: f32(5, 2, 6),
+  offsets: i32(3),
+  y: f32(5, 4, 6),
+  lse: f32(5, 4),
+  scale: 0.3,
+  window: 0,
+  softcap: 0,
+  causal: 1,
+  longest: 5,
+};
+const withinBad: readonly (readonly [Partial<Omit<OpOf<"attend_within">, "kind">>, RegExp])[] = [
+  [{ q: f32(5, 32) }, /q is f32\[5,32\]/],
+  [{ q: f32(5, 3, 8), y: f32(5, 3, 6), lse: f32(5, 3) }, /3 heads share 2 key heads/],
+  [{ k: f32(5, 2, 7) }, /k is f32\[5,2,7\].*\[5,any,8\]/],
+  [{ v: f32(4, 2, 6) }, /v is f32\[4,2,6\].*\[5,2,any\]/],
+  [{ offsets: f32(3) }, /offsets is f32\[3\].*must be i32/],
+  [{ offsets: i32(0) }, /offsets is i32\[0\].*one entry more/],
+  [{ y: f32(5, 4, 8) }, /y is f32\[5,4,8\].*\[5,4,6\]/],
+  [{ lse: f32(5, 1) }, /lse is f32\[5,1\].*\[5,4\]/],
+  [{ scale: Infinity }, /scale is Infinity/],
+  [{ window: 1.5 }, /window is 1.5/],
+  [{ softcap: -1 }, /softcap is -1/],
+  [{ causal: 2 }, /causal is 2/],
+  [{ longest: 6 }, /longest is 6, but there are 5 rows/],
+];
+const withinGrad: OpOf<"attend_within_grad"> = {
+  ...within,
+  kind: "attend_within_grad",
+  dy: within.y,
+  dq: within.q,
+  dk: within.k,
+  dv: within.v,
+};
+const crossEntropy = {
+  ...{ logits: f32(3, 7), targets: i32(3), lse: f32(3, 1), smoothing: 0.1, ignore: -100 },
+};
+const crossEntropyBad = [
+  [{ logits: f32(3, 0) }, /logits is f32\[3,0\]/],
+  [{ targets: i32(4) }, /targets is i32\[4\].*\[3\]/],
+  [{ targets: f32(3) }, /targets is f32\[3\].*must be i32/],
+  [{ lse: f32(3) }, /lse is f32\[3\].*\[3,1\]/],
+  [{ smoothing: 1 }, /smoothing is 1/],
+  [{ smoothing: -0.1 }, /smoothing is -0.1/],
+  [{ ignore: 0.5 }, /ignore is 0.5/],
+] as const;
+const divergence = { logits: f32(3, 7), teacher: f32(3, 7), lse: f32(3, 2), temperature: 2 };
+const divergenceBad = [
+  [{ teacher: f32(3, 8) }, /teacher is f32\[3,8\].*\[3,7\]/],
+  [{ lse: f32(3, 1) }, /lse is f32\[3,1\].*\[3,2\]/],
+  [{ temperature: 0 }, /temperature is 0/],
+  [{ temperature: Infinity }, /temperature is Infinity/],
+] as const;
 
 function pairCase<K extends "add" | "mul">(kind: K): Case<OpOf<K>> {
   const op = { kind, a: f32(4, 6), b: f32(4, 6), y: f32(4, 6) } as OpOf<K>;
@@ -91,6 +163,29 @@ const cases: { readonly [K in Op["kind"]]: Case<OpOf<K>> } = {
       [{ x: f32(12) }, /f32\[12\]/],
       [{ y: f32(3, 5) }, /y is f32\[3,5\].*\[3,4\]/],
       [{ x: tensor("f16", 3, 4) }, /f16\[3,4\].*must be f32/],
+    ],
+  },
+  activation_grad: {
+    good: [{ kind: "activation_grad", x: f32(3, 4), dy: f32(3, 4), dx: f32(3, 4), fn: "gelu" }],
+    bad: [
+      [{ x: f32(12) }, /x is f32\[12\]/],
+      [{ dy: f32(4, 3) }, /dy is f32\[4,3\].*\[3,4\]/],
+      [{ dx: f32(4, 3) }, /dx is f32\[4,3\].*\[3,4\]/],
+    ],
+  },
+  adamw: {
+    good: [adamw, { ...adamw, copy: undefined, decay: 0 }],
+    bad: [
+      [{ gradient: f32(11) }, /gradient is f32\[11\].*12 elements/],
+      [{ mean: tensor("bf16", 12) }, /mean is bf16\[12\].*f32/],
+      [{ weight: panels("f32", 3, 4) }, /weight is f32\[3,4\] in panels/],
+      [{ copy: f32(12) }, /copy is f32\[12\].*bf16 with 12/],
+      [{ rates: f32(2) }, /rates is f32\[2\].*\[3\]/],
+      [{ factor: f32(2) }, /factor is f32\[2\].*\[1\]/],
+      [{ beta1: 1 }, /beta1 is 1, but must be in \[0, 1\)/],
+      [{ beta2: Number.NaN }, /beta2 is NaN/],
+      [{ eps: -1 }, /eps is -1/],
+      [{ decay: Infinity }, /decay is Infinity/],
     ],
   },
   add: pairCase("add"),
@@ -124,6 +219,28 @@ const cases: { readonly [K in Op["kind"]]: Case<OpOf<K>> } = {
       [{ longest: 65 }, /65 keys do not fit 4 pages of 16/],
     ],
   },
+  attend_within: {
+    good: [within, { ...within, causal: 0, window: 3, softcap: 20 }, { ...within, longest: 0 }],
+    bad: withinBad,
+  },
+  attend_within_grad: {
+    good: [withinGrad],
+    bad: [
+      ...withinBad,
+      [{ dy: f32(5, 4, 8) }, /dy is f32\[5,4,8\].*\[5,4,6\]/],
+      [{ dq: f32(5, 2, 8) }, /dq is f32\[5,2,8\].*\[5,4,8\]/],
+      [{ dk: f32(5, 4, 8) }, /dk is f32\[5,4,8\].*\[5,2,8\]/],
+      [{ dv: f32(5, 2, 8) }, /dv is f32\[5,2,8\].*\[5,2,6\]/],
+    ],
+  },
+  average: {
+    good: [{ kind: "average", x: f32(3, 4), rate: f32(1), y: f32(12) }],
+    bad: [
+      [{ x: f32(3, 5) }, /x is f32\[3,5\].*12 elements/],
+      [{ rate: f32(1, 1) }, /rate is f32\[1,1\].*\[1\]/],
+      [{ y: tensor("bf16", 12) }, /y is bf16\[12\]/],
+    ],
+  },
   cache_write: {
     good: [cacheWrite, { ...cacheWrite, keys: f32(9, 2, 16, 8), values: f32(9, 2, 16, 6) }],
     bad: [
@@ -133,6 +250,18 @@ const cases: { readonly [K in Op["kind"]]: Case<OpOf<K>> } = {
       [{ keys: tensor("q4_0", 9, 2, 16, 32), k: f32(3, 2, 32) }, /keys is q4_0/],
       [{ keys: f32(9, 2, 8, 8), values: f32(9, 2, 8, 6) }, /page of 8 does not divide 256 into runs of 16/],
       [{ values: tensor("f16", 9, 2, 8, 6) }, /values is f16\[9,2,8,6\].*\[9,2,16,6\]/],
+    ],
+  },
+  cast: {
+    good: [
+      { kind: "cast", x: f32(3, 4), y: tensor("bf16", 12) },
+      { kind: "cast", x: tensor("bf16", 3, 4), y: f32(3, 4) },
+    ],
+    bad: [
+      [{ y: f32(12) }, /f32\[3,4\] cannot be cast to f32\[12\]/],
+      [{ y: tensor("f16", 12) }, /f16\[12\]/],
+      [{ y: tensor("bf16", 11) }, /bf16\[11\]/],
+      [{ x: panels("f32", 3, 4) }, /in panels/],
     ],
   },
   checksum: {
@@ -145,6 +274,19 @@ const cases: { readonly [K in Op["kind"]]: Case<OpOf<K>> } = {
       [{ x: i32(17) }, /x is i32\[17\].*multiple of 16/],
       [{ x: f32(16) }, /x is f32\[16\].*must be i32/],
       [{ x: i32(65536 + 16) }, /y is i32\[1,2\].*\[2,2\]/],
+    ],
+  },
+  clip: {
+    good: [
+      { kind: "clip", squares: f32(1), y: f32(1), scale: 0.5, limit: 1 },
+      { kind: "clip", squares: f32(1), y: f32(1), scale: 1, limit: Infinity },
+    ],
+    bad: [
+      [{ squares: f32(2) }, /squares is f32\[2\].*\[1\]/],
+      [{ y: i32(1) }, /y is i32\[1\]/],
+      [{ scale: 0 }, /scale is 0/],
+      [{ scale: Infinity }, /scale is Infinity/],
+      [{ limit: Number.NaN }, /limit is NaN/],
     ],
   },
   combine: {
@@ -165,6 +307,18 @@ const cases: { readonly [K in Op["kind"]]: Case<OpOf<K>> } = {
       [{ y: i32(12) }, /f32\[3,4\].*i32\[12\]/],
       [{ y: panels("f32", 3, 4) }, /in panels/],
       [{ x: tensor("i8_row", 3, 4), y: tensor("i8_row", 4, 3) }, /cannot be copied/],
+    ],
+  },
+  cross_entropy: {
+    good: [{ kind: "cross_entropy", ...crossEntropy, loss: f32(3, 1) }],
+    bad: [...crossEntropyBad, [{ loss: f32(3, 7) }, /loss is f32\[3,7\].*\[3,1\]/]],
+  },
+  cross_entropy_grad: {
+    good: [{ kind: "cross_entropy_grad", ...crossEntropy, dloss: f32(3, 1), dlogits: f32(3, 7) }],
+    bad: [
+      ...crossEntropyBad,
+      [{ dloss: f32(1, 3) }, /dloss is f32\[1,3\].*\[3,1\]/],
+      [{ dlogits: f32(3, 6) }, /dlogits is f32\[3,6\].*\[3,7\]/],
     ],
   },
   embed: {
@@ -197,12 +351,36 @@ const cases: { readonly [K in Op["kind"]]: Case<OpOf<K>> } = {
       [{ y: f32(4, 3) }, /y is f32\[4,3\].*\[3,4\]/],
     ],
   },
+  gated_grad: {
+    good: [
+      {
+        ...{ kind: "gated_grad", gate: f32(3, 4), up: f32(3, 4), dy: f32(3, 4) },
+        ...{ dgate: f32(3, 4), dup: f32(3, 4), fn: "silu" },
+      },
+    ],
+    bad: (["up", "dy", "dgate", "dup"] as const).map((field) => [
+      { [field]: f32(4, 3) },
+      new RegExp(`${field} is f32\\[4,3\\].*\\[3,4\\]`),
+    ]),
+  },
   gather: {
     good: [{ kind: "gather", x: f32(9, 4), index: i32(3), y: f32(3, 4) }],
     bad: [
       [{ x: tensor("f16", 9, 4) }, /x is f16\[9,4\]/],
       [{ index: f32(3) }, /index is f32\[3\]/],
       [{ y: f32(2, 4) }, /y is f32\[2,4\].*\[3,4\]/],
+    ],
+  },
+  kl_divergence: {
+    good: [{ kind: "kl_divergence", ...divergence, loss: f32(3, 1) }],
+    bad: [...divergenceBad, [{ loss: f32(3, 2) }, /loss is f32\[3,2\].*\[3,1\]/]],
+  },
+  kl_divergence_grad: {
+    good: [{ kind: "kl_divergence_grad", ...divergence, dloss: f32(3, 1), dlogits: f32(3, 7) }],
+    bad: [
+      ...divergenceBad,
+      [{ dloss: f32(3, 2) }, /dloss is f32\[3,2\].*\[3,1\]/],
+      [{ dlogits: f32(3, 6) }, /dlogits is f32\[3,6\].*\[3,7\]/],
     ],
   },
   layernorm: {
@@ -240,6 +418,7 @@ const cases: { readonly [K in Op["kind"]]: Case<OpOf<K>> } = {
       { ...matmul, a: f32(3, 6, 4), transposeA: 1 },
       { ...matmul, b: f32(3, 5, 6), transposeB: 1 },
       { ...matmul, a: f32(3, 4, 0), b: f32(3, 0, 5) },
+      { ...matmul, precision: "bf16" },
     ],
     bad: [
       [{ a: f32(4, 6) }, /a is f32\[4,6\]/],
@@ -257,6 +436,40 @@ const cases: { readonly [K in Op["kind"]]: Case<OpOf<K>> } = {
     ],
   },
   mul: pairCase("mul"),
+  norm_grad: {
+    good: [
+      {
+        ...{ kind: "norm_grad", x: f32(6, 4), weight: f32(1, 4), dy: f32(6, 4), c: f32(6, 4) },
+        ...{ dx: f32(6, 4), eps: 1e-5, norm: "rms" },
+      },
+      {
+        ...{ kind: "norm_grad", x: f32(6, 4), weight: f32(3, 4), dy: f32(6, 4) },
+        ...{ dx: f32(6, 4), eps: 0, norm: "layer" },
+      },
+    ],
+    bad: [
+      [{ weight: f32(4, 4) }, /6 rows of x.*4 rows of the weight/],
+      [{ weight: f32(4) }, /weight is f32\[4\]/],
+      [{ dy: f32(4, 6) }, /dy is f32\[4,6\].*\[6,4\]/],
+      [{ c: f32(1, 4) }, /c is f32\[1,4\].*\[6,4\]/],
+      [{ dx: f32(6, 5) }, /dx is f32\[6,5\].*\[6,4\]/],
+      [{ eps: -1 }, /eps is -1/],
+    ],
+  },
+  norm_weight_grad: {
+    good: [
+      {
+        ...{ kind: "norm_weight_grad", x: f32(6, 4), dy: f32(6, 4), c: f32(2, 4) },
+        ...{ dweight: f32(2, 4), eps: 1e-5, norm: "rms" },
+      },
+    ],
+    bad: [
+      [{ dweight: f32(4, 4) }, /6 rows of x.*4 rows of the weight/],
+      [{ dy: f32(4, 6) }, /dy is f32\[4,6\].*\[6,4\]/],
+      [{ c: f32(1, 4) }, /c is f32\[1,4\].*\[2,4\]/],
+      [{ eps: Number.NaN }, /eps is NaN/],
+    ],
+  },
   pack: {
     good: [{ kind: "pack", x: tensor("q8_0", 3, 64), y: panels("q8_0", 3, 64) }],
     bad: [
@@ -306,6 +519,18 @@ const cases: { readonly [K in Op["kind"]]: Case<OpOf<K>> } = {
       [{ factor: Number.NaN }, /factor is NaN/],
     ],
   },
+  scatter_add: {
+    good: [
+      { kind: "scatter_add", x: f32(3, 4), index: i32(3), y: f32(9, 4) },
+      { kind: "scatter_add", x: f32(3, 4), index: i32(3), c: f32(9, 4), y: f32(9, 4) },
+    ],
+    bad: [
+      [{ x: i32(3, 4) }, /x is i32\[3,4\]/],
+      [{ index: i32(4) }, /index is i32\[4\].*\[3\]/],
+      [{ y: f32(9, 5) }, /y is f32\[9,5\].*\[any,4\]/],
+      [{ c: f32(8, 4) }, /c is f32\[8,4\].*\[9,4\]/],
+    ],
+  },
   softcap: {
     good: [{ kind: "softcap", x: f32(3, 4), y: f32(3, 4), cap: 30 }],
     bad: [
@@ -313,6 +538,31 @@ const cases: { readonly [K in Op["kind"]]: Case<OpOf<K>> } = {
       [{ cap: Number.NaN }, /cap is NaN/],
       [{ cap: Infinity }, /cap is Infinity/],
       [{ y: f32(4, 3) }, /y is f32\[4,3\].*\[3,4\]/],
+    ],
+  },
+  sum: {
+    good: [
+      { kind: "sum", x: f32(3, 4), y: f32(1, 4) },
+      { kind: "sum", x: f32(3, 4), c: f32(3, 1), y: f32(3, 1) },
+      { kind: "sum", x: f32(3, 4), y: f32(1, 1) },
+      { kind: "sum", x: f32(0, 4), y: f32(1, 4) },
+    ],
+    bad: [
+      [{ x: f32(12) }, /x is f32\[12\]/],
+      [{ y: f32(2, 4) }, /y is f32\[2,4\].*f32\[3,4\]/],
+      [{ y: f32(1, 3) }, /y is f32\[1,3\].*f32\[3,4\]/],
+      [{ c: f32(3, 1) }, /c is f32\[3,1\].*\[1,4\]/],
+    ],
+  },
+  sum_squares: {
+    good: [
+      { kind: "sum_squares", x: f32(3, 4), y: f32(1) },
+      { kind: "sum_squares", x: f32(0), c: f32(1), y: f32(1) },
+    ],
+    bad: [
+      [{ x: tensor("bf16", 3, 4) }, /x is bf16/],
+      [{ c: f32(2) }, /c is f32\[2\].*\[1\]/],
+      [{ y: f32(3) }, /y is f32\[3\].*\[1\]/],
     ],
   },
 };

@@ -22,6 +22,8 @@ const attend = {
   causal: 1,
 } as const;
 
+const table = f32(1000, 8);
+
 const cases: readonly (readonly [what: string, op: Op, bytes: number, operations: number])[] = [
   [
     "linear reads the weight once for all rows",
@@ -39,10 +41,37 @@ const cases: readonly (readonly [what: string, op: Op, bytes: number, operations
       y: f32(3, 4, 5),
       transposeA: 1,
       transposeB: 0,
+      precision: "f32",
     },
     4 * 72 + 2 * 30 + 2 * 4 * 60,
     2 * 3 * 4 * 6 * 5,
   ],
+  [
+    "scatter_add touches the rows that it adds to",
+    {
+      kind: "scatter_add",
+      ...{ x: f32(2, 8), index: i32(2), c: table, y: table },
+    },
+    8 + 64 + 128,
+    16,
+  ],
+  [
+    "scatter_add to new memory writes all of it",
+    { kind: "scatter_add", x: f32(2, 8), index: i32(2), y: f32(1000, 8) },
+    8 + 64 + 32_000,
+    16,
+  ],
+  [
+    "attend_within sees half of its square of keys",
+    {
+      kind: "attend_within",
+      ...{ q: f32(10, 4, 8), k: f32(10, 2, 8), v: f32(10, 2, 6), offsets: i32(2), y: f32(10, 4, 6) },
+      ...{ lse: f32(10, 4), scale: 1, window: 0, softcap: 0, causal: 1, longest: 10 },
+    },
+    4 * (320 + 160 + 120 + 2 + 240 + 40),
+    2 * 4 * 14 * 55,
+  ],
+  ["sum", { kind: "sum", x: f32(5, 8), c: f32(1, 8), y: f32(1, 8) }, 160 + 64, 40],
   ["checksum reads", { kind: "checksum", x: i32(32), y: i32(1, 2) }, 32 * 4 + 8, 3 * 32],
   ["copy reads and writes", { kind: "copy", x: i32(5), y: i32(5) }, 40, 0],
   [

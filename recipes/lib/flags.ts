@@ -1,0 +1,42 @@
+/** The flags of a recipe: numbers, texts and switches with their defaults, by name. */
+import { parseArgs } from "node:util";
+import { ParameterError } from "fovea";
+
+type Value = number | string | boolean;
+/** Widens `64` to number: what a default says is a kind, not the only value. */
+type Wide<T> = { [K in keyof T]: T[K] extends number ? number : T[K] extends boolean ? boolean : string };
+
+/**
+ * Reads `--some-name 3`, `--name text` and `--switch` over defaults; `--smoke` puts `smoke` over these first. Anything
+ * else is refused by name.
+ */
+export function flagsOf<T extends Readonly<Record<string, Value>>>(
+  args: readonly string[],
+  defaults: T,
+  smoke: Partial<Wide<T>>,
+): Wide<T> & { smoke: boolean } {
+  const names = new Map(
+    Object.keys(defaults).map((key) => [key.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`), key]),
+  );
+  const kinds = Object.fromEntries(
+    [...names].map(([name, key]) => [
+      name,
+      { type: typeof defaults[key] === "boolean" ? ("boolean" as const) : ("string" as const) },
+    ]),
+  );
+  const parsed = parseArgs({ args: [...args], options: { ...kinds, smoke: { type: "boolean" } } });
+  const values: Readonly<Record<string, string | boolean | undefined>> = parsed.values;
+  const chosen: Record<string, Value> = {
+    ...defaults,
+    ...(values.smoke ? (smoke as Record<string, Value>) : {}),
+  };
+  for (const [name, key] of names) {
+    const given = values[name];
+    if (given === undefined) continue;
+    const number = Number(given);
+    if (typeof defaults[key] === "number" && (given === "" || Number.isNaN(number)))
+      throw new ParameterError(`--${name}`, `must be a number, not "${String(given)}"`);
+    chosen[key] = typeof defaults[key] === "number" ? number : (given as Value);
+  }
+  return { ...(chosen as Wide<T>), smoke: values.smoke === true };
+}

@@ -1,0 +1,24 @@
+/** Training: what a recipe needs beyond the library that opens and runs models. */
+export { Fields } from "../checkpoint/config.ts";
+export { openTokenizer } from "../checkpoint/tokenizer/index.ts";
+export { uniform } from "../decode/random.ts";
+export { openDevice } from "../device/index.ts";
+export { type Recompute, type Taped, type TapeOptions, tape } from "../grad/index.ts";
+export { loadTrainable, type TrainableModel } from "../models/load.ts";
+export type { Decoder } from "../nn/index.ts";
+export { type Device, type Precision, Stream, Tensor } from "../ops/index.ts";
+export { type DistillationOptions, distillation } from "./distill.ts";
+export { readJson, writeJson, writeText } from "./files.ts";
+export { LanguageObjective, type LanguageOptions, meanOf, type TokenSource } from "./language.ts";
+export { Log, type LogLine, readLog } from "./log.ts";
+export { type ModelFiles, type NamedWeights, writeModel } from "./model-files.ts";
+export { Optimizer, type OptimizerOptions } from "./optimizer.ts";
+export { isMatrix, type Parameter, type ParameterOptions, Parameters } from "./parameters.ts";
+export { type Curve, curvesOf, type PlotOptions, plot } from "./plot.ts";
+export { duration, progressText, type Screen, screenOn } from "./progress.ts";
+export { cosine, type Schedule, warmupStableDecay } from "./schedule.ts";
+export { type Position, type SessionOptions, type SessionResult, train } from "./session.ts";
+export { loadState, saveState } from "./state.ts";
+export { LearningStream } from "./stream.ts";
+export * from "./text/index.ts";
+export { type Objective, type StepResult, Trainer, type TrainerOptions } from "./trainer.ts";
