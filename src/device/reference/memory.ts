@@ -75,11 +75,12 @@ export class Memory {
     return new Float32Array(bytes.buffer, bytes.byteOffset, tensor.elements);
   }
 
-  /** `count` numbers from number `from` of a tensor in any format; both are whole blocks of it. */
+  /** `count` numbers from number `from` of a tensor in any format; both are whole blocks of it, or rows where a row is one. */
   decode(tensor: Tensor, from = 0, count = tensor.elements): Floats {
     const format = tensor.dtype as FormatName;
-    const start = formatBytes(format, from);
-    const bytes = this.bytes(tensor).subarray(start, start + formatBytes(format, count));
+    const row = Math.max(1, tensor.shape.at(-1) ?? 1);
+    const start = formatBytes(format, from, from / row);
+    const bytes = this.bytes(tensor).subarray(start, start + formatBytes(format, count, count / row));
     const numbers = new Float32Array(count);
     formats[format].unpack(bytes, numbers);
     return numbers;
