@@ -1,30 +1,17 @@
 // Speed of attention on one instruction set: `attend_bench [threads] [case]`. Prints GFLOP/s (of the products that the
 // causal mask leaves) for prompts, and GB/s of keys and values for single tokens. Counts processor time when
 // there is one thread, so that others on the machine disturb it less.
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
-#include <ctime>
 #include <thread>
 #include <vector>
 
+#include "../attend/attend.h"
 #include "../interpreter.h"
 #include "../memory.h"
-#include "../ops/attend.h"
+#include "clock.h"
 
 using namespace fovea;
-
-double fovea::now() {
-  timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return double(t.tv_sec) * 1e9 + double(t.tv_nsec);
-}
-
-static double used() {
-  timespec t;
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-  return double(t.tv_sec) * 1e9 + double(t.tv_nsec);
-}
 
 struct Case {
   const char* name;

@@ -142,13 +142,15 @@ int main(int count, char** arguments) {
         for (int64_t dv : {1, 12, 33, 64, 160})
           for (int64_t page : {16, 64, 256}) {
             if (format == DType::q8_0 && (d % 32 || dv % 32)) continue;
-            if (tiny && (page == 256 || d == 8 || d == 96 || dv == 12 || dv == 160)) continue;
+            if (tiny && (page != (dv == 64 ? 64 : 16) || d == 8 || d == 96 || dv == 12 || dv == 160 || (d == 1) != (dv == 1))) continue;
             check(table, {1, 300, 4, 2, d, dv, page, format, 0, 0, 4});
             check(table, {23, 250, 7, 1, d, dv, page, format, 0, 0, 4});
             check(table, {40, 260, 2, 2, d, dv, page, format, 37, 5, 4});
             check(table, {270, 0, 2, 2, d, dv, page, format, 0, 0, 4, false});
             check(table, {70, 220, 4, 2, d, dv, page, format, 37, 5, 4, false});
           }
-    for (double size : {0.0, 1e-39, 1e4, 1e30}) check(table, {9, 600, 3, 1, 20, 9, 16, DType::f32, 0, 0, size});
+    // Weights of one key alone, too, where a score is far larger than what rounding loses of the largest.
+    for (double size : {0.0, 1e-39, 1e4, 1e8, 1e12, 1e20, 1e30})
+      check(table, {9, 600, 3, 1, 20, 9, 16, DType::f32, 0, 0, size});
   });
 }
