@@ -62,8 +62,10 @@ static void check(const KernelTable& table, const Shape& s) {
          value_cache,
          {places.data(), DType::i32, Layout::rows, {1, pages}},
          {spans.data(), DType::i32, Layout::rows, {1, 3}},
+         {nullptr},
+         {nullptr},
          {out.data(), DType::f32, Layout::rows, {s.n, s.heads, s.dv}}},
-        {scale, double(s.window), s.softcap, double(keys), s.causal ? 1.0 : 0.0}, threads);
+        {scale, double(s.window), s.softcap, double(keys), s.causal ? 1.0 : 0.0, 0.0}, threads);
     return out;
   };
   y = attend(1);
