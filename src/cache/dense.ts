@@ -51,6 +51,7 @@ export interface DenseCacheOptions {
 }
 
 export class DenseCache implements KvCache {
+  static readonly block = PAGE;
   readonly block = PAGE;
   private readonly store: LayerStore;
   private readonly table: PageTable;
@@ -60,7 +61,7 @@ export class DenseCache implements KvCache {
   private readonly sequences = new Map<SequenceId, Held>();
   private nextId = 0;
   /** How often pages were copied, or moved to other buffers: ops that were pushed before do not fit afterwards. */
-  private copies = 0;
+  private moves = 0;
   /** How often sequences came, or their pages changed otherwise than by one more at the end. */
   private changes = 0;
 
@@ -145,16 +146,17 @@ export class DenseCache implements KvCache {
     return this.held(sequence).length;
   }
 
-  blocks(sequence: SequenceId): { readonly held: number; readonly own: number; readonly copies: boolean } {
+  blocks(sequence: SequenceId): number {
+    return this.held(sequence).pages.length;
+  }
+
+  ownBlocks(sequence: SequenceId): number {
+    return this.held(sequence).pages.reduce((sum, page) => sum + Number(this.table.usersOf(page) === 1), 0);
+  }
+
+  copies(sequence: SequenceId): boolean {
     const held = this.held(sequence);
-    const { table } = this;
-    return {
-      held: held.pages.length,
-      get own() {
-        return held.pages.reduce((sum, page) => sum + Number(table.usersOf(page) === 1), 0);
-      },
-      copies: this.writesShared(held, held.length + 1),
-    };
+    return this.writesShared(held, held.length + 1);
   }
 
   keep(sequence: SequenceId, length: number): number {
@@ -178,7 +180,7 @@ export class DenseCache implements KvCache {
 
   begin(s: Stream, batch: TokenBatch): CacheStep {
     this.store.tidy();
-    const { copies } = this;
+    const { moves } = this;
     const { sequences } = batch;
     const starts = sequences.map((sequence) => this.held(sequence).length);
     for (let i = 0; i < sequences.length; i++) this.extend(s, batch, i);
@@ -191,18 +193,18 @@ export class DenseCache implements KvCache {
     this.locate(batch, index);
     const planned = { changes: this.changes, sequences: [...sequences] };
     return new DenseStep(s, this.store.layers, index, PAGE, (next) =>
-      this.again(next, index, copies, planned),
+      this.again(next, index, moves, planned),
     );
   }
 
-  /** Begins a step again that was begun after so many copies; `planned`: when its sharing was last looked at. */
+  /** Begins a step again that was begun after so many moves; `planned`: when its sharing was last looked at. */
   private again(
     batch: TokenBatch,
     index: StepIndex,
-    copies: number,
+    moves: number,
     planned: { changes: number; sequences: SequenceId[] },
   ): boolean {
-    if (copies !== this.copies) return false;
+    if (moves !== this.moves) return false;
     const { sequences } = batch;
     const { table } = this;
     let free = table.vacant + (table.size === table.capacity ? table.idle : 0);
@@ -373,7 +375,7 @@ export class DenseCache implements KvCache {
       if (!s) throw new FoveaError("a recorded step cannot copy pages");
       const last = held.pages.length - 1;
       const [shared, own] = [held.pages[last]!, this.takePage(s)];
-      this.copies++;
+      this.moves++;
       this.changes++;
       this.store.copy(s, shared, own);
       this.table.give(shared);
@@ -392,7 +394,7 @@ export class DenseCache implements KvCache {
     if (table.vacant === 0 && table.size < table.capacity) {
       if (!s) throw new FoveaError("a recorded step cannot move the cache");
       const size = Math.min(2 * table.size, table.capacity);
-      this.copies++;
+      this.moves++;
       this.store.grow(s, size);
       table.grow(size);
     } else if (table.vacant === 0 && !this.tree.evict())

@@ -66,11 +66,11 @@ export interface KvCache {
   remove(sequence: SequenceId): void;
   /** Tokens that the sequence holds. */
   length(sequence: SequenceId): number;
-  /**
-   * Blocks that a sequence holds; those of them that nobody else uses; and whether its next token needs one more,
-   * because it would be written into one that others see.
-   */
-  blocks(sequence: SequenceId): { readonly held: number; readonly own: number; readonly copies: boolean };
+  /** Blocks that a sequence holds, and those of them that nobody else uses. */
+  blocks(sequence: SequenceId): number;
+  ownBlocks(sequence: SequenceId): number;
+  /** Whether its next token needs a block beyond those, because it would be written into one that others see. */
+  copies(sequence: SequenceId): boolean;
   /** How many of the first `length` tokens can still be attended to if the sequence is cut there. */
   keep(sequence: SequenceId, length: number): number;
   /** Forgets all but the first `length` tokens; refused when `keep` says that it cannot. */

@@ -93,7 +93,15 @@ export function compareRank(a: Ranked, b: Ranked, now: number, limits: Limits): 
 }
 
 export function schedule(situation: Situation, limits: Limits): Decision {
-  return new Scheduling(situation, limits).decide();
+  return steady(situation) ?? new Scheduling(situation, limits).decide();
+}
+
+/** The usual step, at once: everybody writes, nobody waits or can be late, and there are blocks for all. */
+function steady({ available, running, waiting }: Situation): Decision | undefined {
+  if (waiting.length > 0 || 2 * running.length > available) return undefined;
+  for (const one of running) if (!isSingle(one) || one.deadline !== undefined) return undefined;
+  const parts = running.map(({ id }) => ({ id, tokens: 1 }));
+  return { expired: [], preempted: [], admitted: [], parts };
 }
 
 class Scheduling {
