@@ -124,7 +124,7 @@ export class DenseCache implements KvCache {
 
   fork(sequence: SequenceId): SequenceId {
     const held = this.held(sequence);
-    this.settle(held);
+    this.keepBlocks(held);
     const { length, pages, text } = held;
     for (const page of pages) this.table.share(page);
     const own = text && { ...text, ids: [...text.ids], path: [...text.path] };
@@ -135,11 +135,15 @@ export class DenseCache implements KvCache {
 
   remove(sequence: SequenceId): void {
     const held = this.held(sequence);
-    this.settle(held);
+    this.keepBlocks(held);
     for (const page of held.pages) this.table.give(page);
     if (held.text) this.tree.leave(held.text.path);
     this.sequences.delete(sequence);
     this.changes++;
+  }
+
+  settle(sequence: SequenceId): void {
+    this.keepBlocks(this.held(sequence));
   }
 
   length(sequence: SequenceId): number {
@@ -167,7 +171,7 @@ export class DenseCache implements KvCache {
     const held = this.held(sequence);
     if (!Number.isInteger(length) || length < 0 || length > held.length)
       throw new ParameterError("length", `cannot cut a sequence of ${held.length} tokens to ${length}`);
-    this.settle(held);
+    this.keepBlocks(held);
     const { pages, text } = held;
     for (const page of pages.splice(Math.ceil(length / PAGE))) this.table.give(page);
     if (text) {
@@ -219,7 +223,7 @@ export class DenseCache implements KvCache {
     }
     // A step for much longer sequences would be right, and slow.
     if (most > index.width || index.width > 4 * most) return false;
-    for (let i = 0; i < sequences.length; i++) this.settle(this.held(sequences[i]!));
+    for (let i = 0; i < sequences.length; i++) this.keepBlocks(this.held(sequences[i]!));
     if (planned.changes !== this.changes || planned.sequences.some((one, i) => one !== sequences[i])) {
       const starts = sequences.map((sequence) => this.held(sequence).length);
       const rows = this.sharedRows(batch, starts);
@@ -337,7 +341,7 @@ export class DenseCache implements KvCache {
    * Keeps the blocks that were completed by steps before this one. Where somebody else has kept the same block, its
    * page takes the place of the own: they hold the same bits.
    */
-  private settle(held: Held): void {
+  private keepBlocks(held: Held): void {
     const { text, pages, length } = held;
     if (!text?.open) return;
     for (let i = text.path.length; (i + 1) * PAGE <= length; i++) {
@@ -370,7 +374,7 @@ export class DenseCache implements KvCache {
   private extend(s: Stream | undefined, batch: TokenBatch, i: number): void {
     const held = this.held(batch.sequences[i]!);
     const length = this.grown(held, batch, i);
-    this.settle(held);
+    this.keepBlocks(held);
     if (this.writesShared(held, length)) {
       if (!s) throw new FoveaError("a recorded step cannot copy pages");
       const last = held.pages.length - 1;

@@ -64,6 +64,8 @@ export interface KvCache {
   fork(sequence: SequenceId): SequenceId;
   /** Forgets a sequence. */
   remove(sequence: SequenceId): void;
+  /** Keeps the blocks that a sequence has completed for others from now on; otherwise that waits for its next step. */
+  settle(sequence: SequenceId): void;
   /** Tokens that the sequence holds. */
   length(sequence: SequenceId): number;
   /** Blocks that a sequence holds, and those of them that nobody else uses. */

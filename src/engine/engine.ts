@@ -232,7 +232,11 @@ export class Engine {
   /** Lets the scheduler decide, and does all of that but the step. */
   private decide(): Decision {
     const { running, waiting } = this;
-    for (const one of waiting) one.forget();
+    const busy = running.filter((one) => one.known - one.length > 1);
+    for (const one of waiting) {
+      one.forget();
+      one.deferred = one.parts.keeps && busy.some((other) => one.follows(other));
+    }
     const decision = schedule(
       { now: performance.now(), available: this.cache.available, running, waiting },
       this.limits,
@@ -294,6 +298,7 @@ export class Engine {
     const size = this.decoder.vocabularySize;
     for (let i = 0, first = 0; i < sequences.length; first = ends[i++]!) {
       const count = ends[i]! - first;
+      if (decided[i]!.tokens > 1) this.cache.settle(sequences[i]!.place!);
       if (count > 0) this.tell(sequences[i]!, values.subarray(first * size, ends[i]! * size), count);
     }
   }

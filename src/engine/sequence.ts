@@ -21,6 +21,8 @@ export class Sequence implements RunningSequence, WaitingRequest {
   place: SequenceId | undefined;
   /** Tokens of the prompt that the cache had when it began. */
   hit: number | undefined;
+  /** Whether it waits for another sequence that is computing what both begin with. */
+  deferred = false;
   private found: { readonly tokens: number; readonly idle: number } | undefined;
 
   constructor(parts: SequenceParts, pending: Generating[] | [Scoring], place?: SequenceId) {
@@ -43,6 +45,19 @@ export class Sequence implements RunningSequence, WaitingRequest {
     );
   }
 
+  /** Whether a running sequence is about to complete blocks that this one begins with. */
+  follows(other: Sequence): boolean {
+    const { block } = this.parts.cache;
+    if (!other.parts.keeps || other.parts.salt !== this.parts.salt) return false;
+    const { length, prompt: theirs } = other;
+    if (other.known - length < 2) return false;
+    const { prompt } = this;
+    const most = Math.min(this.wanted, theirs.length, prompt.length);
+    let same = 0;
+    while (same < most && prompt[same] === theirs[same]) same++;
+    return length < Math.floor(same / block) * block;
+  }
+
   get id(): number {
     return this.parts.id;
   }
@@ -56,7 +71,7 @@ export class Sequence implements RunningSequence, WaitingRequest {
     return this.parts.deadline;
   }
   get paused(): boolean {
-    return this.pending.every((one) => one.paused);
+    return this.deferred || this.pending.every((one) => one.paused);
   }
   get width(): number {
     return this.pending.length;

@@ -65,16 +65,15 @@ function best(turns: readonly Turn[], capacity: number): number {
   });
   const next = (block: number, t: number): number =>
     times.get(block)?.find((time) => time > t) ?? Number.POSITIVE_INFINITY;
-  const kept = new Set<number>();
+  /** With the time when each is wanted next. */
+  const kept = new Map<number, number>();
   let found = 0;
   uses.forEach(({ wanted, made }, t) => {
     for (const block of wanted) if (kept.has(block)) found++;
-    for (const block of made) kept.add(block);
+    for (const block of made) kept.set(block, next(block, t));
     if (kept.size <= capacity) return;
-    const order = [...kept]
-      .map((block) => [next(block, t), block] as const)
-      .sort((a, b) => b[0] - a[0] || b[1] - a[1]);
-    for (const [, block] of order.slice(0, kept.size - capacity)) kept.delete(block);
+    const order = [...kept].sort((a, b) => b[1] - a[1] || b[0] - a[0]);
+    for (const [block] of order.slice(0, kept.size - capacity)) kept.delete(block);
   });
   return found;
 }
