@@ -68,7 +68,8 @@ export function optionsOfChoice(options: GenerateOptions, i: number, signal: Abo
   return { ...options, signal, seed: seed > 0 ? seed - i : seed + i };
 }
 
-function checkModel(fields: Fields, model: LanguageModel): void {
+/** Another model's name is a 404. */
+export function checkModel(fields: Fields, model: LanguageModel): void {
   const name = fields.string("model");
   if (name !== undefined && name !== model.name)
     throw new ApiError(404, `model: this server serves "${model.name}", not ${shown(name)}`, {

@@ -40,6 +40,7 @@ export class LoadedLanguageModel implements LanguageModel {
   readonly architecture: string;
   readonly contextLength: number;
   readonly vocabularySize: number;
+  readonly ready = true;
   readonly tokenizer: Tokenizer | undefined;
   private readonly parts: ModelParts;
   private readonly engine: Engine;
@@ -90,20 +91,15 @@ export class LoadedLanguageModel implements LanguageModel {
   }
 
   chat(messages: readonly ChatMessage[], options: GenerateOptions = {}): Generation {
-    return this.start(
-      () => {
-        const tokenizer = this.needTokenizer("messages");
-        if (!tokenizer.chatTemplate)
-          throw new ParameterError(
-            "messages",
-            `${this.name} has no chat template; use generate with a prompt`,
-          );
-        const text = tokenizer.chatTemplate.render(messages, { addGenerationPrompt: true });
-        return tokenizer.encode(text, { addSpecial: false });
-      },
-      options,
-      false,
-    );
+    return this.start(() => this.chatPrompt(messages), options, false);
+  }
+
+  chatPrompt(messages: readonly ChatMessage[]): readonly number[] {
+    const tokenizer = this.needTokenizer("messages");
+    if (!tokenizer.chatTemplate)
+      throw new ParameterError("messages", `${this.name} has no chat template; use generate with a prompt`);
+    const text = tokenizer.chatTemplate.render(messages, { addGenerationPrompt: true });
+    return tokenizer.encode(text, { addSpecial: false });
   }
 
   async logits(ids: readonly number[], { signal }: { signal?: AbortSignal } = {}): Promise<Float32Array[]> {

@@ -7,7 +7,7 @@ import { Fields } from "../checkpoint/config.ts";
 import { type CheckpointFiles, locate } from "../checkpoint/locate.ts";
 import { openCheckpoint, readJsonFile, weightFiles } from "../checkpoint/open.ts";
 import { PackedCache } from "../checkpoint/packed-cache.ts";
-import { openTokenizer, type Tokenizer, tokenizerFromGguf } from "../checkpoint/tokenizer/index.ts";
+import { type Tokenizer, tokenizerOf } from "../checkpoint/tokenizer/index.ts";
 import { openDevice } from "../device/index.ts";
 import { loadModel } from "../models/index.ts";
 import { cacheFormats } from "../ops/index.ts";
@@ -40,14 +40,11 @@ export async function open(what: string, options: OpenOptions = {}): Promise<Lan
   const packed = packedCache(files, options);
   const config =
     files.config === undefined ? undefined : new Fields(files.config, readJsonFile(files.config));
-  const tokenizer = (checkpoint: Checkpoint): Tokenizer | undefined =>
-    (files.kind === "gguf" ? tokenizerFromGguf(checkpoint.path, checkpoint.metadata) : undefined) ??
-    openTokenizer(files.folder);
   return await openModel(
     options.name ?? (existsSync(resolve(what)) ? basename(resolve(what)) : what),
     openCheckpoint(files),
     config,
-    tokenizer,
+    (checkpoint) => tokenizerOf(checkpoint, files.folder),
     generationEnds(files, config),
     options,
     packed,

@@ -120,12 +120,16 @@ export interface LanguageModel {
   readonly tokenizer: import("../checkpoint/tokenizer/index.ts").Tokenizer | undefined;
   /** Whether the checkpoint has a chat template. */
   readonly chats: boolean;
+  /** Whether what is asked now is worked on at once; not while a process that holds it is started again. */
+  readonly ready: boolean;
   /** For people: device, instruction set, threads, formats, bytes. */
   describe(): ModelDescription;
   /** Text (encoded with the checkpoint's own tokenizer, with its BOS) or token ids as they are. */
   generate(prompt: string | readonly number[], options?: GenerateOptions): Generation;
   /** The messages through the checkpoint's chat template. Refused when it has none. */
   chat(messages: readonly ChatMessage[], options?: GenerateOptions): Generation;
+  /** The token ids that `chat` begins with: the messages through the checkpoint's chat template. */
+  chatPrompt(messages: readonly ChatMessage[]): readonly number[];
   /** Logits of the next token after each position: one row of `vocabularySize` for each id. */
   logits(ids: readonly number[], options?: { signal?: AbortSignal }): Promise<Float32Array[]>;
   /** Negative log-likelihood (nats) of ids[1..] given what stands before each, in windows of the context. */

@@ -504,6 +504,6 @@ describe("the end of a request", () => {
     const stop = new AbortController();
     const { refused } = server({ delay: 5 }, { shutdown: stop.signal });
     setTimeout(() => stop.abort(), 20);
-    expect((await refused(chat, { messages }, 503)).code).toBe("stopped");
+    expect((await refused(chat, { messages }, 503)).code).toBe("stopping");
   });
 });

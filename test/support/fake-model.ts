@@ -77,7 +77,7 @@ export function fakeModel(fake: FakeOptions = {}): FakeModel {
     const room = contextLength - prompt.length;
     if (room < (maxTokens ?? 1))
       throw new ParameterError(
-        "maxTokens",
+        room < 1 ? "prompt" : "maxTokens",
         `${prompt.length} tokens of the prompt and ${maxTokens ?? 1} new ones exceed the context of ${contextLength}`,
       );
     const limit = maxTokens ?? room;
@@ -146,6 +146,10 @@ export function fakeModel(fake: FakeOptions = {}): FakeModel {
       },
     };
   }
+  function chatPrompt(messages: readonly ChatMessage[]): number[] {
+    if (!chats) throw new ParameterError("messages", "the checkpoint has no chat template");
+    return byteTokenizer.encode(messages.map(({ role, content }) => `${role}: ${content}\n`).join(""));
+  }
   return {
     name: "fake",
     architecture: "llama",
@@ -156,6 +160,7 @@ export function fakeModel(fake: FakeOptions = {}): FakeModel {
     calls,
     endings,
     closed: false,
+    ready: true,
     describe: () => ({
       architecture: "llama",
       device: "none",
@@ -166,13 +171,8 @@ export function fakeModel(fake: FakeOptions = {}): FakeModel {
     }),
     generate: (prompt, options = {}) =>
       start(typeof prompt === "string" ? byteTokenizer.encode(prompt) : prompt, options),
-    chat(messages: readonly ChatMessage[], options = {}) {
-      if (!chats) throw new ParameterError("messages", "the checkpoint has no chat template");
-      return start(
-        byteTokenizer.encode(messages.map(({ role, content }) => `${role}: ${content}\n`).join("")),
-        options,
-      );
-    },
+    chat: (messages, options = {}) => start(chatPrompt(messages), options),
+    chatPrompt,
     // Position i gives the logits i, i + 1/3, ... so that every value is known and none is a round number.
     logits: async (ids) => ids.map((_, i) => Float32Array.from({ length: 258 }, (_, k) => i + k / 3)),
     score: async (ids) => ({ tokens: ids.length - 1, nll: ids.length - 1, perplexity: Math.E }),
