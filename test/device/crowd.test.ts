@@ -4,11 +4,13 @@
  * requests and engines, compared with each request by itself.
  */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { Fields } from "../../src/checkpoint/config.ts";
 import { type Choice, type SamplingOptions, samplingFrom } from "../../src/decode/sampling.ts";
 import { Engine, type EngineOptions } from "../../src/engine/engine.ts";
-import type { LoadedModel } from "../../src/models/index.ts";
+import { type LoadedModel, loadModel } from "../../src/models/index.ts";
 import type { Device } from "../../src/ops/index.ts";
 import { subjects } from "../support/devices.ts";
+import { formulaCheckpoint, readFixture } from "../support/formula.ts";
 import { load } from "../support/models.ts";
 import { Random } from "../support/random.ts";
 import { haveShared, shared } from "../support/shared.ts";
@@ -71,6 +73,14 @@ async function answer(
   return choices;
 }
 
+/** A checkpoint beside the project, or a fixture with room for texts on both sides of where its encoding changes. */
+async function opened(name: string, device: Device): Promise<LoadedModel> {
+  if (!name.endsWith(".json")) return await load(shared(name), device);
+  const { seed, tensors, config } = readFixture(name);
+  const longer = { ...config, max_position_embeddings: 260, original_max_position_embeddings: 130 };
+  return await loadModel(formulaCheckpoint(seed, tensors), new Fields(name, longer), device);
+}
+
 const later = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** One native device is enough: the kernels of each are compared elsewhere. */
@@ -87,52 +97,55 @@ describe.skipIf(!haveShared)("a request is the same, whoever is beside it", () =
     });
     afterAll(() => device.close());
 
-    it.each(["golden/llama", "golden/gemma", "models/stories260K/hf"])("%s", async (checkpoint) => {
-      const model: LoadedModel = await load(shared(checkpoint), device);
-      const { decoder } = model;
-      const random = new Random(checkpoint.length + 1);
-      // Long enough for tiles of keys in common, where the model's context is.
-      const longest = slow ? 70 : Math.min(decoder.parts.context - MOST, 420);
-      const asked = crowd(random, slow ? 6 : 14, longest, decoder.vocabularySize);
-      const base: EngineOptions = { cacheFormat: "f16", cacheTokens: decoder.parts.context };
-      const single = new Engine(decoder, device, { ...base, keepPrefixes: false });
-      const alone: Choice[][] = [];
-      for (const one of asked) alone.push(await answer(single, one));
-      single.close();
-      const total = { preemptions: 0, cachedTokens: 0 };
-      for (let world = 0; world < (slow ? 2 : 5); world++) {
-        const sequences = world === 0 ? 2 : random.pick([2, 3, 8]);
-        const options: EngineOptions = {
-          ...base,
-          sequences,
-          cacheTokens: longest + MOST + random.pick([0, 0, 300, 3000]),
-          stepTokens: sequences + random.pick([1, 7, 64, 512]),
-          patience: world === 0 ? 10_000 : random.pick([0, 50, 10_000]),
-          keepPrefixes: world !== 1,
-          sharedAttention: world !== 2,
-        };
-        const engine = new Engine(decoder, device, options);
-        const answers = await Promise.all(
-          asked.map(async (one) => {
-            await later(one.delay * (world === 0 ? 5 : 1));
-            return await answer(engine, one);
-          }),
-        );
-        for (const [i, choices] of answers.entries())
-          expect(choices, `request ${i} with ${JSON.stringify(options)}`).toEqual(alone[i]);
-        await later(1);
-        const { running, waiting, blocks, preemptions, cachedTokens } = engine.stats();
-        expect({ running, waiting, available: blocks.available }).toEqual({
-          ...{ running: 0, waiting: 0 },
-          available: blocks.capacity,
-        });
-        total.preemptions += preemptions;
-        total.cachedTokens += cachedTokens;
-        engine.close();
-      }
-      expect(total.cachedTokens).toBeGreaterThan(64);
-      if (!slow) expect(total.preemptions).toBeGreaterThan(0);
-      await model.weights.close();
-    });
+    it.each(["golden/llama", "golden/mistral", "llama_longrope.json", "models/stories260K/hf"])(
+      "%s",
+      async (checkpoint) => {
+        const model = await opened(checkpoint, device);
+        const { decoder } = model;
+        const random = new Random(checkpoint.length + 1);
+        // Long enough for tiles of keys in common, where the model's context is.
+        const longest = slow ? 70 : Math.min(decoder.parts.context - MOST, 420);
+        const asked = crowd(random, slow ? 6 : 14, longest, decoder.vocabularySize);
+        const base: EngineOptions = { cacheFormat: "f16", cacheTokens: decoder.parts.context };
+        const single = new Engine(decoder, device, { ...base, keepPrefixes: false });
+        const alone: Choice[][] = [];
+        for (const one of asked) alone.push(await answer(single, one));
+        single.close();
+        const total = { preemptions: 0, cachedTokens: 0 };
+        for (let world = 0; world < (slow ? 2 : 5); world++) {
+          const sequences = world === 0 ? 2 : random.pick([2, 3, 8]);
+          const options: EngineOptions = {
+            ...base,
+            sequences,
+            cacheTokens: longest + MOST + random.pick([0, 0, 300, 3000]),
+            stepTokens: sequences + random.pick([1, 7, 64, 512]),
+            patience: world === 0 ? 10_000 : random.pick([0, 50, 10_000]),
+            keepPrefixes: world !== 1,
+            sharedAttention: world !== 2,
+          };
+          const engine = new Engine(decoder, device, options);
+          const answers = await Promise.all(
+            asked.map(async (one) => {
+              await later(one.delay * (world === 0 ? 5 : 1));
+              return await answer(engine, one);
+            }),
+          );
+          for (const [i, choices] of answers.entries())
+            expect(choices, `request ${i} with ${JSON.stringify(options)}`).toEqual(alone[i]);
+          await later(1);
+          const { running, waiting, blocks, preemptions, cachedTokens } = engine.stats();
+          expect({ running, waiting, available: blocks.available }).toEqual({
+            ...{ running: 0, waiting: 0 },
+            available: blocks.capacity,
+          });
+          total.preemptions += preemptions;
+          total.cachedTokens += cachedTokens;
+          engine.close();
+        }
+        expect(total.cachedTokens).toBeGreaterThan(64);
+        if (!slow && checkpoint.includes("stories")) expect(total.preemptions).toBeGreaterThan(0);
+        await model.weights.close();
+      },
+    );
   });
 });
