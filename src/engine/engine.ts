@@ -232,11 +232,7 @@ export class Engine {
   /** Lets the scheduler decide, and does all of that but the step. */
   private decide(): Decision {
     const { running, waiting } = this;
-    const busy = running.filter((one) => one.known - one.length > 1);
-    for (const one of waiting) {
-      one.forget();
-      one.deferred = one.parts.keeps && busy.some((other) => one.follows(other));
-    }
+    if (waiting.length > 0) this.defer();
     const decision = schedule(
       { now: performance.now(), available: this.cache.available, running, waiting },
       this.limits,
@@ -266,6 +262,15 @@ export class Engine {
       this.counts.cachedTokens += sequence.hit ?? 0;
     }
     return decision;
+  }
+
+  /** Lets those wait on whose beginning is being computed for another. */
+  private defer(): void {
+    const busy = this.running.filter((one) => one.known - one.length > 1);
+    for (const one of this.waiting) {
+      one.forget();
+      one.deferred = one.parts.keeps && busy.some((other) => one.follows(other));
+    }
   }
 
   private async step(decided: Decision["parts"]): Promise<void> {
@@ -299,7 +304,8 @@ export class Engine {
     for (let i = 0, first = 0; i < sequences.length; first = ends[i++]!) {
       const count = ends[i]! - first;
       if (decided[i]!.tokens > 1) this.cache.settle(sequences[i]!.place!);
-      if (count > 0) this.tell(sequences[i]!, values.subarray(first * size, ends[i]! * size), count);
+      const own = sequences.length === 1 ? values : values.subarray(first * size, ends[i]! * size);
+      if (count > 0) this.tell(sequences[i]!, own, count);
     }
   }
 

@@ -1,8 +1,13 @@
 /** What a request gives, in order, to one reader who may be slower than the engine. Knows no tokens. */
 
+interface Reader<T> {
+  resolve(result: IteratorResult<T>): void;
+  reject(error: unknown): void;
+}
+
 export class EventQueue<T> implements AsyncIterableIterator<T> {
   private readonly items: T[] = [];
-  private readonly readers: { resolve(result: IteratorResult<T>): void; reject(error: unknown): void }[] = [];
+  private readonly readers: Reader<T>[] = [];
   private ended = false;
   private error: unknown;
   private readonly onRead: () => void;
@@ -20,7 +25,7 @@ export class EventQueue<T> implements AsyncIterableIterator<T> {
   }
 
   push(item: T): void {
-    const reader = this.readers.shift();
+    const reader = this.readers.length > 0 ? this.readers.shift() : undefined;
     if (reader) reader.resolve({ done: false, value: item });
     else if (!this.ended) this.items.push(item);
   }
@@ -42,7 +47,7 @@ export class EventQueue<T> implements AsyncIterableIterator<T> {
   }
 
   next(): Promise<IteratorResult<T>> {
-    const item = this.items.shift();
+    const item = this.items.length > 0 ? this.items.shift() : undefined;
     if (item !== undefined) {
       this.onRead();
       return Promise.resolve({ done: false, value: item });
