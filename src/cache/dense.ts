@@ -9,8 +9,8 @@ import { DenseStep, StepIndex } from "./dense-step.ts";
 import type { CacheStep, KvCache, LayerShape, Prefix } from "./kv-cache.ts";
 import { LayerStore } from "./layer-store.ts";
 import { PageTable } from "./pages.ts";
-import { type PrefixNode, PrefixTree } from "./prefix-tree.ts";
 import { planShares, type SharingSequence } from "./shares.ts";
+import { type HeldText, KeptTexts } from "./texts.ts";
 
 const TILE_PAGES = 4;
 /** Positions in a page: a divisor of KEY_TILE, small enough that half-empty last pages cost little. */
@@ -21,17 +21,8 @@ const FEW_ROWS = 8;
 interface Held {
   length: number;
   readonly pages: number[];
-  /** Of a sequence whose blocks are kept for others: its text, and the blocks of it that the tree has. */
+  /** Of a sequence whose blocks are kept for others. */
   readonly text: HeldText | undefined;
-}
-
-interface HeldText {
-  readonly ids: number[];
-  readonly root: PrefixNode;
-  readonly path: PrefixNode[];
-  readonly promptLength: number;
-  /** False when a block of it could not be kept, so that those behind cannot either. */
-  open: boolean;
 }
 
 export interface DenseCacheOptions {
@@ -55,8 +46,7 @@ export class DenseCache implements KvCache {
   readonly block = PAGE;
   private readonly store: LayerStore;
   private readonly table: PageTable;
-  private readonly tree: PrefixTree;
-  private readonly lengthKey: (length: number) => string;
+  private readonly texts: KeptTexts;
   private readonly sharing: boolean;
   private readonly sequences = new Map<SequenceId, Held>();
   private nextId = 0;
@@ -79,9 +69,8 @@ export class DenseCache implements KvCache {
     const pages = Math.min(most, Math.max(1, Math.ceil(tokens / PAGE)));
     this.table = new PageTable(most);
     this.table.grow(pages);
-    this.tree = new PrefixTree(this.table, PAGE);
+    this.texts = new KeptTexts(this.table, PAGE, options.lengthKey ?? (() => ""));
     this.store = new LayerStore(device, format, layers, PAGE, pages);
-    this.lengthKey = options.lengthKey ?? (() => "");
     this.sharing = options.sharedAttention ?? true;
   }
 
@@ -95,7 +84,7 @@ export class DenseCache implements KvCache {
 
   /** Blocks that are kept for texts that begin like earlier ones, in use or not. */
   get kept(): number {
-    return this.tree.size;
+    return this.texts.kept;
   }
 
   add(prefix?: Prefix): SequenceId {
@@ -105,21 +94,13 @@ export class DenseCache implements KvCache {
       this.sequences.set(id, { length: 0, pages: [], text: undefined });
       return id;
     }
-    const root = this.tree.root(prefix.salt);
-    const path = this.walk(root, prefix);
-    const pages = path.map(({ page }) => page);
-    for (const page of pages) this.table.share(page);
-    const length = path.length * PAGE;
-    const ids = Array.prototype.slice.call(prefix.ids, 0, length) as number[];
-    const { promptLength } = prefix;
-    this.sequences.set(id, { length, pages, text: { ids, root, path, promptLength, open: true } });
+    const text = this.texts.open(prefix);
+    this.sequences.set(id, { length: text.ids.length, pages: text.path.map(({ page }) => page), text });
     return id;
   }
 
   find(prefix: Prefix): { readonly tokens: number; readonly idle: number } {
-    const path = this.walk(this.tree.root(prefix.salt), prefix);
-    const idle = path.filter(({ page }) => this.table.usersOf(page) === 0).length;
-    return { tokens: path.length * PAGE, idle };
+    return this.texts.find(prefix);
   }
 
   fork(sequence: SequenceId): SequenceId {
@@ -137,7 +118,7 @@ export class DenseCache implements KvCache {
     const held = this.held(sequence);
     this.keepBlocks(held);
     for (const page of held.pages) this.table.give(page);
-    if (held.text) this.tree.leave(held.text.path);
+    if (held.text) this.texts.leave(held.text, 0);
     this.sequences.delete(sequence);
     this.changes++;
   }
@@ -175,7 +156,7 @@ export class DenseCache implements KvCache {
     const { pages, text } = held;
     for (const page of pages.splice(Math.ceil(length / PAGE))) this.table.give(page);
     if (text) {
-      this.tree.leave(text.path.splice(Math.floor(length / PAGE)));
+      this.texts.leave(text, Math.floor(length / PAGE));
       text.ids.length = length;
     }
     held.length = length;
@@ -315,51 +296,9 @@ export class DenseCache implements KvCache {
     return held;
   }
 
-  /** The blocks that are kept of a prefix. */
-  private walk(root: PrefixNode, { ids, most, promptLength }: Prefix): PrefixNode[] {
-    const path: PrefixNode[] = [];
-    const end = Math.min(most, ids.length);
-    for (let node: PrefixNode | undefined = root, start = 0; start + PAGE <= end; start += PAGE) {
-      node = this.tree.find(node, ids, start, this.tag(start, promptLength));
-      if (node === undefined) break;
-      path.push(node);
-    }
-    return path;
-  }
-
-  /**
-   * What the keys of a block depend on besides the tokens. Tokens behind the prompt count as if the text ended with
-   * them, so what holds of the first and of the last decides for those between.
-   */
-  private tag(start: number, promptLength: number): string {
-    const first = this.lengthKey(Math.max(start + 1, promptLength));
-    const last = this.lengthKey(Math.max(start + PAGE, promptLength));
-    return first === last ? first : `${first} to ${last}`;
-  }
-
-  /**
-   * Keeps the blocks that were completed by steps before this one. Where somebody else has kept the same block, its
-   * page takes the place of the own: they hold the same bits.
-   */
-  private keepBlocks(held: Held): void {
-    const { text, pages, length } = held;
-    if (!text?.open) return;
-    for (let i = text.path.length; (i + 1) * PAGE <= length; i++) {
-      const parent = text.path.at(-1) ?? text.root;
-      const tag = this.tag(i * PAGE, text.promptLength);
-      const known = this.tree.find(parent, text.ids, i * PAGE, tag);
-      const node = known ?? this.tree.insert(parent, text.ids, i * PAGE, tag, pages[i]!);
-      if (node === undefined) {
-        text.open = false;
-        return;
-      }
-      text.path.push(node);
-      if (node.page === pages[i]) continue;
-      this.table.share(node.page);
-      this.table.give(pages[i]!);
-      pages[i] = node.page;
-      this.changes++;
-    }
+  /** Keeps the blocks that were completed by steps before this one. */
+  private keepBlocks({ text, pages, length }: Held): void {
+    if (text && this.texts.keep(text, pages, length)) this.changes++;
   }
 
   /** Whether the sequence has begun a page that it shares, and that its next tokens would be written to. */
@@ -401,7 +340,7 @@ export class DenseCache implements KvCache {
       this.moves++;
       this.store.grow(s, size);
       table.grow(size);
-    } else if (table.vacant === 0 && !this.tree.evict())
+    } else if (table.vacant === 0 && !this.texts.evict())
       throw new FoveaError(
         `the cache has no room: all of its ${table.capacity} blocks of ${PAGE} tokens are in use; end sequences, or give it a larger capacity`,
       );

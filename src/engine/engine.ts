@@ -3,43 +3,16 @@
  * anything to do. What comes of a request does not depend on the others. Knows tokens, not text.
  */
 import { FoveaError, ParameterError } from "../base/errors.ts";
-import { type BatchPart, DenseCache, type KvCache } from "../cache/index.ts";
+import { DenseCache, type KvCache } from "../cache/index.ts";
 import { type Choice, SamplingWorkspace } from "../decode/sampling.ts";
 import type { Decoder } from "../nn/index.ts";
-import type { CacheFormat, Device } from "../ops/index.ts";
+import type { Device } from "../ops/index.ts";
 import { Forward } from "./forward.ts";
+import { type EngineOptions, type EngineStats, limitsFrom } from "./options.ts";
 import { type GenerateRequest, Generating, type RequestOptions, Scoring } from "./request.ts";
 import { type Decision, type Limits, schedule } from "./scheduler.ts";
 import { Sequence } from "./sequence.ts";
-
-export interface EngineOptions {
-  readonly cacheFormat: CacheFormat;
-  /** Tokens that the cache may hold, of running sequences and kept beginnings. */
-  readonly cacheTokens: number;
-  /** Sequences that run at once; default 32. */
-  readonly sequences?: number;
-  /** Tokens in one step; default 512: enough to use the device well, few enough that nobody waits long. */
-  readonly stepTokens?: number;
-  /** Milliseconds that a request waits behind later ones of a higher priority, at most; default 10 000. */
-  readonly patience?: number;
-  /** Whether beginnings of texts are kept for later requests; default true. */
-  readonly keepPrefixes?: boolean;
-  /** Whether sequences attend together to what they have in common; default true. Changes the speed alone. */
-  readonly sharedAttention?: boolean;
-}
-
-/** Counts since the engine was made, and how things stand now. */
-export interface EngineStats {
-  readonly running: number;
-  readonly waiting: number;
-  readonly blocks: { readonly capacity: number; readonly available: number; readonly kept: number };
-  readonly steps: number;
-  readonly preemptions: number;
-  /** Tokens of prompts, and those of them that the cache had. */
-  readonly promptTokens: number;
-  readonly cachedTokens: number;
-  readonly generatedTokens: number;
-}
+import { planStep } from "./step.ts";
 
 /** The global is looked up anew each time. */
 const { performance } = globalThis;
@@ -73,14 +46,8 @@ export class Engine {
   };
 
   constructor(decoder: Decoder, device: Device, options: EngineOptions) {
-    const { cacheFormat, cacheTokens, sequences = 32, stepTokens = 512, patience = 10_000 } = options;
-    for (const [name, value, least] of [
-      ["sequences", sequences, 1],
-      ["stepTokens", stepTokens, sequences + 1],
-      ["cacheTokens", cacheTokens, 1],
-    ] as const)
-      if (!Number.isSafeInteger(value) || value < least)
-        throw new ParameterError(name, `must be a whole number from ${least}, not ${value}`);
+    const { cacheFormat, cacheTokens } = options;
+    this.limits = limitsFrom(options, DenseCache.block);
     this.decoder = decoder;
     // Blocks more, so that a text of all those tokens can also copy one.
     this.cache = new DenseCache(device, decoder.parts.cacheLayers, {
@@ -92,7 +59,6 @@ export class Engine {
     this.forward = new Forward(decoder, device, this.cache);
     this.cacheTokens = cacheTokens;
     this.workspace = new SamplingWorkspace(decoder.vocabularySize);
-    this.limits = { tokens: stepTokens, sequences, block: DenseCache.block, patience };
     this.keeps = options.keepPrefixes ?? true;
   }
 
@@ -274,26 +240,7 @@ export class Engine {
   }
 
   private async step(decided: Decision["parts"]): Promise<void> {
-    const { running } = this;
-    const sequences: Sequence[] = [];
-    const parts: BatchPart[] = [];
-    const rows: number[] = [];
-    /** Behind the last row of logits of each sequence. */
-    const ends: number[] = [];
-    let row = 0;
-    let single = true;
-    for (const { id, tokens } of decided) {
-      const sequence = running.length === 1 ? running[0]! : running.find((one) => one.id === id)!;
-      const start = sequence.length;
-      const { wanted } = sequence;
-      const ids = sequence.tokens(start, start + tokens);
-      parts.push({ sequence: sequence.place!, ids, start, promptLength: sequence.prompt.length });
-      for (let at = Math.max(start, wanted); at < start + tokens; at++) rows.push(row + at - start);
-      row += tokens;
-      single &&= tokens === 1 && rows.length === row;
-      sequences.push(sequence);
-      ends.push(rows.length);
-    }
+    const { sequences, parts, rows, ends, single } = planStep(decided, this.running);
     this.counts.steps++;
     const logits = single ? this.forward.decode(parts) : this.forward.mixed(parts, rows);
     for (const { pending } of sequences)

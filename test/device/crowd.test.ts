@@ -6,7 +6,8 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Fields } from "../../src/checkpoint/config.ts";
 import { type Choice, type SamplingOptions, samplingFrom } from "../../src/decode/sampling.ts";
-import { Engine, type EngineOptions } from "../../src/engine/engine.ts";
+import { Engine } from "../../src/engine/engine.ts";
+import type { EngineOptions } from "../../src/engine/options.ts";
 import { type LoadedModel, loadModel } from "../../src/models/index.ts";
 import type { Device } from "../../src/ops/index.ts";
 import { subjects } from "../support/devices.ts";

@@ -1,7 +1,8 @@
 /** What the engine does for its callers: sharing, waiting, ending. That results are right is compared elsewhere. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Choice, type SamplingOptions, samplingFrom } from "../../src/decode/sampling.ts";
-import { Engine, type EngineOptions } from "../../src/engine/engine.ts";
+import { Engine } from "../../src/engine/engine.ts";
+import type { EngineOptions } from "../../src/engine/options.ts";
 import type { GenerateRequest } from "../../src/engine/request.ts";
 import type { LoadedModel } from "../../src/models/index.ts";
 import type { Device } from "../../src/ops/index.ts";
