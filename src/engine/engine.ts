@@ -12,7 +12,7 @@ import { type EngineOptions, type EngineStats, limitsFrom } from "./options.ts";
 import { type GenerateRequest, Generating, type RequestOptions, Scoring } from "./request.ts";
 import { type Decision, type Limits, schedule } from "./scheduler.ts";
 import { Sequence } from "./sequence.ts";
-import { planStep } from "./step.ts";
+import { planStep, type StepPlan } from "./step.ts";
 
 /** The global is looked up anew each time. */
 const { performance } = globalThis;
@@ -157,8 +157,10 @@ export class Engine {
       const decision = this.decide();
       const { parts, preempted, expired } = decision;
       try {
-        if (parts.length > 0) await this.step(parts);
-        else if (preempted.length + expired.length === 0) await this.sleep();
+        if (parts.length > 0) {
+          const plan = planStep(parts, this.running);
+          this.end(plan, await this.begin(plan));
+        } else if (preempted.length + expired.length === 0) await this.sleep();
       } catch (error) {
         if (!this.closed) this.failRunning(error);
       }
@@ -239,19 +241,22 @@ export class Engine {
     }
   }
 
-  private async step(decided: Decision["parts"]): Promise<void> {
-    const { sequences, parts, rows, ends, single } = planStep(decided, this.running);
+  /** Starts a step; what needs no logits is done while the device works. */
+  private begin({ parts, rows, single, sequences }: StepPlan): Promise<Float32Array> {
     this.counts.steps++;
     const logits = single ? this.forward.decode(parts) : this.forward.mixed(parts, rows);
     for (const { pending } of sequences)
       for (const one of pending) if (one instanceof Generating) one.prepare();
-    const values = await logits;
+    return logits;
+  }
+
+  private end({ parts, sequences, ends }: StepPlan, logits: Float32Array): void {
     if (this.closed) return;
     const size = this.decoder.vocabularySize;
     for (let i = 0, first = 0; i < sequences.length; first = ends[i++]!) {
       const count = ends[i]! - first;
-      if (decided[i]!.tokens > 1) this.cache.settle(sequences[i]!.place!);
-      const own = sequences.length === 1 ? values : values.subarray(first * size, ends[i]! * size);
+      const own = sequences.length === 1 ? logits : logits.subarray(first * size, ends[i]! * size);
+      if (parts[i]!.ids.length > 1) this.cache.settle(sequences[i]!.place!);
       if (count > 0) this.tell(sequences[i]!, own, count);
     }
   }
