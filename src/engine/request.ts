@@ -74,6 +74,7 @@ export class Generating extends Pending<Choice> {
   readonly generated: number[] = [];
   private readonly sampler: Sampler;
   private allowed: Uint32Array | undefined;
+  private failure: unknown;
 
   constructor(request: GenerateRequest, workspace: SamplingWorkspace, wake: () => void) {
     super(request, wake);
@@ -85,13 +86,19 @@ export class Generating extends Pending<Choice> {
     return this.events.unread >= LEAD.tokens;
   }
 
-  /** What can be done for the next token while the model runs. */
+  /** What can be done for the next token while the model runs. What goes wrong is told when that is drawn. */
   prepare(): void {
-    this.allowed ??= this.request.mask?.allowed();
+    if (this.request.mask === undefined) return;
+    try {
+      this.allowed ??= this.request.mask.allowed();
+    } catch (error) {
+      this.failure = error;
+    }
   }
 
   /** Draws a token and tells it; true when it was the last. */
   take(logits: Float32Array): boolean {
+    if (this.failure !== undefined) throw this.failure;
     const { generated, request, allowed } = this;
     const { prompt, maxTokens, ends, mask } = request;
     const position = prompt.length + generated.length;
