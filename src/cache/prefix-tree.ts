@@ -74,7 +74,8 @@ export class PrefixTree {
   ): PrefixNode | undefined {
     const hash = hashOf(parent.hash, ids, start, this.block, tag);
     if (this.nodes.has(hash)) return undefined;
-    const own = Int32Array.from({ length: this.block }, (_, i) => ids[start + i]!);
+    const own = new Int32Array(this.block);
+    for (let i = 0; i < this.block; i++) own[i] = ids[start + i]!;
     const node = { ...{ parent, hash, ids: own, tag, page }, children: 0, used: ++this.clock };
     this.nodes.set(hash, node);
     parent.children++;
@@ -146,13 +147,12 @@ export class PrefixTree {
 function hashOf(seed: number, ids: ArrayLike<number>, start: number, count: number, tag: string): number {
   let low = (seed | 0) ^ 0x811c9dc5;
   let high = Math.floor(seed / 2 ** 32) ^ 0x2545f491;
-  const take = (x: number): void => {
+  for (let i = -tag.length; i < count; i++) {
+    const x = i < 0 ? ~tag.charCodeAt(i + tag.length) : ids[start + i]!;
     low = Math.imul(low ^ x, 0x01000193);
     high = Math.imul(high ^ (x + (low >>> 15)), 0x5bd1e995);
     high ^= high >>> 13;
-  };
-  for (let i = 0; i < count; i++) take(ids[start + i]!);
-  for (let i = 0; i < tag.length; i++) take(~tag.charCodeAt(i));
+  }
   low ^= low >>> 16;
   return (high & 0x1fffff) * 2 ** 32 + (low >>> 0);
 }
