@@ -154,15 +154,18 @@ export class Engine {
     while (!this.closed) {
       this.sweep();
       if (this.running.length + this.waiting.length === 0) break;
-      const decision = this.decide();
-      const { parts, preempted, expired } = decision;
+      let decision: Decision | undefined;
       try {
+        decision = this.decide();
+        const { parts, preempted, expired } = decision;
         if (parts.length > 0) {
           const plan = planStep(parts, this.running);
           this.end(plan, await this.begin(plan));
         } else if (preempted.length + expired.length === 0) await this.sleep();
       } catch (error) {
-        if (!this.closed) this.failRunning(error);
+        // Nobody knows what the cache holds of those who were in the step; without a decision there is no going on.
+        const failed = decision ? this.running : [...this.running, ...this.waiting];
+        if (!this.closed) for (const sequence of failed) this.finish(sequence, error);
       }
       if (performance.now() > this.turnDue) {
         await new Promise((resolve) => setImmediate(resolve));
@@ -296,11 +299,6 @@ export class Engine {
   private finish(sequence: Sequence, error?: unknown): void {
     for (const one of sequence.pending) one.end(error);
     this.drop(sequence);
-  }
-
-  /** A step has failed: nobody knows what the cache holds of those who were in it. */
-  private failRunning(error: unknown): void {
-    for (const sequence of this.running) this.finish(sequence, error);
   }
 
   /** Until somebody wakes the engine, or a request is too late. */

@@ -48,7 +48,7 @@ export class Sequence implements RunningSequence, WaitingRequest {
   /** Whether a running sequence is about to complete blocks that this one begins with. */
   follows(other: Sequence): boolean {
     const { block } = this.parts.cache;
-    if (!other.parts.keeps || other.parts.salt !== this.parts.salt) return false;
+    if (other.paused || !other.parts.keeps || other.parts.salt !== this.parts.salt) return false;
     const { length, prompt: theirs } = other;
     if (other.known - length < 2) return false;
     const { prompt } = this;

@@ -1,5 +1,6 @@
 /** What the scheduler decided, as a batch of tokens and the rows of logits that are wanted. */
 import type { BatchPart } from "../cache/index.ts";
+import { Generating } from "./request.ts";
 import type { Decision } from "./scheduler.ts";
 import type { Sequence } from "./sequence.ts";
 
@@ -9,7 +10,7 @@ export interface StepPlan {
   /** Of all rows those whose logits are wanted, and for each sequence the end of its own among these. */
   readonly rows: readonly number[];
   readonly ends: readonly number[];
-  /** Whether each sequence has one token, and wants its logits. */
+  /** Whether each sequence has one token and draws from its logits at once: those of such a step do not last. */
   readonly single: boolean;
 }
 
@@ -28,7 +29,7 @@ export function planStep(decided: Decision["parts"], running: readonly Sequence[
     parts.push({ sequence: sequence.place!, ids, start, promptLength: sequence.prompt.length });
     for (let at = Math.max(start, wanted); at < start + tokens; at++) rows.push(row + at - start);
     row += tokens;
-    single &&= tokens === 1 && rows.length === row;
+    single &&= tokens === 1 && rows.length === row && sequence.pending[0] instanceof Generating;
     sequences.push(sequence);
     ends.push(rows.length);
   }

@@ -122,6 +122,11 @@ describe.skipIf(!haveShared)("the engine", () => {
     const [choice] = (await all(ask(engine, ids, { maxTokens: 1 }))) as [Choice];
     const last = rows.at(-1)!.slice(-model.decoder.vocabularySize);
     expect(last.indexOf(Math.max(...last))).toBe(choice.token);
+    // A last part of one token is as lasting as the others.
+    const single = (await all(engine.logits(text(41)))).at(-1)!;
+    const before = [...single];
+    await all(ask(engine, ids));
+    expect([...single]).toEqual(before);
     const control = new AbortController();
     const aborted = engine.logits(ids, { signal: control.signal });
     await aborted.next();
