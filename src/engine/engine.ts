@@ -301,19 +301,21 @@ export class Engine {
     this.drop(sequence);
   }
 
-  /** Until somebody wakes the engine, or a request is too late. */
+  /** Until somebody wakes the engine, or a request is aborted or too late. */
   private async sleep(): Promise<void> {
-    const deadlines = [...this.running, ...this.waiting].flatMap(({ deadline }) => deadline ?? []);
+    const all = [...this.running, ...this.waiting];
+    const deadlines = all.flatMap(({ deadline }) => deadline ?? []);
+    // Otherwise signals are looked at in each step: a listener for each request would be many for one signal.
+    const signals = new Set(all.flatMap(({ pending }) => pending.map((one) => one.signal)));
+    const wait = Math.max(1, Math.min(...deadlines) - performance.now());
+    let timer: ReturnType<typeof setTimeout> | undefined;
     await new Promise<void>((resolve) => {
-      const timer =
-        deadlines.length > 0
-          ? setTimeout(resolve, Math.max(1, Math.min(...deadlines) - performance.now()))
-          : undefined;
-      this.woken = () => {
-        clearTimeout(timer);
-        resolve();
-      };
+      this.woken = resolve;
+      if (deadlines.length > 0) timer = setTimeout(this.wake, wait);
+      for (const signal of signals) signal?.addEventListener("abort", this.wake);
     });
+    clearTimeout(timer);
+    for (const signal of signals) signal?.removeEventListener("abort", this.wake);
   }
 }
 

@@ -35,12 +35,10 @@ abstract class Pending<T> {
   readonly signal: AbortSignal | undefined;
   /** Whether the reader has gone. */
   private left = false;
-  private readonly onAbort: () => void;
 
   /** @param wake called when something happened that the engine must look at */
   constructor({ signal }: RequestOptions, wake: () => void) {
     this.signal = signal;
-    this.onAbort = wake;
     this.events = new EventQueue<T>(
       () => this.paused || wake(),
       () => {
@@ -48,7 +46,6 @@ abstract class Pending<T> {
         wake();
       },
     );
-    signal?.addEventListener("abort", wake);
   }
 
   abstract get paused(): boolean;
@@ -63,7 +60,6 @@ abstract class Pending<T> {
   }
 
   end(error?: unknown): void {
-    this.signal?.removeEventListener("abort", this.onAbort);
     if (error === undefined) this.events.end();
     else this.events.fail(error);
   }

@@ -92,6 +92,19 @@ describe.skipIf(!haveShared)("the engine", () => {
     expect([running, waiting, blocks.available]).toEqual([0, 0, blocks.capacity]);
   });
 
+  it("lets go of a reader who was far behind and is aborted", async () => {
+    const engine = start();
+    const control = new AbortController();
+    const slow = ask(engine, text(5), { maxTokens: 400, signal: control.signal });
+    await slow.next();
+    while (engine.stats().generatedTokens < 64) await later(1);
+    await later(5);
+    control.abort();
+    await later(5);
+    expect(engine.stats()).toMatchObject({ running: 0, waiting: 0 });
+    expect((await all(slow)).length).toBeLessThan(100);
+  });
+
   it("ends what is too late, paused or not, with an error", async () => {
     const engine = start();
     const late = ask(engine, text(5), { maxTokens: 500, timeout: 30 });
