@@ -16,7 +16,7 @@
   X(activation_grad, 3, 1)     \
   X(adamw, 10, 4)              \
   X(add, 3, 0)                 \
-  X(attend, 6, 5)              \
+  X(attend, 8, 6)              \
   X(attend_within, 6, 6)       \
   X(attend_within_grad, 10, 6) \
   X(average, 4, 0)             \

@@ -4,49 +4,9 @@
 // keys. A tile's scores, maximum, sum and weighted values of a query are computed in an order that the tile
 // alone decides, and tiles are merged in order. So blocking, neighbours, threads and masks change no bit.
 #pragma once
-#include "tile.h"
+#include "shared.h"
 
 namespace fovea::FOVEA_ISA {
-
-/** All tiles of a block, merged as they come. */
-inline void attend_block(const Rows& rows, const Scratch& scratch) {
-  const Attention& a = rows.a;
-  float maxima[Attention::block], totals[Attention::block];
-  for (int64_t r = 0; r < rows.count; r++) {
-    maxima[r] = -__builtin_inff();
-    totals[r] = 0;
-    __builtin_memset(a.y.f32() + rows.index(r) * a.dv, 0, size_t(a.dv) * 4);
-  }
-  gather_queries(rows, scratch.queries);
-  int64_t start = rows.lowest(0) / Attention::tile * Attention::tile, end = rows.highest(rows.count - 1);
-  for (; start < end; start += Attention::tile) {
-    int64_t first, last;
-    if (!rows.seeing(start, first, last)) continue;
-    attend_tile(rows, first, last, start, scratch);
-    for (int64_t r = first; r < last; r++)
-      merge(a.y.f32() + rows.index(r) * a.dv, maxima[r], totals[r], scratch.sums + r * a.dv, scratch.maxima[r],
-            scratch.totals[r], a.dv);
-  }
-  for (int64_t r = 0; r < rows.count; r++) finish(a.y.f32() + rows.index(r) * a.dv, totals[r], a.dv);
-}
-
-/** One tile of a block; the results go to `partials` [n * heads, tiles, dv + 2]. */
-inline void attend_part(const Rows& rows, int64_t tile, const Scratch& scratch, float* partials) {
-  const Attention& a = rows.a;
-  int64_t start = tile * Attention::tile, first, last;
-  if (rows.seeing(start, first, last)) {
-    gather_queries(rows, scratch.queries);
-    attend_tile(rows, first, last, start, scratch);
-  }
-  for (int64_t r = 0; r < rows.count; r++) {
-    float* out = partials + (rows.index(r) * a.tiles() + tile) * a.partial_floats();
-    bool seen = r >= first && r < last;
-    out[0] = seen ? scratch.maxima[r] : -__builtin_inff();
-    if (!seen) continue;
-    out[1] = scratch.totals[r];
-    __builtin_memcpy(out + 2, scratch.sums + r * a.dv, size_t(a.dv) * 4);
-  }
-}
 
 /**
  * Whether the tiles of a block are shared among threads and merged afterwards: when whole blocks, taken as they
@@ -94,13 +54,15 @@ struct Parts {
 
 inline int64_t attend_scratch(const Op& op, int threads) {
   Attention a(op);
-  return 4 * a.thread_floats() * threads + (a.divisible(threads) ? a.partials_bytes() : 0);
+  int64_t partials = a.shared_rows > 0 ? a.shared_bytes() : a.divisible(threads) ? a.partials_bytes() : 0;
+  return 4 * a.thread_floats() * threads + partials;
 }
 
 inline void attend(const Op& op, const Work& work) {
   Attention a(op);
+  if (a.shared_rows > 0) return attend_shared(a, work);
   bool split = split_tiles(a, work.threads);
-  float* partials = reinterpret_cast<float*>(work.scratch) + work.threads * a.thread_floats();
+  Partials partials = {reinterpret_cast<float*>(work.scratch) + work.threads * a.thread_floats(), 0, a.tiles()};
   Scratch scratch(a, work.scratch, work.thread);
   Parts parts(a, split);
   while (parts.with(work.take(), [&](const Rows& rows, int64_t tile) {
@@ -116,10 +78,7 @@ inline void attend(const Op& op, const Work& work) {
       if (r % work.threads != work.thread) continue;
       float maximum = -__builtin_inff(), total = 0, *y = a.y.f32() + r * a.dv;
       __builtin_memset(y, 0, size_t(a.dv) * 4);
-      for (int64_t tile = 0; tile < span.tiles(); tile++) {
-        const float* part = partials + (r * a.tiles() + tile) * a.partial_floats();
-        merge(y, maximum, total, part + 2, part[0], part[1], a.dv);
-      }
+      merge_parts(a, r, partials, 0, span.tiles(), y, maximum, total);
       finish(y, total, a.dv);
     }
   }

@@ -14,10 +14,13 @@ struct Rows {
   const Attention& a;
   const Span& span;
   int64_t g, begin, count;
+  /** For rows of several sequences, all of which see whole tiles: the index of each. */
+  const int64_t* places = nullptr;
 
   int64_t position(int64_t r) const { return span.position + (begin + r) / a.group; }
   /** Index of the row among all n * heads rows of q and y. */
   int64_t index(int64_t r) const {
+    if (places) return places[r];
     return (span.first + (begin + r) / a.group) * a.heads + g * a.group + (begin + r) % a.group;
   }
   const float* query(int64_t r) const { return a.q.f32() + index(r) * a.d; }
@@ -32,6 +35,7 @@ struct Rows {
     return a.window && high < end ? high : end;
   }
   Sight sight(int64_t r, int64_t start) const {
+    if (places) return {0, Attention::tile};
     int64_t low = lowest(r) - start, high = highest(r) - start;
     return {low > 0 ? int(low) : 0, high < Attention::tile ? int(high) : Attention::tile};
   }

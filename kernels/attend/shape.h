@@ -28,7 +28,7 @@ struct Attention {
 #endif
   }
 
-  Tensor q, keys, values, pages, spans, y;
+  Tensor q, keys, values, pages, spans, order, shares, y;
   int64_t heads, kv_heads, group, d, dv, page, page_count, sequences;
   int64_t key_bytes, value_bytes;
   float scale;
@@ -36,14 +36,17 @@ struct Attention {
   float softcap;
   int64_t longest;
   bool causal;
+  /** Rows that may attend to tiles together with those of other sequences. */
+  int64_t shared_rows;
 
   explicit Attention(const Op& op)
       : q(op.tensor(0)), keys(op.tensor(1)), values(op.tensor(2)), pages(op.tensor(3)), spans(op.tensor(4)),
-        y(op.tensor(5)), heads(q.d[1]), kv_heads(keys.d[1]), group(heads / kv_heads), d(q.d[2]),
+        order(op.tensor(5)), shares(op.tensor(6)), y(op.tensor(7)), heads(q.d[1]), kv_heads(keys.d[1]), group(heads / kv_heads), d(q.d[2]),
         dv(values.d[3]), page(keys.d[2]), page_count(keys.d[0]), sequences(spans.d[0]),
         key_bytes(format_bytes(keys.dtype, page * d)), value_bytes(format_bytes(values.dtype, page * dv)),
         scale(float(op.number(0))), window(int64_t(op.number(1))), softcap(float(op.number(2))),
-        longest(int64_t(op.number(3))), causal(op.number(4) != 0) {}
+        longest(int64_t(op.number(3))), causal(op.number(4) != 0),
+        shared_rows(order.data && shares.data && causal ? int64_t(op.number(5)) : 0) {}
 
   // Scratch of a thread, in floats: keys, values and their scales, widened; queries; scores; sums.
   int64_t key_floats() const { return tile * d; }
@@ -58,6 +61,14 @@ struct Attention {
   int64_t partial_floats() const { return dv + 2; }
   int64_t tiles() const { return (longest + tile - 1) / tile; }
   int64_t partials_bytes() const { return 4 * q.d[0] * heads * tiles() * partial_floats(); }
+
+  /** Tiles that sequences with tiles in common do at a time. */
+  int64_t shared_tiles() const {
+    int64_t most = (4 << 20) / (shared_rows * heads * partial_floats() + 1) + 1;
+    return tiles() < most ? tiles() : most;
+  }
+  /** For their rows: maximum and sum so far; results of single tiles. */
+  int64_t shared_bytes() const { return 4 * shared_rows * heads * (2 + shared_tiles() * partial_floats()); }
 
   /** Whether there is memory for the results of single tiles, so that threads may share the tiles of a block. */
   bool divisible(int threads) const { return threads > 1 && tiles() > 1 && partials_bytes() <= (16 << 20); }
@@ -81,6 +92,16 @@ inline Span span_of(const Attention& a, int64_t t) {
   if (!fits) span.count = 0;
   return span;
 }
+
+/** Results of single tiles for rows of q times heads: [rows, count, dv + 2], of the tiles from `first`. */
+struct Partials {
+  float* base;
+  int64_t first, count;
+
+  float* at(const Attention& a, int64_t row, int64_t tile) const {
+    return base + (row * count + tile - first) * a.partial_floats();
+  }
+};
 
 /** A thread's scratch memory. */
 struct Scratch {

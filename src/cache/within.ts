@@ -1,47 +1,22 @@
 /**
- * The cache that remembers nothing: the tokens of a batch attend to each other, within their sequences. For training
+ * Attention without a cache: the tokens of a batch attend to each other, within their sequences. For training
  * and for encoders, whose sequences come whole.
  */
 import { ParameterError } from "../base/errors.ts";
 import { attendWithin, type Stream, type Tensor } from "../ops/index.ts";
-import type { SequenceId, TokenBatch } from "./batch.ts";
-import type { AttentionOptions, CacheStep, KvCache } from "./kv-cache.ts";
+import type { TokenBatch } from "./batch.ts";
+import type { AttentionMemory, AttentionOptions, CacheStep } from "./kv-cache.ts";
 
 export interface BatchAttentionOptions {
   /** Whether tokens see only those before them (default), or all of their sequence, as in encoders. */
   readonly causal?: boolean;
 }
 
-export class BatchAttention implements KvCache {
+export class BatchAttention implements AttentionMemory {
   private readonly causal: boolean;
-  private nextId = 0;
 
   constructor({ causal = true }: BatchAttentionOptions = {}) {
     this.causal = causal;
-  }
-
-  add(): SequenceId {
-    return this.nextId++;
-  }
-
-  fork(): SequenceId {
-    return this.nextId++;
-  }
-
-  remove(): void {}
-
-  /** Nothing is held: every part of a batch begins at position 0. */
-  length(): number {
-    return 0;
-  }
-
-  keep(): number {
-    return 0;
-  }
-
-  truncate(_: SequenceId, length: number): void {
-    if (length !== 0)
-      throw new ParameterError("length", `a sequence of no tokens cannot be cut to ${length}`);
   }
 
   begin(s: Stream, batch: TokenBatch): CacheStep {
@@ -54,12 +29,6 @@ export class BatchAttention implements KvCache {
       return next.offsets.length === offsets.length && next.offsets.every((row, i) => row === offsets[i]);
     });
   }
-
-  bytes(): number {
-    return 0;
-  }
-
-  close(): void {}
 }
 
 function checkWhole({ positions, offsets, sequences }: TokenBatch): void {

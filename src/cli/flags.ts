@@ -45,6 +45,9 @@ export interface ModelFlags {
   readonly device: NonNullable<OpenOptions["device"]>;
   readonly threads?: number;
   readonly packedCache?: string | false;
+  /** Of commands that serve several requests. */
+  readonly sequences?: number;
+  readonly cacheTokens?: number;
 }
 
 /** `--model`, `--device`, `--threads`, `--packed-cache` and `--no-packed-cache`. */

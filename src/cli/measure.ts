@@ -43,12 +43,16 @@ export async function measure(
       "--prompt-tokens",
       `${promptTokens} and ${genTokens} more exceed the context of ${model.contextLength}`,
     );
-  const prompt = Array.from({ length: promptTokens }, (_, i) => pseudoRandom(i) % model.vocabularySize);
   const prefill: number[] = [];
   const decode: number[] = [];
   const firstToken: number[] = [];
   for (let run = 0; run <= runs; run++) {
     onProgress(run, runs + 1);
+    // Another prompt each time: the cache would know it.
+    const prompt = Array.from(
+      { length: promptTokens },
+      (_, i) => pseudoRandom(run * promptTokens + i) % model.vocabularySize,
+    );
     const started = performance.now();
     let first = 0;
     let count = 0;

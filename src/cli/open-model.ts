@@ -9,7 +9,7 @@ import { showBytes } from "./show.ts";
 /** @param use gets the model and the milliseconds that opening it took */
 export async function withModel<T>(
   { io, services }: CommandContext,
-  { model: named, device, threads, packedCache }: ModelFlags,
+  { model: named, device, threads, packedCache, sequences, cacheTokens }: ModelFlags,
   use: (model: LanguageModel, loadMs: number) => Promise<T>,
 ): Promise<T> {
   const started = performance.now();
@@ -22,6 +22,8 @@ export async function withModel<T>(
       device,
       ...(threads === undefined ? {} : { threads }),
       ...(packedCache === undefined ? {} : { packedCache }),
+      ...(sequences === undefined ? {} : { sequences }),
+      ...(cacheTokens === undefined ? {} : { cacheTokens }),
       onProgress: bar.update,
       signal: io.signal,
     });

@@ -3,10 +3,17 @@
  * is the architecture's affair.
  */
 import { ParameterError } from "../base/errors.ts";
-import { type BatchPart, type KvCache, type LayerShape, makeBatch, type TokenBatch } from "../cache/index.ts";
+import {
+  type AttentionMemory,
+  type BatchPart,
+  type LayerShape,
+  makeBatch,
+  type TokenBatch,
+} from "../cache/index.ts";
 import { add, embed, gather, linear, type Stream, scale, softcap, type Tensor } from "../ops/index.ts";
 import type { Layer } from "./layers.ts";
 import { RecordedStep } from "./recorded-step.ts";
+import type { Rope } from "./rope.ts";
 import { type Block, Step } from "./step.ts";
 
 export interface DecoderParts {
@@ -43,6 +50,8 @@ export interface ForwardOptions {
 
 export class Decoder {
   readonly parts: DecoderParts;
+  /** Encodings that steps have used. */
+  private readonly ropes = new Set<Rope>();
 
   constructor(parts: DecoderParts) {
     this.parts = parts;
@@ -56,8 +65,18 @@ export class Decoder {
     return this.parts.blocks.length;
   }
 
+  /**
+   * Names the position encodings of a text of this length: where the names are equal, so are the keys of equal tokens.
+   * Known once a step has been made.
+   */
+  lengthKey(length: number): string {
+    let name = "";
+    for (const rope of this.ropes) name += `${rope.lengthKey(length)} `;
+    return name;
+  }
+
   /** Pushes the blocks on the stream: hidden states [n, d] after the last of them, before the norm. */
-  forward(s: Stream, batch: TokenBatch, cache: KvCache, options: ForwardOptions = {}): Tensor {
+  forward(s: Stream, batch: TokenBatch, cache: AttentionMemory, options: ForwardOptions = {}): Tensor {
     const { blocks } = this.parts;
     const { from = 0, to = blocks.length, tap, around = (_, run) => run() } = options;
     if (!(0 <= from && from <= to && to <= blocks.length))
@@ -76,7 +95,7 @@ export class Decoder {
   }
 
   /** The whole way from these tokens to the logits of the given rows, to be run now and with other tokens later. */
-  record(s: Stream, parts: readonly BatchPart[], cache: KvCache, rows: Int32Array): RecordedStep {
+  record(s: Stream, parts: readonly BatchPart[], cache: AttentionMemory, rows: Int32Array): RecordedStep {
     const batch = makeBatch(parts);
     const step = this.begin(s, batch, cache);
     const hidden = this.parts.blocks.reduce((x, block) => block(step, x), this.embed(step));
@@ -93,9 +112,9 @@ export class Decoder {
     return logitSoftcap ? softcap(s, logits, logitSoftcap) : logits;
   }
 
-  private begin(s: Stream, batch: TokenBatch, cache: KvCache): Step {
+  private begin(s: Stream, batch: TokenBatch, cache: AttentionMemory): Step {
     this.checkIds(batch);
-    return new Step(s, batch, cache.begin(s, batch));
+    return new Step(s, batch, cache.begin(s, batch), this.ropes);
   }
 
   private embed(step: Step): Tensor {

@@ -66,7 +66,7 @@ async function answer(context: ServeContext, request: Request, body: unknown): P
   const parsed = parse(context, body);
   const work = startWork(context, request);
   const generations = Array.from({ length: parsed.n }, (_, i) =>
-    context.model.chat(parsed.messages, optionsOfChoice(parsed.options, i, work.signal)),
+    context.model.chat(parsed.messages, optionsOfChoice(parsed.options, i, work)),
   );
   const head = { id: newId("chatcmpl"), created: unixTime(), model: context.model.name };
   const withLogprobs = parsed.options.logprobs !== undefined;

@@ -114,7 +114,7 @@ async function start(context: ServeContext, parsed: CompletionRequest, work: Wor
         ? await promptLogprobs(context, prompt, options.logprobs, work.signal)
         : [];
     for (let i = 0; i < n; i++) {
-      const own = { ...optionsOfChoice(options, i, work.signal), maxTokens };
+      const own = { ...optionsOfChoice(options, i, work), maxTokens };
       const generation = maxTokens > 0 ? context.model.generate(prompt.ids, own) : undefined;
       choices.push({ prompt, before, generation });
     }

@@ -1,7 +1,7 @@
 /** What the request handlers share: the model, and how one request's work is started, counted and ended. */
 import { randomUUID } from "node:crypto";
 import type { Tokenizer } from "../checkpoint/tokenizer/index.ts";
-import type { Generation, GenerationResult, LanguageModel } from "../tasks/types.ts";
+import type { GenerateOptions, Generation, GenerationResult, LanguageModel } from "../tasks/types.ts";
 import { ApiError } from "./errors.ts";
 import { type Gate, stopping } from "./gate.ts";
 
@@ -23,6 +23,8 @@ export interface ServeContext {
 /** One request's work: the signal that ends it, and how it is ended. */
 export interface Work {
   readonly signal: AbortSignal;
+  /** What its generations are told besides: prompts that are kept for one key speed up no other's. */
+  readonly options: Pick<GenerateOptions, "signal" | "cacheSalt">;
   /** Ends what still runs. */
   abort(): void;
   /** It has come to its end: the server need not end it any more. */
@@ -33,7 +35,8 @@ export interface Work {
  * Work that ends when the client goes, when its time is over, when the server stops, or when `abort` is called.
  * Refused when the server is stopping or has enough to do.
  */
-export function startWork({ gate, timeout, shutdown }: ServeContext, request: Request): Work {
+export function startWork(context: ServeContext, request: Request): Work {
+  const { gate, timeout, shutdown } = context;
   const leave = gate.enter();
   const own = new AbortController();
   // Not joined to the signals below: that of the server would remember every request.
@@ -46,8 +49,10 @@ export function startWork({ gate, timeout, shutdown }: ServeContext, request: Re
   };
   if (shutdown.aborted) stop();
   shutdown.addEventListener("abort", stop);
+  const signal = AbortSignal.any([own.signal, request.signal]);
   return {
-    signal: AbortSignal.any([own.signal, request.signal]),
+    signal,
+    options: { signal, cacheSalt: context.ownerOf(request) },
     abort() {
       done();
       own.abort();

@@ -3,11 +3,11 @@ import { FoveaError, ParameterError } from "../base/errors.ts";
 import type { Detokenizer } from "../checkpoint/tokenizer/index.ts";
 import { type Choice, type SamplingOptions, samplingFrom } from "../decode/sampling.ts";
 import { StopMatcher, stopsFrom } from "../decode/stops.ts";
-import type { Runner } from "../engine/runner.ts";
+import type { Engine } from "../engine/engine.ts";
 import type { FinishReason, GenerateOptions, Generation, GenerationResult, TokenEvent } from "./types.ts";
 
 export interface GenerationParts {
-  readonly runner: Runner;
+  readonly engine: Engine;
   /** Made anew for each generation; absent: the checkpoint has no tokenizer, and all text is empty. */
   readonly detokenizer: Detokenizer | undefined;
   /** Tokens that end a text, as the checkpoint says. */
@@ -18,7 +18,16 @@ export interface GenerationParts {
   readonly continues: boolean;
 }
 
-const OWN_OPTIONS = ["maxTokens", "stop", "stopTokens", "ignoreEnd", "signal"] as const;
+const OWN_OPTIONS = [
+  "maxTokens",
+  "stop",
+  "stopTokens",
+  "ignoreEnd",
+  "priority",
+  "timeout",
+  "cacheSalt",
+  "signal",
+] as const;
 
 export class TextGeneration implements Generation {
   private readonly parts: GenerationParts;
@@ -28,6 +37,7 @@ export class TextGeneration implements Generation {
   private finishReason: FinishReason = "abort";
   private stopped: string | undefined;
   private promptTokens = 0;
+  private cachedTokens = 0;
   private readonly times = { start: 0, prompt: 0, first: 0, end: 0 };
   private taken = false;
   /** Text that was held back when the generation was given up between two tokens. */
@@ -60,6 +70,7 @@ export class TextGeneration implements Generation {
       text: this.all.map((event) => event.text).join("") + this.tail,
       tokens,
       promptTokens: this.promptTokens,
+      cachedTokens: this.cachedTokens,
       finishReason: this.finishReason,
       ...(this.stopped === undefined ? {} : { stop: this.stopped }),
       ...(this.options.logprobs === undefined ? {} : { logprobs: this.all }),
@@ -74,24 +85,27 @@ export class TextGeneration implements Generation {
   }
 
   private async *run(): AsyncGenerator<TokenEvent> {
-    const { signal, ignoreEnd = false } = this.options;
-    const { runner, detokenizer, endTokens } = this.parts;
+    const { signal, ignoreEnd = false, cacheSalt } = this.options;
+    const { engine, detokenizer, endTokens } = this.parts;
+    const { priority, timeout } = limitsFrom(this.options);
     const sampling = samplingFrom(samplingOptions(this.options));
     const stops = stopsFrom(this.options);
     const prompt = this.parts.prompt();
-    const maxTokens = tokenBudget(this.options.maxTokens, prompt.length, runner.decoder.parts.context);
+    const maxTokens = tokenBudget(this.options.maxTokens, prompt.length, engine.decoder.parts.context);
     const ends = new Set([...stops.tokens, ...(ignoreEnd ? [] : endTokens)]);
     const matcher = stops.strings.length > 0 ? new StopMatcher(stops.strings) : undefined;
     this.promptTokens = prompt.length;
     if (this.parts.continues) for (const id of prompt) detokenizer?.push(id);
     this.times.start = this.times.prompt = this.times.first = this.times.end = performance.now();
-    const onPrompt = (): void => {
+    const onPrompt = (cached: number): void => {
+      this.cachedTokens = cached;
       this.times.prompt = this.times.first = this.times.end = performance.now();
     };
     let count = 0;
     let complete = false;
     try {
-      for await (const choice of runner.generate(prompt, { sampling, maxTokens, signal, onPrompt })) {
+      const request = { prompt, sampling, maxTokens, ends, signal, onPrompt, priority, timeout };
+      for await (const choice of engine.generate({ ...request, salt: cacheSalt })) {
         this.times.end = performance.now();
         if (count === 0) this.times.first = this.times.end;
         count++;
@@ -129,6 +143,20 @@ export class TextGeneration implements Generation {
 function samplingOptions(options: GenerateOptions): SamplingOptions {
   const own: readonly string[] = OWN_OPTIONS;
   return Object.fromEntries(Object.entries(options).filter(([name]) => !own.includes(name)));
+}
+
+/** Checks what the scheduler is told. */
+function limitsFrom({ priority, timeout, cacheSalt }: GenerateOptions): GenerateOptions {
+  if (priority !== undefined && !Number.isFinite(priority))
+    throw new ParameterError("priority", `must be a finite number, not ${priority}`);
+  if (timeout !== undefined && !(timeout > 0))
+    throw new ParameterError("timeout", `must be milliseconds above 0, not ${timeout}`);
+  if (cacheSalt !== undefined && typeof cacheSalt !== "string")
+    throw new ParameterError("cacheSalt", "must be a text");
+  return {
+    ...(priority === undefined ? {} : { priority }),
+    ...(timeout === undefined ? {} : { timeout }),
+  };
 }
 
 /** Tokens that may be generated, checked against the context. */

@@ -3,9 +3,11 @@ import { ParameterError } from "../base/errors.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import type { Tokenizer } from "../checkpoint/tokenizer/index.ts";
 import { nll } from "../decode/logprobs.ts";
-import { Runner } from "../engine/runner.ts";
+import { Engine } from "../engine/engine.ts";
+import type { EngineStats } from "../engine/options.ts";
 import type { LoadedModel } from "../models/index.ts";
-import type { CacheFormat, Device } from "../ops/index.ts";
+import type { Decoder } from "../nn/index.ts";
+import { type CacheFormat, type Device, tensorBytes } from "../ops/index.ts";
 import { TextGeneration } from "./generation.ts";
 import type {
   ChatMessage,
@@ -19,6 +21,9 @@ import type {
 /** Windows of `score` are no longer than this, whatever the context: longer ones cost more and tell little. */
 const SCORE_WINDOW = 2048;
 
+/** Room for kept prompts: so many contexts, unless that is more than so many bytes. */
+const CACHE = { contexts: 32, bytes: 2 ** 30 };
+
 export interface ModelParts {
   readonly name: string;
   readonly checkpoint: Checkpoint;
@@ -27,6 +32,8 @@ export interface ModelParts {
   readonly tokenizer: Tokenizer | undefined;
   readonly endTokens: readonly number[];
   readonly cacheFormat: CacheFormat;
+  readonly cacheTokens?: number | undefined;
+  readonly sequences?: number | undefined;
 }
 
 export class LoadedLanguageModel implements LanguageModel {
@@ -37,7 +44,7 @@ export class LoadedLanguageModel implements LanguageModel {
   readonly ready = true;
   readonly tokenizer: Tokenizer | undefined;
   private readonly parts: ModelParts;
-  private readonly runner: Runner;
+  private readonly engine: Engine;
 
   constructor(parts: ModelParts) {
     const { architecture, decoder } = parts.loaded;
@@ -47,7 +54,11 @@ export class LoadedLanguageModel implements LanguageModel {
     this.contextLength = decoder.parts.context;
     this.vocabularySize = decoder.vocabularySize;
     this.tokenizer = parts.tokenizer;
-    this.runner = new Runner(decoder, parts.device, parts.cacheFormat);
+    const { cacheFormat, cacheTokens = defaultCacheTokens(decoder, cacheFormat), sequences } = parts;
+    this.engine = new Engine(decoder, parts.device, {
+      ...{ cacheFormat, cacheTokens },
+      ...(sequences === undefined ? {} : { sequences }),
+    });
   }
 
   /** For those who measure; see `tune.ts`. */
@@ -72,6 +83,11 @@ export class LoadedLanguageModel implements LanguageModel {
     };
   }
 
+  /** What the engine does now, and has done. */
+  stats(): EngineStats {
+    return this.engine.stats();
+  }
+
   generate(prompt: string | readonly number[], options: GenerateOptions = {}): Generation {
     return this.start(
       () => (typeof prompt === "string" ? this.needTokenizer("prompt").encode(prompt) : prompt),
@@ -94,7 +110,7 @@ export class LoadedLanguageModel implements LanguageModel {
 
   async logits(ids: readonly number[], { signal }: { signal?: AbortSignal } = {}): Promise<Float32Array[]> {
     const rows: Float32Array[] = [];
-    for await (const chunk of this.runner.logits(ids, signal))
+    for await (const chunk of this.engine.logits(ids, { signal }))
       for (let at = 0; at < chunk.length; at += this.vocabularySize)
         rows.push(chunk.subarray(at, at + this.vocabularySize));
     return rows;
@@ -116,7 +132,7 @@ export class LoadedLanguageModel implements LanguageModel {
     while (scored < ids.length) {
       const part = ids.slice(start, start + window);
       let row = start;
-      for await (const chunk of this.runner.logits(part, signal)) {
+      for await (const chunk of this.engine.logits(part, { signal })) {
         const rows = chunk.length / this.vocabularySize;
         // Row r predicts token r + 1; what an earlier window has scored is not counted again.
         const from = Math.max(row, scored - 1);
@@ -137,7 +153,7 @@ export class LoadedLanguageModel implements LanguageModel {
 
   async close(): Promise<void> {
     const { device, loaded, checkpoint } = this.parts;
-    this.runner.close();
+    this.engine.close();
     await loaded.weights.close();
     await device.close();
     checkpoint.close();
@@ -146,11 +162,20 @@ export class LoadedLanguageModel implements LanguageModel {
   private start(prompt: () => readonly number[], options: GenerateOptions, continues: boolean): Generation {
     const { endTokens } = this.parts;
     const detokenizer = this.tokenizer?.detokenizer({ skipSpecial: true });
-    return new TextGeneration({ runner: this.runner, detokenizer, endTokens, prompt, continues }, options);
+    return new TextGeneration({ engine: this.engine, detokenizer, endTokens, prompt, continues }, options);
   }
 
   private needTokenizer(parameter: string): Tokenizer {
     if (this.tokenizer) return this.tokenizer;
     throw new ParameterError(parameter, `${this.name} has no tokenizer; give token ids instead of text`);
   }
+}
+
+function defaultCacheTokens({ parts: { context, cacheLayers } }: Decoder, format: CacheFormat): number {
+  const perToken = cacheLayers.reduce(
+    (sum, { kvHeads, keyDim, valueDim }) =>
+      sum + kvHeads * (tensorBytes(format, [keyDim]) + tensorBytes(format, [valueDim])),
+    0,
+  );
+  return Math.max(context, Math.min(CACHE.contexts * context, Math.floor(CACHE.bytes / perToken)));
 }

@@ -19,6 +19,8 @@ const OPTIONS: readonly string[] = [
   "device",
   "threads",
   "cacheFormat",
+  "cacheTokens",
+  "sequences",
   "packedCache",
   "onProgress",
   "signal",
@@ -70,9 +72,11 @@ export async function openModel(
   config: Fields | undefined,
   openTokenizer: (checkpoint: Checkpoint) => Tokenizer | undefined,
   endTokens: readonly number[],
-  { device: deviceName = "auto", threads, cacheFormat, packedCache, onProgress, signal }: OpenOptions,
+  options: OpenOptions,
   packed?: PackedCache,
 ): Promise<LanguageModel> {
+  const { device: deviceName = "auto", threads, cacheFormat, packedCache, onProgress, signal } = options;
+  const { cacheTokens, sequences } = options;
   if (cacheFormat !== undefined && !cacheFormats.includes(cacheFormat))
     throw new ParameterError(
       "cacheFormat",
@@ -91,6 +95,7 @@ export async function openModel(
     return new LoadedLanguageModel({
       ...{ name, checkpoint, device, loaded, tokenizer },
       endTokens: [...new Set([...endTokens, ...(tokenizer?.eos ?? [])])],
+      ...{ cacheTokens, sequences },
       cacheFormat: cacheFormat ?? (formats.every((format) => format === "f32") ? "f32" : "f16"),
     });
   } catch (error) {

@@ -15,6 +15,13 @@ export interface OpenOptions {
    */
   readonly cacheFormat?: CacheFormat;
   /**
+   * Tokens that the cache may hold: of all generations under way, and of prompts that are kept for later ones.
+   * Default: 32 times the context or 1 GiB, whichever is less, but at least the context.
+   */
+  readonly cacheTokens?: number;
+  /** Generations that run at once; more wait. Default 32. */
+  readonly sequences?: number;
+  /**
    * Whether packed weights are kept in a file, so that the next start is quick: beside the checkpoint (default,
    * true), in the folder that is named, or not at all (false). A file that does not fit is told and replaced.
    */
@@ -35,6 +42,15 @@ export interface GenerateOptions extends SamplingOptions {
   readonly ignoreEnd?: boolean;
   /** Alternatives to report for each token, 0 to 100; undefined: no log-probabilities at all. */
   readonly logprobs?: number;
+  /** Larger is sooner when several generations run; one that has waited long enough passes all. Default 0. */
+  readonly priority?: number;
+  /** Milliseconds after which the generation fails unless it has ended. Default: none. */
+  readonly timeout?: number;
+  /**
+   * Generations share what the cache keeps of prompts with others of the same salt only, so that nobody learns from the
+   * time of an answer what somebody of another salt has asked. Default: the empty one.
+   */
+  readonly cacheSalt?: string;
   /** Ends the generation after the token that is being made, with the finish reason `abort`; nothing is thrown. */
   readonly signal?: AbortSignal;
 }
@@ -60,6 +76,8 @@ export interface GenerationResult {
   readonly text: string;
   readonly tokens: readonly number[];
   readonly promptTokens: number;
+  /** Tokens of the prompt that were in the cache already. */
+  readonly cachedTokens?: number;
   readonly finishReason: FinishReason;
   /** The stop text that ended it, where one did. */
   readonly stop?: string;

@@ -208,6 +208,7 @@ describe("chat completions", () => {
     expect(response.status).toBe(200);
     const { signal: _, ...options } = model.calls[0]!.options;
     expect(options).toEqual({
+      cacheSalt: "",
       temperature: 0.5,
       topP: 0.9,
       topK: 40,

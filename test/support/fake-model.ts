@@ -72,7 +72,8 @@ export function fakeModel(fake: FakeOptions = {}): FakeModel {
     return generation(prompt, options);
   };
   function generation(prompt: readonly number[], options: GenerateOptions): Generation {
-    const { maxTokens, stop = [], stopTokens = [], ignoreEnd, logprobs, signal, ...sampling } = options;
+    const { maxTokens, stop = [], stopTokens = [], ignoreEnd, logprobs, signal, ...rest } = options;
+    const { cacheSalt: _, priority: __, timeout: ___, ...sampling } = rest;
     samplingFrom(sampling);
     const room = contextLength - prompt.length;
     if (room < (maxTokens ?? 1))

@@ -42,6 +42,12 @@ export const serve: AddCommand = (program, context) => {
     .option("--port <n>", "port to listen on; 0 takes a free one", integer(0, 65535), 8080)
     .option("--api-key <key>", "ask for this key; may be given several times (or FOVEA_API_KEY)", collect)
     .option("--origin <origin>", "let pages of this origin use the API; may be given several times", collect)
+    .option("--sequences <n>", "sequences that run at once (default: 32)", integer(1, 511))
+    .option(
+      "--cache-tokens <n>",
+      "tokens that the cache may hold (default: 32 contexts or 1 GiB, whichever is less)",
+      integer(1),
+    )
     .option("--max-requests <n>", "requests that run or wait; one more gets 429", integer(1), 1024)
     .option("--max-body <bytes>", "largest request body", integer(1), 16 * 1024 * 1024)
     .option("--timeout <seconds>", "how long a request may take", positive, 600)

@@ -31,7 +31,7 @@ export async function messages(context: ServeContext, request: Request, body: un
   const { stream, options } = parseOptions(context, fields);
   fields.done();
   const work = startWork(context, request);
-  const generation = context.model.chat(talk, { ...options, signal: work.signal });
+  const generation = context.model.chat(talk, { ...options, ...work.options });
   const head = {
     id: newId("msg"),
     type: "message",

@@ -23,7 +23,7 @@ export async function chat(context: ServeContext, request: Request, body: unknow
     });
   const options = budget(shared, model.chatPrompt(messages).length);
   const work = startWork(context, request);
-  return answer(context, shared, model.chat(messages, { ...options, signal: work.signal }), work, place);
+  return answer(context, shared, model.chat(messages, { ...options, ...work.options }), work, place);
 }
 
 const roles = ["system", "user", "assistant"];

@@ -43,7 +43,7 @@ export async function generate(context: ServeContext, request: Request, body: un
     : [...before, ...tokenizer.encode(prompt, { addSpecial: before.length === 0 })];
   const options = budget(shared, ids.length);
   const work = startWork(context, request);
-  const own = { ...options, signal: work.signal };
+  const own = { ...options, ...work.options };
   if (templated) return answer(context, shared, model.chat(messages, own), work, place);
   return answer(context, shared, model.generate(ids, own), work, place, ({ tokens }) => ({
     context: [...ids, ...tokens],

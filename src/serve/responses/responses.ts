@@ -127,7 +127,7 @@ export class Responses {
       },
     };
     const work = startWork(this.context, request);
-    const generation = model.chat(prompt, { ...parsed.options, signal: work.signal });
+    const generation = model.chat(prompt, { ...parsed.options, ...work.options });
     if (parsed.stream)
       return eventStream(this.events(job, generation, work), work, this.context.onError, responsesDialect());
     const [result] = (await allResults(work, [generation])) as [GenerationResult];

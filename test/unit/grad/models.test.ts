@@ -60,7 +60,7 @@ describe("gradients of whole models", () => {
         { sequence: 0, ids: new Int32Array(7), start: 0 },
         { sequence: 1, ids: new Int32Array(4), start: 0 },
       ]);
-      const step = new Step(s, batch, new BatchAttention({ causal: false }).begin(s, batch));
+      const step = new Step(s, batch, new BatchAttention({ causal: false }).begin(s, batch), new Set());
       return weighted(s, block(step, s.constant(input, [11, hidden])));
     });
   });

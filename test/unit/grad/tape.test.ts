@@ -214,7 +214,7 @@ describe("refusals name the op and what to do", () => {
       const y = s.empty("f32", [2, 1, 8]);
       const pages = s.constant(Int32Array.of(0), [1, 1]);
       const spans = s.constant(Int32Array.of(0, 2, 0), [1, 3]);
-      const options = { scale: 1, window: 0, softcap: 0, longest: 2, causal: 1 };
+      const options = { scale: 1, window: 0, softcap: 0, longest: 2, causal: 1, sharedRows: 0 };
       s.push({ kind: "attend", q, keys, values: cached, pages, spans, y, ...options });
       return weighted(s, y);
     };

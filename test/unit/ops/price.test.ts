@@ -20,6 +20,7 @@ const attend = {
   softcap: 0,
   longest: 50,
   causal: 1,
+  sharedRows: 0,
 } as const;
 
 const table = f32(1000, 8);
