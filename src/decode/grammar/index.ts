@@ -1,0 +1,89 @@
+/**
+ * Structured output: a grammar in any of the notations, compiled for the tokens of a model. What the compiler learns
+ * about the vocabulary serves all grammars; a compiled grammar serves any number of sequences.
+ */
+import { ParameterError } from "../../base/errors.ts";
+import { Constraint } from "./constraint.ts";
+import { type JsonSchemaOptions, jsonSchemaGrammar } from "./json-schema/index.ts";
+import { Machine, REFUSED } from "./machine.ts";
+import { GrammarMasks, TerminalMasks } from "./masks.ts";
+import { GrammarNodes, type NodeId } from "./nodes.ts";
+import { Automaton } from "./regex/automaton.ts";
+import { lower } from "./regex/lower.ts";
+import { parsePattern } from "./regex/pattern.ts";
+import { utf8Of } from "./regex/utf8.ts";
+import { type TokenSource, TokenVocabulary } from "./trie.ts";
+
+export { applyMask, Constraint } from "./constraint.ts";
+export type { Whitespace } from "./json-schema/index.ts";
+export type { TokenSource } from "./trie.ts";
+
+/** What the text must be; plain data. */
+export type Grammar =
+  /** JSON that is valid against the schema; `true` for any. */
+  | ({ readonly jsonSchema: unknown } & JsonSchemaOptions)
+  /** The whole text matches the pattern (ECMA-262, without looking around and back). */
+  | { readonly regex: string; readonly ignoreCase?: boolean };
+
+/** States of one grammar, and of the terminals of all, that are kept before both are begun anew. */
+const MAX_STATES = 50_000;
+const MAX_TERMINAL_STATES = 200_000;
+
+/** A grammar for the tokens of one model. */
+export class CompiledGrammar {
+  readonly #nodes: GrammarNodes;
+  readonly #root: NodeId;
+  readonly #terminals: TerminalMasks;
+  #masks: GrammarMasks;
+
+  constructor(nodes: GrammarNodes, root: NodeId, terminals: TerminalMasks) {
+    this.#nodes = nodes;
+    this.#root = root;
+    this.#terminals = terminals;
+    this.#masks = new GrammarMasks(new Machine(nodes, root), terminals);
+    if (this.#masks.machine.start === REFUSED)
+      throw new ParameterError("grammar", "allows no text at all: what it asks for contradicts itself");
+  }
+
+  /** @param endTokens are allowed exactly where the text may end */
+  start(endTokens: readonly number[]): Constraint {
+    // Sequences under way keep what they have.
+    if (this.#masks.machine.states > MAX_STATES)
+      this.#masks = new GrammarMasks(new Machine(this.#nodes, this.#root), this.#terminals);
+    return new Constraint(this.#masks, this.#terminals.vocabulary, endTokens);
+  }
+}
+
+/** Compiles grammars for one vocabulary. Making one takes a moment; keep it. */
+export class GrammarCompiler {
+  readonly #vocabulary: TokenVocabulary;
+  #terminals: TerminalMasks;
+
+  /** @param size the number of logits in a row, where it is more than the tokenizer has tokens */
+  constructor(source: TokenSource, size: number = source.vocabSize) {
+    this.#vocabulary = new TokenVocabulary(source, size);
+    this.#terminals = new TerminalMasks(new Automaton(), this.#vocabulary);
+  }
+
+  /** @throws ParameterError on `grammar`, saying what in it cannot be used */
+  compile(grammar: Grammar): CompiledGrammar {
+    if (this.#terminals.automaton.states > MAX_TERMINAL_STATES)
+      this.#terminals = new TerminalMasks(new Automaton(), this.#vocabulary);
+    const nodes = new GrammarNodes(this.#terminals.automaton);
+    return new CompiledGrammar(nodes, rootOf(nodes, grammar), this.#terminals);
+  }
+}
+
+function rootOf(nodes: GrammarNodes, grammar: Grammar): NodeId {
+  if (typeof grammar !== "object" || grammar === null)
+    throw new ParameterError("grammar", "must be an object with jsonSchema, regex, gbnf or lark");
+  if ("jsonSchema" in grammar) {
+    const { jsonSchema, ...options } = grammar;
+    return jsonSchemaGrammar(nodes, jsonSchema, options);
+  }
+  const { expressions } = nodes.automaton;
+  const pattern = parsePattern(grammar.regex, "grammar", { ignoreCase: grammar.ignoreCase ?? false });
+  return nodes.terminal(
+    lower(expressions, pattern, (points) => utf8Of(expressions, points), { whole: true, where: "grammar" }),
+  );
+}

@@ -1,0 +1,205 @@
+/**
+ * Which tokens a grammar allows in a state. Most of the work depends on the state within a terminal alone, and is
+ * kept for all grammars of a vocabulary: the tokens that stay inside of the terminal, and the places in the tree of
+ * tokens at which it may end. Only from those places on does it matter what follows; that is kept for each grammar.
+ *
+ * The split of tokens by what they depend on follows Dong et al., "XGrammar: flexible and efficient structured
+ * generation engine for large language models", 2024, arXiv 2411.15100, section 3.
+ */
+import { type Machine, REFUSED } from "./machine.ts";
+import { type Automaton, DEAD } from "./regex/automaton.ts";
+import type { TokenVocabulary, Trie } from "./trie.ts";
+
+/** Tokens as a list, or as a bit set where there are many. */
+interface TokenSet {
+  readonly list?: Int32Array;
+  readonly bits?: Uint32Array;
+}
+
+/** What is known of a state within a terminal, for the tokens of one tree. */
+interface Inside extends TokenSet {
+  /** Nodes with others below, at which the terminal may have ended. */
+  readonly exits: Int32Array;
+}
+
+/** Lists of more tokens than this are bit sets. */
+const MANY = 1024;
+
+/** Masks of states within terminals: shared by all grammars over one automaton and vocabulary. */
+export class TerminalMasks {
+  readonly automaton: Automaton;
+  readonly vocabulary: TokenVocabulary;
+  readonly #short = new Map<number, Inside>();
+  readonly #long = new Map<number, Inside>();
+  readonly #path: Int32Array;
+  readonly #found: Int32Array;
+
+  constructor(automaton: Automaton, vocabulary: TokenVocabulary) {
+    this.automaton = automaton;
+    this.vocabulary = vocabulary;
+    this.#path = new Int32Array(Math.max(vocabulary.short.height, vocabulary.long.height) + 1);
+    this.#found = new Int32Array(vocabulary.size);
+  }
+
+  short(state: number): Inside {
+    const known = this.#short.get(state);
+    if (known !== undefined) return known;
+    const { automaton, vocabulary } = this;
+    // Counts that no short token can reach make no difference to short tokens.
+    const simpler = automaton.expressions.forgetful(automaton.exprOf(state), vocabulary.shortLength);
+    const same = simpler === undefined ? state : automaton.state(simpler);
+    const inside = this.#short.get(same) ?? this.#walk(vocabulary.short, same);
+    this.#short.set(same, inside);
+    this.#short.set(state, inside);
+    return inside;
+  }
+
+  long(state: number): Inside {
+    let inside = this.#long.get(state);
+    if (inside === undefined) {
+      inside = this.#walk(this.vocabulary.long, state);
+      this.#long.set(state, inside);
+    }
+    return inside;
+  }
+
+  #walk(trie: Trie, state: number): Inside {
+    const { bytes, depths, ends, firsts, tokens, nodes } = trie;
+    const { automaton } = this;
+    const path = this.#path;
+    const found = this.#found;
+    let { next, accepting } = automaton;
+    let count = 0;
+    const exits: number[] = [];
+    path[0] = state;
+    for (let node = 1; node < nodes; ) {
+      const depth = depths[node]!;
+      const from = path[depth - 1]!;
+      let to = next[256 * from + bytes[node]!]!;
+      if (to < 0) {
+        to = automaton.fill(from, bytes[node]!);
+        ({ next, accepting } = automaton);
+      }
+      if (to === DEAD) {
+        node = ends[node]!;
+        continue;
+      }
+      path[depth] = to;
+      for (let t = firsts[node]!, last = firsts[node + 1]!; t < last; t++) found[count++] = tokens[t]!;
+      if (accepting[to] === 1 && ends[node]! > node + 1) exits.push(node);
+      node++;
+    }
+    return { ...tokenSet(found.subarray(0, count), this.vocabulary.words), exits: Int32Array.from(exits) };
+  }
+}
+
+function tokenSet(tokens: Int32Array, words: number): TokenSet {
+  if (tokens.length <= MANY) return { list: tokens.slice() };
+  const bits = new Uint32Array(words);
+  for (const token of tokens) bits[token >> 5]! |= 1 << (token & 31);
+  return { bits };
+}
+
+function addTo(mask: Uint32Array, { bits, list }: TokenSet): void {
+  if (bits !== undefined) for (let i = 0; i < bits.length; i++) mask[i]! |= bits[i]!;
+  else if (list !== undefined) for (const token of list) mask[token >> 5]! |= 1 << (token & 31);
+}
+
+/** Masks of the states of one grammar. */
+export class GrammarMasks {
+  readonly machine: Machine;
+  readonly #terminals: TerminalMasks;
+  readonly #states = new Map<number, readonly TokenSet[]>();
+  /** Tokens that leave a terminal, by its state and the state that follows. */
+  readonly #leaving = new Map<string, TokenSet>();
+  readonly #path: Int32Array;
+  readonly #found: Int32Array;
+  /** Bits of the tokens found, since one token may leave a terminal at several places. */
+  readonly #seen: Uint32Array;
+
+  constructor(machine: Machine, terminals: TerminalMasks) {
+    const { short, long, size, words } = terminals.vocabulary;
+    this.machine = machine;
+    this.#terminals = terminals;
+    this.#path = new Int32Array(Math.max(short.height, long.height) + 1);
+    this.#found = new Int32Array(size);
+    this.#seen = new Uint32Array(words);
+  }
+
+  /** Sets the bits of the tokens that may come next, and clears all others. */
+  fill(state: number, mask: Uint32Array): void {
+    let parts = this.#states.get(state);
+    if (parts === undefined) {
+      parts = this.#partsOf(state);
+      this.#states.set(state, parts);
+    }
+    mask.fill(0);
+    for (const part of parts) addTo(mask, part);
+  }
+
+  #partsOf(state: number): TokenSet[] {
+    const { machine } = this;
+    /** Stacks by the state within the terminal. */
+    const stacks = new Map<number, number[]>();
+    for (const thread of machine.threads[state]!) {
+      const position = machine.positions[thread]!;
+      const behind = stacks.get(position);
+      if (behind === undefined) stacks.set(position, [machine.stacks[thread]!]);
+      else behind.push(machine.stacks[thread]!);
+    }
+    const parts: TokenSet[] = [];
+    for (const [position, behind] of stacks) {
+      const short = this.#terminals.short(position);
+      const long = this.#terminals.long(position);
+      parts.push(short, long);
+      if (short.exits.length + long.exits.length > 0)
+        parts.push(this.#leavingOf(position, machine.open(behind), short, long));
+    }
+    return parts;
+  }
+
+  #leavingOf(position: number, after: number, short: Inside, long: Inside): TokenSet {
+    const key = `${position},${after}`;
+    let leaving = this.#leaving.get(key);
+    if (leaving === undefined) {
+      const { vocabulary } = this.#terminals;
+      let count = this.#walk(vocabulary.short, short.exits, after, 0);
+      count = this.#walk(vocabulary.long, long.exits, after, count);
+      const found = this.#found.subarray(0, count);
+      for (const token of found) this.#seen[token >> 5] = 0;
+      leaving = tokenSet(found, vocabulary.words);
+      this.#leaving.set(key, leaving);
+    }
+    return leaving;
+  }
+
+  /** Finds the tokens below the exits that go on from the state `after`. */
+  #walk(trie: Trie, exits: Int32Array, after: number, before: number): number {
+    const { bytes, depths, ends, firsts, tokens } = trie;
+    const { machine } = this;
+    const path = this.#path;
+    const found = this.#found;
+    const seen = this.#seen;
+    let count = before;
+    for (const exit of exits) {
+      path[depths[exit]!] = after;
+      for (let node = exit + 1, last = ends[exit]!; node < last; ) {
+        const depth = depths[node]!;
+        const to = machine.step(path[depth - 1]!, bytes[node]!);
+        if (to === REFUSED) {
+          node = ends[node]!;
+          continue;
+        }
+        path[depth] = to;
+        for (let t = firsts[node]!, end = firsts[node + 1]!; t < end; t++) {
+          const token = tokens[t]!;
+          if ((seen[token >> 5]! >>> (token & 31)) & 1) continue;
+          seen[token >> 5]! |= 1 << (token & 31);
+          found[count++] = token;
+        }
+        node++;
+      }
+    }
+    return count;
+  }
+}
