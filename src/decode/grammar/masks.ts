@@ -29,16 +29,20 @@ const MANY = 1024;
 export class TerminalMasks {
   readonly automaton: Automaton;
   readonly vocabulary: TokenVocabulary;
+  /** Room for a walk: states on the way to a node, and the tokens found. */
+  readonly path: Int32Array;
+  readonly found: Int32Array;
+  /** Bits of the tokens found, since one token may leave a terminal at several places. Zero between walks. */
+  readonly seen: Uint32Array;
   readonly #short = new Map<number, Inside>();
   readonly #long = new Map<number, Inside>();
-  readonly #path: Int32Array;
-  readonly #found: Int32Array;
 
   constructor(automaton: Automaton, vocabulary: TokenVocabulary) {
     this.automaton = automaton;
     this.vocabulary = vocabulary;
-    this.#path = new Int32Array(Math.max(vocabulary.short.height, vocabulary.long.height) + 1);
-    this.#found = new Int32Array(vocabulary.size);
+    this.path = new Int32Array(Math.max(vocabulary.short.height, vocabulary.long.height) + 1);
+    this.found = new Int32Array(vocabulary.size);
+    this.seen = new Uint32Array(vocabulary.words);
   }
 
   short(state: number): Inside {
@@ -65,9 +69,7 @@ export class TerminalMasks {
 
   #walk(trie: Trie, state: number): Inside {
     const { bytes, depths, ends, firsts, tokens, nodes } = trie;
-    const { automaton } = this;
-    const path = this.#path;
-    const found = this.#found;
+    const { automaton, path, found } = this;
     let { next, accepting } = automaton;
     let count = 0;
     const exits: number[] = [];
@@ -112,18 +114,10 @@ export class GrammarMasks {
   readonly #states = new Map<number, readonly TokenSet[]>();
   /** Tokens that leave a terminal, by its state and the state that follows. */
   readonly #leaving = new Map<string, TokenSet>();
-  readonly #path: Int32Array;
-  readonly #found: Int32Array;
-  /** Bits of the tokens found, since one token may leave a terminal at several places. */
-  readonly #seen: Uint32Array;
 
   constructor(machine: Machine, terminals: TerminalMasks) {
-    const { short, long, size, words } = terminals.vocabulary;
     this.machine = machine;
     this.#terminals = terminals;
-    this.#path = new Int32Array(Math.max(short.height, long.height) + 1);
-    this.#found = new Int32Array(size);
-    this.#seen = new Uint32Array(words);
   }
 
   /** Sets the bits of the tokens that may come next, and clears all others. */
@@ -162,11 +156,11 @@ export class GrammarMasks {
     const key = `${position},${after}`;
     let leaving = this.#leaving.get(key);
     if (leaving === undefined) {
-      const { vocabulary } = this.#terminals;
+      const { vocabulary, seen } = this.#terminals;
       let count = this.#walk(vocabulary.short, short.exits, after, 0);
       count = this.#walk(vocabulary.long, long.exits, after, count);
-      const found = this.#found.subarray(0, count);
-      for (const token of found) this.#seen[token >> 5] = 0;
+      const found = this.#terminals.found.subarray(0, count);
+      for (const token of found) seen[token >> 5] = 0;
       leaving = tokenSet(found, vocabulary.words);
       this.#leaving.set(key, leaving);
     }
@@ -177,9 +171,7 @@ export class GrammarMasks {
   #walk(trie: Trie, exits: Int32Array, after: number, before: number): number {
     const { bytes, depths, ends, firsts, tokens } = trie;
     const { machine } = this;
-    const path = this.#path;
-    const found = this.#found;
-    const seen = this.#seen;
+    const { path, found, seen } = this.#terminals;
     let count = before;
     for (const exit of exits) {
       path[depths[exit]!] = after;

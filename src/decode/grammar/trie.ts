@@ -25,32 +25,37 @@ export class Trie {
   /** @param words tokens with their bytes, one character for each; none empty */
   constructor(words: readonly { readonly id: number; readonly text: string }[]) {
     const sorted = [...words].sort((a, b) => (a.text < b.text ? -1 : a.text > b.text ? 1 : a.id - b.id));
-    const bytes: number[] = [0];
-    const depths: number[] = [0];
-    const firsts: number[] = [0];
+    const room = sorted.reduce((sum, { text }) => sum + text.length, 1);
+    const bytes = new Uint8Array(room);
+    const depths = new Uint16Array(room);
+    const firsts = new Int32Array(room + 1);
+    const ends = new Int32Array(room);
     const path: number[] = [0];
-    const ends: number[] = [];
+    let count = 1;
+    let height = 0;
     let before = "";
-    for (const [at, { text }] of sorted.entries()) {
+    for (let at = 0; at < sorted.length; at++) {
+      const { text } = sorted[at]!;
       let shared = 0;
-      while (shared < before.length && shared < text.length && before[shared] === text[shared]) shared++;
-      while (path.length > shared + 1) ends[path.pop()!] = bytes.length;
+      while (shared < before.length && before.charCodeAt(shared) === text.charCodeAt(shared)) shared++;
+      while (path.length > shared + 1) ends[path.pop()!] = count;
       for (let i = shared; i < text.length; i++) {
-        path.push(bytes.length);
-        bytes.push(text.charCodeAt(i));
-        depths.push(i + 1);
-        firsts.push(at);
+        path.push(count);
+        bytes[count] = text.charCodeAt(i);
+        depths[count] = i + 1;
+        firsts[count++] = at;
       }
+      height = Math.max(height, text.length);
       before = text;
     }
-    while (path.length > 0) ends[path.pop()!] = bytes.length;
-    firsts.push(sorted.length);
-    this.bytes = Uint8Array.from(bytes);
-    this.depths = Uint16Array.from(depths);
-    this.ends = Int32Array.from(ends);
-    this.firsts = Int32Array.from(firsts);
+    while (path.length > 0) ends[path.pop()!] = count;
+    firsts[count] = sorted.length;
+    this.bytes = bytes.slice(0, count);
+    this.depths = depths.slice(0, count);
+    this.ends = ends.slice(0, count);
+    this.firsts = firsts.slice(0, count + 1);
     this.tokens = Int32Array.from(sorted, ({ id }) => id);
-    this.height = depths.reduce((most, depth) => Math.max(most, depth), 0);
+    this.height = height;
   }
 
   get nodes(): number {

@@ -24,9 +24,10 @@ const IPV6 = [
   `(?:(?:${H16}:){0,6}${H16})?::`,
 ].join("|");
 const LABEL = "[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?";
-const HOST = `${LABEL}(?:\\.${LABEL}){0,3}`;
+const HOST = `${LABEL}(?:\\.${LABEL})*`;
 const ATOM = "[a-zA-Z0-9!#$%&'*+/=?^_`{|}~-]+";
-const DOMAIN = `${LABEL}(?:\\.${LABEL}){1,3}`;
+const WORD = "[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?";
+const DOMAIN = `${WORD}(?:\\.${WORD})+`;
 /** RFC 3986, appendix A. */
 const PCHAR = "(?:[a-zA-Z0-9._~!$&'()*+,;=:@-]|%[0-9a-fA-F]{2})";
 const SEGMENTS = `(?:/${PCHAR}*)*`;
@@ -38,6 +39,9 @@ const RELATIVE = `(?://${AUTHORITY}${SEGMENTS}|/(?:${PCHAR}+${SEGMENTS})?|(?:[a-
 const POINTER = "(?:/(?:[^~/]|~[01])*)*";
 const DURATION_TIME = "T(?:\\d+H(?:\\d+M(?:\\d+S)?)?|\\d+M(?:\\d+S)?|\\d+S)";
 const DURATION_DATE = "(?:\\d+Y(?:\\d+M(?:\\d+D)?)?|\\d+M(?:\\d+D)?|\\d+D)";
+
+/** Characters at most, where a format says so. */
+export const FORMAT_LENGTHS: Readonly<Record<string, number>> = { hostname: 253 };
 
 /** Patterns of the whole string. */
 export const FORMATS: Readonly<Record<string, string>> = {

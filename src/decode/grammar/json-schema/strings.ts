@@ -7,7 +7,7 @@ import { parsePattern } from "../regex/pattern.ts";
 import { refusal } from "./document.ts";
 import type { Strings } from "./expand.ts";
 import { type Facts, STRING } from "./facts.ts";
-import { FORMATS } from "./formats.ts";
+import { FORMAT_LENGTHS, FORMATS } from "./formats.ts";
 import type { StringPatterns } from "./read.ts";
 import { contentOf, type JsonText } from "./text.ts";
 
@@ -19,7 +19,9 @@ export class SchemaStrings implements StringPatterns, Strings {
   /** Any string in its one spelling. */
   readonly any: Expr;
   readonly #character: Expr;
+  /** By source, for patterns of all schemas; begun anew when there are many. */
   readonly #patterns = new Map<string, Expr>();
+  readonly #formats = new Map<string, Expr>();
 
   constructor(automaton: Automaton, text: JsonText) {
     this.#automaton = automaton;
@@ -37,13 +39,23 @@ export class SchemaStrings implements StringPatterns, Strings {
     } catch (error) {
       throw refusal(pointer, (error as Error).message.replace(/^regex: /, ""));
     }
+    if (this.#patterns.size > 1000) this.#patterns.clear();
     this.#patterns.set(source, e);
     return e;
   }
 
   format(name: string): Expr | undefined {
     const source = Object.hasOwn(FORMATS, name) ? FORMATS[name] : undefined;
-    return source === undefined ? undefined : this.#lowered(source, true);
+    if (source === undefined) return undefined;
+    let e = this.#formats.get(name);
+    if (e === undefined) {
+      e = this.#lowered(source, true);
+      const most = FORMAT_LENGTHS[name];
+      if (most !== undefined)
+        e = this.#text.expressions.and([e, this.#text.expressions.repeat(this.#character, 0, most)]);
+      this.#formats.set(name, e);
+    }
+    return e;
   }
 
   #lowered(source: string, whole: boolean): Expr {
