@@ -1,6 +1,7 @@
 /** The library. */
 export { CheckpointError, DeviceError, FoveaError, OpError, ParameterError } from "./base/errors.ts";
 export type { ChatTemplate, Tokenizer } from "./checkpoint/tokenizer/index.ts";
+export type { Grammar } from "./decode/grammar/index.ts";
 export { open } from "./tasks/open.ts";
 export {
   type QuantizedTensor,

@@ -5,6 +5,7 @@
 import { ParameterError } from "../base/errors.ts";
 import { Candidates } from "./candidates.ts";
 import { expNonPositive } from "./exp.ts";
+import { applyMask } from "./grammar/mask.ts";
 import { argmax, logSumExp, type TokenLogprob, topLogprobs } from "./logprobs.ts";
 import { hasPenalties, penalize } from "./penalties.ts";
 import { uniform } from "./random.ts";
@@ -120,6 +121,8 @@ export interface SamplingContext {
   readonly generated: ArrayLike<number>;
   /** Of the token to be chosen, in its sequence, from 0. Chooses the random number, with the seed. */
   readonly position: number;
+  /** A bit for each token that may be chosen, where a grammar decides; see grammar/. */
+  readonly allowed?: Uint32Array | undefined;
 }
 
 export interface Choice {
@@ -155,7 +158,7 @@ export class SamplingWorkspace {
   }
 }
 
-/** Chooses tokens: bias and penalties → temperature → top-k → typical → top-p → min-p → draw. */
+/** Chooses tokens: bias and penalties → grammar → temperature → top-k → typical → top-p → min-p → draw. */
 export class Sampler {
   readonly #sampling: Sampling;
   readonly #workspace: SamplingWorkspace;
@@ -210,9 +213,10 @@ export class Sampler {
     const { row, counts, vocabulary } = this.#workspace;
     if (logits.length !== vocabulary)
       throw new ParameterError("logits", `has ${logits.length} entries; the vocabulary has ${vocabulary}`);
-    if (!this.#penalties) return logits;
+    if (!this.#penalties && context.allowed === undefined) return logits;
     row.set(logits);
-    penalize(row, this.#sampling, context, counts);
+    if (this.#penalties) penalize(row, this.#sampling, context, counts);
+    if (context.allowed !== undefined) applyMask(row, context.allowed);
     return row;
   }
 

@@ -4,6 +4,7 @@
  */
 import { ParameterError } from "../base/errors.ts";
 import { DenseCache, makeBatch, type SequenceId } from "../cache/index.ts";
+import type { Constraint } from "../decode/grammar/index.ts";
 import { type Choice, Sampler, type Sampling, SamplingWorkspace } from "../decode/sampling.ts";
 import type { Decoder, RecordedStep } from "../nn/index.ts";
 import { type CacheFormat, type Device, Stream } from "../ops/index.ts";
@@ -17,6 +18,8 @@ export interface RunOptions {
   readonly signal?: AbortSignal | undefined;
   /** Called when the whole prompt has been processed. */
   readonly onPrompt?: () => void;
+  /** Decides which tokens may be drawn; taken along token by token. Ends the run where nothing may follow. */
+  readonly constraint?: Constraint | undefined;
 }
 
 export class Runner {
@@ -37,7 +40,7 @@ export class Runner {
   /** Draws tokens after the prompt until `maxTokens`, an abort, or the caller's return. */
   async *generate(
     prompt: readonly number[],
-    { sampling, maxTokens, signal, onPrompt }: RunOptions,
+    { sampling, maxTokens, signal, onPrompt, constraint }: RunOptions,
   ): AsyncGenerator<Choice> {
     this.check(prompt);
     const sampler = new Sampler(sampling, this.workspace);
@@ -55,14 +58,17 @@ export class Runner {
       onPrompt?.();
       for (;;) {
         const position = prompt.length + generated.length;
-        const choice = sampler.next(logits!, { prompt, generated, position });
+        const choice = sampler.next(logits!, { prompt, generated, position, allowed: constraint?.allowed() });
         generated.push(choice.token);
+        constraint?.accept(choice.token);
         yield choice;
-        if (generated.length >= maxTokens || signal?.aborted) return;
+        if (generated.length >= maxTokens || signal?.aborted || constraint?.finished) return;
         const parts = [{ sequence, ids: [choice.token], start: position, promptLength: prompt.length }];
         if (!step?.again(parts))
           step = this.decoder.record(new Stream(this.device), parts, this.cache, Int32Array.of(0));
-        logits = await step.run();
+        const running = step.run();
+        constraint?.allowed(); // while the model runs
+        logits = await running;
       }
     } finally {
       this.cache.remove(sequence);

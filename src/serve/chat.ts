@@ -10,6 +10,7 @@ import { Fields } from "./fields.ts";
 import { chatLogprobs } from "./logprobs.ts";
 import { parseMessages } from "./messages.ts";
 import { mostLogprobs, optionsOfChoice, present, type Shared, sharedFields } from "./parameters.ts";
+import { responseFormat } from "./response-format.ts";
 import { eventStream, merge } from "./stream.ts";
 
 interface ChatRequest extends Shared {
@@ -48,6 +49,7 @@ function named(error: unknown, body: unknown): unknown {
   const { parameter, message } = error;
   const problem = message.slice(parameter.length + 2);
   if (parameter === "prompt") return invalid("messages", problem, "context_length_exceeded");
+  if (parameter === "grammar") return invalid("response_format", problem);
   if (parameter !== "maxTokens") return error;
   const newer = new Fields(body).take("max_completion_tokens") !== undefined;
   return invalid(newer ? "max_completion_tokens" : "max_tokens", problem, "context_length_exceeded");
@@ -97,6 +99,9 @@ function parse(context: ServeContext, body: unknown): ChatRequest {
   const top = fields.number("top_logprobs", { integer: true, min: 0, max: mostLogprobs });
   if (top !== undefined && !wanted) throw invalid("top_logprobs", "needs logprobs: true");
   standardFields(fields);
+  const grammar = responseFormat(fields);
+  if (grammar !== undefined && shared.options.ignoreEnd)
+    throw invalid("ignore_eos", "cannot go on after the end of an answer in response_format");
   fields.done();
   const budget = maxTokens ?? older;
   if (budget !== undefined && budget > model.contextLength)
@@ -110,7 +115,7 @@ function parse(context: ServeContext, body: unknown): ChatRequest {
     messages,
     options: {
       ...shared.options,
-      ...present({ maxTokens: budget, logprobs: wanted ? (top ?? 0) : undefined }),
+      ...present({ maxTokens: budget, logprobs: wanted ? (top ?? 0) : undefined, grammar }),
     },
   };
 }
@@ -123,7 +128,6 @@ function standardFields(fields: Fields): void {
   fields.only("store", [false], "nothing is stored here");
   fields.only("prompt_cache_retention", ["in-memory", "in_memory", "24h"], "no such retention");
   fields.entries("metadata");
-  fields.only("response_format", [{ type: "text" }], 'only {"type": "text"} is served yet');
 }
 
 async function* chunks(

@@ -2,6 +2,7 @@
 import { ParameterError } from "../base/errors.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import type { Tokenizer } from "../checkpoint/tokenizer/index.ts";
+import { type CompiledGrammar, type Grammar, GrammarCompiler } from "../decode/grammar/index.ts";
 import { nll } from "../decode/logprobs.ts";
 import { Runner } from "../engine/runner.ts";
 import type { LoadedModel } from "../models/index.ts";
@@ -18,6 +19,7 @@ import type {
 
 /** Windows of `score` are no longer than this, whatever the context: longer ones cost more and tell little. */
 const SCORE_WINDOW = 2048;
+const KEPT_GRAMMARS = 32;
 
 export interface ModelParts {
   readonly name: string;
@@ -37,6 +39,8 @@ export class LoadedLanguageModel implements LanguageModel {
   readonly tokenizer: Tokenizer | undefined;
   private readonly parts: ModelParts;
   private readonly runner: Runner;
+  private compiler: GrammarCompiler | undefined;
+  private readonly grammars = new Map<string, CompiledGrammar>();
 
   constructor(parts: ModelParts) {
     const { architecture, decoder } = parts.loaded;
@@ -145,7 +149,20 @@ export class LoadedLanguageModel implements LanguageModel {
   private start(prompt: () => readonly number[], options: GenerateOptions, continues: boolean): Generation {
     const { endTokens } = this.parts;
     const detokenizer = this.tokenizer?.detokenizer({ skipSpecial: true });
-    return new TextGeneration({ runner: this.runner, detokenizer, endTokens, prompt, continues }, options);
+    const constrain = (grammar: Grammar, ends: readonly number[]) => this.compiled(grammar).start(ends);
+    const parts = { runner: this.runner, detokenizer, endTokens, constrain, prompt, continues };
+    return new TextGeneration(parts, options);
+  }
+
+  /** Grammars are asked for again and again: the last few are kept as they were compiled. */
+  private compiled(grammar: Grammar): CompiledGrammar {
+    this.compiler ??= new GrammarCompiler(this.needTokenizer("grammar"), this.vocabularySize);
+    const key = JSON.stringify(grammar);
+    const compiled = this.grammars.get(key) ?? this.compiler.compile(grammar);
+    this.grammars.delete(key);
+    this.grammars.set(key, compiled);
+    if (this.grammars.size > KEPT_GRAMMARS) this.grammars.delete(this.grammars.keys().next().value!);
+    return compiled;
   }
 
   private needTokenizer(parameter: string): Tokenizer {

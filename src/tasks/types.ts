@@ -1,4 +1,5 @@
 /** What a user hands to a language model and gets back. Types only: the faces are written against these. */
+import type { Grammar } from "../decode/grammar/index.ts";
 import type { SamplingOptions } from "../decode/sampling.ts";
 import type { CacheFormat } from "../ops/index.ts";
 
@@ -35,6 +36,11 @@ export interface GenerateOptions extends SamplingOptions {
   readonly ignoreEnd?: boolean;
   /** Alternatives to report for each token, 0 to 100; undefined: no log-probabilities at all. */
   readonly logprobs?: number;
+  /**
+   * What the text must be: `{ jsonSchema }`, `{ regex }`, `{ gbnf }` or `{ lark }`. Tokens that would break it are
+   * never drawn, and the text ends where it is complete. Not with `ignoreEnd`.
+   */
+  readonly grammar?: Grammar;
   /** Ends the generation after the token that is being made, with the finish reason `abort`; nothing is thrown. */
   readonly signal?: AbortSignal;
 }

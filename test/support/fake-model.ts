@@ -4,6 +4,7 @@
  */
 import { ParameterError } from "../../src/base/errors.ts";
 import type { Tokenizer } from "../../src/checkpoint/tokenizer/tokenizer.ts";
+import { GrammarCompiler } from "../../src/decode/grammar/index.ts";
 import { samplingFrom } from "../../src/decode/sampling.ts";
 import { StopMatcher } from "../../src/decode/stops.ts";
 import type {
@@ -72,8 +73,19 @@ export function fakeModel(fake: FakeOptions = {}): FakeModel {
     return generation(prompt, options);
   };
   function generation(prompt: readonly number[], options: GenerateOptions): Generation {
-    const { maxTokens, stop = [], stopTokens = [], ignoreEnd, logprobs, signal, ...sampling } = options;
+    const {
+      maxTokens,
+      stop = [],
+      stopTokens = [],
+      ignoreEnd,
+      grammar,
+      logprobs,
+      signal,
+      ...sampling
+    } = options;
     samplingFrom(sampling);
+    // The answer is given, and must keep to the grammar.
+    const constraint = grammar && new GrammarCompiler(byteTokenizer).compile(grammar).start([EOS]);
     const room = contextLength - prompt.length;
     if (room < (maxTokens ?? 1))
       throw new ParameterError(
@@ -98,6 +110,7 @@ export function fakeModel(fake: FakeOptions = {}): FakeModel {
         }
         const token = ignoreEnd ? script[i % script.length]! : (script[i] ?? EOS);
         const ends = token === EOS || stopTokens.includes(token);
+        constraint?.accept(token);
         tokens.push(token);
         const last = ends || i === limit - 1;
         const decoded = (ends ? "" : detokenizer.push(token)) + (last ? detokenizer.flush() : "");

@@ -51,6 +51,11 @@ export class Constraint {
     return this.#masks.machine.threads[this.#state]!.length === 0;
   }
 
+  /** Whether no token may follow: an end token was taken, or the text is complete and there is none. */
+  get finished(): boolean {
+    return this.complete && (this.#endTokens.length === 0 || !this.canEnd);
+  }
+
   /** A bit for each token: whether it may come next. Valid until the next call on this object; not to be changed. */
   allowed(): Uint32Array {
     this.#mask ??= new Uint32Array(this.#vocabulary.words);
@@ -124,17 +129,5 @@ export class Constraint {
     let state = this.#state;
     for (let i = 0; i < bytes.length && state !== REFUSED; i++) state = machine.step(state, bytes[i]!);
     return state;
-  }
-}
-
-/** Leaves only the allowed tokens of a row of logits. */
-export function applyMask(row: Float32Array, mask: Uint32Array): void {
-  for (let word = 0, at = 0; at < row.length; word++, at += 32) {
-    const bits = mask[word]!;
-    if (bits === 0xffffffff) continue;
-    if (bits === 0) row.fill(Number.NEGATIVE_INFINITY, at, at + 32);
-    else
-      for (let i = 0; i < 32; i++)
-        if (((bits >>> i) & 1) === 0 && at + i < row.length) row[at + i] = Number.NEGATIVE_INFINITY;
   }
 }

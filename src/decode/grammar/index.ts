@@ -4,7 +4,9 @@
  */
 import { ParameterError } from "../../base/errors.ts";
 import { Constraint } from "./constraint.ts";
+import { gbnfGrammar } from "./gbnf.ts";
 import { type JsonSchemaOptions, jsonSchemaGrammar } from "./json-schema/index.ts";
+import { larkGrammar } from "./lark.ts";
 import { Machine, REFUSED } from "./machine.ts";
 import { GrammarMasks, TerminalMasks } from "./masks.ts";
 import { GrammarNodes, type NodeId } from "./nodes.ts";
@@ -14,7 +16,7 @@ import { parsePattern } from "./regex/pattern.ts";
 import { utf8Of } from "./regex/utf8.ts";
 import { type TokenSource, TokenVocabulary } from "./trie.ts";
 
-export { applyMask, Constraint } from "./constraint.ts";
+export { Constraint } from "./constraint.ts";
 export type { Whitespace } from "./json-schema/index.ts";
 export type { TokenSource } from "./trie.ts";
 
@@ -23,7 +25,18 @@ export type Grammar =
   /** JSON that is valid against the schema; `true` for any. */
   | ({ readonly jsonSchema: unknown } & JsonSchemaOptions)
   /** The whole text matches the pattern (ECMA-262, without looking around and back). */
-  | { readonly regex: string; readonly ignoreCase?: boolean };
+  | { readonly regex: string; readonly ignoreCase?: boolean }
+  /** llama.cpp's notation; `root` names the rule to begin with, by default "root". */
+  | { readonly gbnf: string; readonly root?: string }
+  /** Lark's notation; `start` names the rule to begin with, by default "start". */
+  | { readonly lark: string; readonly start?: string };
+
+const KINDS: Readonly<Record<string, readonly string[]>> = {
+  jsonSchema: ["whitespace", "unknownKeywords"],
+  regex: ["ignoreCase"],
+  gbnf: ["root"],
+  lark: ["start"],
+};
 
 /** States of one grammar, and of the terminals of all, that are kept before both are begun anew. */
 const MAX_STATES = 50_000;
@@ -75,15 +88,29 @@ export class GrammarCompiler {
 }
 
 function rootOf(nodes: GrammarNodes, grammar: Grammar): NodeId {
-  if (typeof grammar !== "object" || grammar === null)
-    throw new ParameterError("grammar", "must be an object with jsonSchema, regex, gbnf or lark");
+  checkFields(grammar);
   if ("jsonSchema" in grammar) {
     const { jsonSchema, ...options } = grammar;
     return jsonSchemaGrammar(nodes, jsonSchema, options);
   }
+  if ("gbnf" in grammar) return gbnfGrammar(nodes, grammar.gbnf, grammar.root);
+  if ("lark" in grammar) return larkGrammar(nodes, grammar.lark, grammar.start);
   const { expressions } = nodes.automaton;
   const pattern = parsePattern(grammar.regex, "grammar", { ignoreCase: grammar.ignoreCase ?? false });
   return nodes.terminal(
     lower(expressions, pattern, (points) => utf8Of(expressions, points), { whole: true, where: "grammar" }),
   );
+}
+
+function checkFields(grammar: unknown): void {
+  const fields = typeof grammar === "object" && grammar !== null ? Object.entries(grammar) : [];
+  const kinds = fields.filter(([name]) => Object.hasOwn(KINDS, name));
+  if (kinds.length !== 1)
+    throw new ParameterError("grammar", `must be an object with one of ${Object.keys(KINDS).join(", ")}`);
+  const [kind, value] = kinds[0]!;
+  if (kind !== "jsonSchema" && typeof value !== "string")
+    throw new ParameterError("grammar", `${kind} must be a string`);
+  for (const [name] of fields)
+    if (name !== kind && !KINDS[kind]!.includes(name))
+      throw new ParameterError("grammar", `${kind} has no option "${name}"`);
 }

@@ -3,7 +3,7 @@
  * which the schema names them, then required ones that it does not name, then others.
  */
 import type { GrammarNodes, NodeId } from "../nodes.ts";
-import { type Expr, NOTHING } from "../regex/expressions.ts";
+import type { Expr } from "../regex/expressions.ts";
 import { type Claim, refusal } from "./document.ts";
 import { type Expander, itemClaims, keyOf } from "./expand.ts";
 import {

@@ -24,7 +24,7 @@ const IPV6 = [
   `(?:(?:${H16}:){0,6}${H16})?::`,
 ].join("|");
 const LABEL = "[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?";
-const HOST = `${LABEL}(?:\\.${LABEL})*`;
+const HOST = `${LABEL}(?:\\.${LABEL})*\\.?`;
 const ATOM = "[a-zA-Z0-9!#$%&'*+/=?^_`{|}~-]+";
 const WORD = "[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?";
 const DOMAIN = `${WORD}(?:\\.${WORD})+`;
