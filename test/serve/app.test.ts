@@ -281,7 +281,6 @@ describe("chat completions", () => {
     ["messages[0].mood", { messages: [{ role: "user", content: "x", mood: "good" }] }],
     ["tools", { messages, tools: [{}] }],
     ["tool_choice", { messages, tool_choice: "auto" }],
-    ["response_format", { messages, response_format: { type: "json_object" } }],
     ["reasoning_effort", { messages, reasoning_effort: "low" }],
     ["store", { messages, store: true }],
     ["temperature", { messages, temperature: 3 }],
