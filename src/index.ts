@@ -11,6 +11,7 @@ export {
 } from "./tasks/quantize.ts";
 export type {
   ChatMessage,
+  ChatOptions,
   FinishReason,
   GenerateOptions,
   Generation,

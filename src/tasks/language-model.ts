@@ -10,6 +10,7 @@ import type { CacheFormat, Device } from "../ops/index.ts";
 import { TextGeneration } from "./generation.ts";
 import type {
   ChatMessage,
+  ChatOptions,
   GenerateOptions,
   Generation,
   LanguageModel,
@@ -78,7 +79,7 @@ export class LoadedLanguageModel implements LanguageModel {
     );
   }
 
-  chat(messages: readonly ChatMessage[], options: GenerateOptions = {}): Generation {
+  chat(messages: readonly ChatMessage[], { tools, ...options }: ChatOptions = {}): Generation {
     return this.start(
       () => {
         const tokenizer = this.needTokenizer("messages");
@@ -87,7 +88,10 @@ export class LoadedLanguageModel implements LanguageModel {
             "messages",
             `${this.name} has no chat template; use generate with a prompt`,
           );
-        const text = tokenizer.chatTemplate.render(messages, { addGenerationPrompt: true });
+        const text = tokenizer.chatTemplate.render(messages, {
+          addGenerationPrompt: true,
+          ...(tools === undefined ? {} : { tools }),
+        });
         return tokenizer.encode(text, { addSpecial: false });
       },
       options,

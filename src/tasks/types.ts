@@ -45,6 +45,11 @@ export interface GenerateOptions extends SamplingOptions {
   readonly signal?: AbortSignal;
 }
 
+export interface ChatOptions extends GenerateOptions {
+  /** Tools as the template shows them to the model: `{ type: "function", function: { name, description, parameters } }`. */
+  readonly tools?: readonly unknown[];
+}
+
 export interface TokenLogprob {
   readonly token: number;
   /** Natural logarithm. */
@@ -113,7 +118,7 @@ export interface LanguageModel {
   /** Text (encoded with the checkpoint's own tokenizer, with its BOS) or token ids as they are. */
   generate(prompt: string | readonly number[], options?: GenerateOptions): Generation;
   /** The messages through the checkpoint's chat template. Refused when it has none. */
-  chat(messages: readonly ChatMessage[], options?: GenerateOptions): Generation;
+  chat(messages: readonly ChatMessage[], options?: ChatOptions): Generation;
   /** Logits of the next token after each position: one row of `vocabularySize` for each id. */
   logits(ids: readonly number[], options?: { signal?: AbortSignal }): Promise<Float32Array[]>;
   /** Negative log-likelihood (nats) of ids[1..] given what stands before each, in windows of the context. */

@@ -3,12 +3,14 @@
  * contract of src/tasks/types.ts (limits, stops, abort, log-probabilities), so faces can be tested without weights.
  */
 import { ParameterError } from "../../src/base/errors.ts";
+import type { ChatTemplate } from "../../src/checkpoint/tokenizer/chat-template.ts";
 import type { Tokenizer } from "../../src/checkpoint/tokenizer/tokenizer.ts";
 import { GrammarCompiler } from "../../src/decode/grammar/index.ts";
 import { samplingFrom } from "../../src/decode/sampling.ts";
 import { StopMatcher } from "../../src/decode/stops.ts";
 import type {
   ChatMessage,
+  ChatOptions,
   FinishReason,
   GenerateOptions,
   Generation,
@@ -25,6 +27,8 @@ export interface FakeOptions {
   readonly answer?: string;
   readonly contextLength?: number;
   readonly chats?: boolean;
+  /** What the tokenizer says is its chat template. */
+  readonly template?: string;
   readonly tokenizer?: boolean;
   /** Milliseconds for each token. */
   readonly delay?: number;
@@ -32,7 +36,7 @@ export interface FakeOptions {
 
 export interface FakeModel extends LanguageModel {
   /** Options of every generation, in order. */
-  readonly calls: { readonly prompt: readonly number[]; readonly options: GenerateOptions }[];
+  readonly calls: { readonly prompt: readonly number[]; readonly options: ChatOptions }[];
   /** How each generation ended. */
   readonly endings: FinishReason[];
   closed: boolean;
@@ -65,12 +69,15 @@ export const byteTokenizer: Tokenizer = {
 
 export function fakeModel(fake: FakeOptions = {}): FakeModel {
   const { answer = "Hello, world! Grüße 🌍.", contextLength = 128, chats = true, delay = 0 } = fake;
-  const tokenizer = fake.tokenizer === false ? undefined : byteTokenizer;
+  const template =
+    fake.template === undefined ? {} : { chatTemplate: { source: fake.template } as ChatTemplate };
+  const tokenizer = fake.tokenizer === false ? undefined : { ...byteTokenizer, ...template };
   const calls: FakeModel["calls"] = [];
   const endings: FinishReason[] = [];
-  const start = (prompt: readonly number[], options: GenerateOptions): Generation => {
+  const start = (prompt: readonly number[], options: ChatOptions): Generation => {
     calls.push({ prompt, options });
-    return generation(prompt, options);
+    const { tools, ...others } = options;
+    return generation(prompt, others);
   };
   function generation(prompt: readonly number[], options: GenerateOptions): Generation {
     const {
@@ -182,7 +189,14 @@ export function fakeModel(fake: FakeOptions = {}): FakeModel {
     chat(messages: readonly ChatMessage[], options = {}) {
       if (!chats) throw new ParameterError("messages", "the checkpoint has no chat template");
       return start(
-        byteTokenizer.encode(messages.map(({ role, content }) => `${role}: ${content}\n`).join("")),
+        byteTokenizer.encode(
+          messages
+            .map(
+              ({ role, content, tool_calls }) =>
+                `${role}: ${content}${tool_calls ? JSON.stringify(tool_calls) : ""}\n`,
+            )
+            .join(""),
+        ),
         options,
       );
     },

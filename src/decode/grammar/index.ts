@@ -13,7 +13,7 @@ import { GrammarNodes, type NodeId } from "./nodes.ts";
 import { Automaton } from "./regex/automaton.ts";
 import { lower } from "./regex/lower.ts";
 import { parsePattern } from "./regex/pattern.ts";
-import { utf8Of } from "./regex/utf8.ts";
+import { literalOf, utf8Of } from "./regex/utf8.ts";
 import { type TokenSource, TokenVocabulary } from "./trie.ts";
 
 export { Constraint } from "./constraint.ts";
@@ -29,13 +29,23 @@ export type Grammar =
   /** llama.cpp's notation; `root` names the rule to begin with, by default "root". */
   | { readonly gbnf: string; readonly root?: string }
   /** Lark's notation; `start` names the rule to begin with, by default "start". */
-  | { readonly lark: string; readonly start?: string };
+  | { readonly lark: string; readonly start?: string }
+  /** Exactly this text. */
+  | { readonly text: string }
+  /** Grammars one after the other, one of them, or one again and again. */
+  | { readonly sequence: readonly Grammar[] }
+  | { readonly choice: readonly Grammar[] }
+  | { readonly repeat: Grammar; readonly min?: number; readonly max?: number };
 
 const KINDS: Readonly<Record<string, readonly string[]>> = {
   jsonSchema: ["whitespace", "unknownKeywords"],
   regex: ["ignoreCase"],
   gbnf: ["root"],
   lark: ["start"],
+  text: [],
+  sequence: [],
+  choice: [],
+  repeat: ["min", "max"],
 };
 
 /** States of one grammar, and of the terminals of all, that are kept before both are begun anew. */
@@ -95,7 +105,16 @@ function rootOf(nodes: GrammarNodes, grammar: Grammar): NodeId {
   }
   if ("gbnf" in grammar) return gbnfGrammar(nodes, grammar.gbnf, grammar.root);
   if ("lark" in grammar) return larkGrammar(nodes, grammar.lark, grammar.start);
+  if ("sequence" in grammar) return nodes.sequence(grammar.sequence.map((part) => rootOf(nodes, part)));
+  if ("choice" in grammar) return nodes.choice(grammar.choice.map((part) => rootOf(nodes, part)));
+  if ("repeat" in grammar) {
+    const { repeat, min = 0, max = Number.POSITIVE_INFINITY } = grammar;
+    if (!Number.isSafeInteger(min) || min < 0 || !(max >= min))
+      throw new ParameterError("grammar", `repeat needs whole numbers from 0, not ${min} to ${max}`);
+    return nodes.repeat(rootOf(nodes, repeat), min, max);
+  }
   const { expressions } = nodes.automaton;
+  if ("text" in grammar) return nodes.terminal(literalOf(expressions, grammar.text));
   const pattern = parsePattern(grammar.regex, "grammar", { ignoreCase: grammar.ignoreCase ?? false });
   return nodes.terminal(
     lower(expressions, pattern, (points) => utf8Of(expressions, points), { whole: true, where: "grammar" }),
@@ -108,7 +127,9 @@ function checkFields(grammar: unknown): void {
   if (kinds.length !== 1)
     throw new ParameterError("grammar", `must be an object with one of ${Object.keys(KINDS).join(", ")}`);
   const [kind, value] = kinds[0]!;
-  if (kind !== "jsonSchema" && typeof value !== "string")
+  if (kind === "sequence" || kind === "choice") {
+    if (!Array.isArray(value)) throw new ParameterError("grammar", `${kind} must be a list of grammars`);
+  } else if (kind !== "jsonSchema" && kind !== "repeat" && typeof value !== "string")
     throw new ParameterError("grammar", `${kind} must be a string`);
   for (const [name] of fields)
     if (name !== kind && !KINDS[kind]!.includes(name))
