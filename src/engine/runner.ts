@@ -53,7 +53,8 @@ export class Runner {
         if (signal?.aborted) return;
         const ids = prompt.slice(start, start + CHUNK);
         const last = start + CHUNK >= prompt.length;
-        logits = await this.step(sequence, ids, start, prompt.length, last ? [ids.length - 1] : []);
+        const running = this.step(sequence, ids, start, prompt.length, last ? [ids.length - 1] : []);
+        logits = await maskMeanwhile(running, constraint);
       }
       onPrompt?.();
       for (;;) {
@@ -66,9 +67,7 @@ export class Runner {
         const parts = [{ sequence, ids: [choice.token], start: position, promptLength: prompt.length }];
         if (!step?.again(parts))
           step = this.decoder.record(new Stream(this.device), parts, this.cache, Int32Array.of(0));
-        const running = step.run();
-        constraint?.allowed(); // while the model runs
-        logits = await running;
+        logits = await maskMeanwhile(step.run(), constraint);
       }
     } finally {
       this.cache.remove(sequence);
@@ -120,4 +119,15 @@ export class Runner {
     const bad = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= size);
     if (bad !== undefined) throw new ParameterError("ids", `${bad} is no token of the vocabulary of ${size}`);
   }
+}
+
+/** Makes the next mask while the model runs. */
+async function maskMeanwhile<T>(running: Promise<T>, constraint: Constraint | undefined): Promise<T> {
+  try {
+    constraint?.allowed();
+  } catch (error) {
+    await running;
+    throw error;
+  }
+  return await running;
 }

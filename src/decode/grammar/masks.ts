@@ -6,6 +6,7 @@
  * The split of tokens by what they depend on follows Dong et al., "XGrammar: flexible and efficient structured
  * generation engine for large language models", 2024, arXiv 2411.15100, section 3.
  */
+import { FoveaError } from "../../base/errors.ts";
 import { type Machine, REFUSED } from "./machine.ts";
 import { type Automaton, DEAD } from "./regex/automaton.ts";
 import type { TokenVocabulary, Trie } from "./trie.ts";
@@ -24,6 +25,8 @@ interface Inside extends TokenSet {
 
 /** Lists of more tokens than this are bit sets. */
 const MANY = 1024;
+/** New states of a terminal in one walk; a pattern that needs more would stop the program for seconds. */
+const MAX_NEW_STATES = 20_000;
 
 /** Masks of states within terminals: shared by all grammars over one automaton and vocabulary. */
 export class TerminalMasks {
@@ -71,6 +74,7 @@ export class TerminalMasks {
     const { bytes, depths, ends, firsts, tokens, nodes } = trie;
     const { automaton, path, found } = this;
     let { next, accepting } = automaton;
+    const most = automaton.states + MAX_NEW_STATES;
     let count = 0;
     const exits: number[] = [];
     path[0] = state;
@@ -80,6 +84,10 @@ export class TerminalMasks {
       let to = next[256 * from + bytes[node]!]!;
       if (to < 0) {
         to = automaton.fill(from, bytes[node]!);
+        if (automaton.states > most)
+          throw new FoveaError(
+            `a pattern of the grammar needs more than ${MAX_NEW_STATES} states for one token; simplify it`,
+          );
         ({ next, accepting } = automaton);
       }
       if (to === DEAD) {

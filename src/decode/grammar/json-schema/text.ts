@@ -69,9 +69,12 @@ export class JsonText {
     return this.#factored(sorted, 0);
   }
 
-  #factored(words: readonly Uint8Array[], at: number): Expr {
+  #factored(words: readonly Uint8Array[], from: number): Expr {
     const e = this.expressions;
-    if (words.length === 1) return e.literal(words[0]!.subarray(at));
+    const first = words[0]!;
+    if (words.length === 1) return e.literal(first.subarray(from));
+    let at = from;
+    while (at < first.length && words.every((word) => word[at] === first[at])) at++;
     const groups = new Map<number, Uint8Array[]>();
     const parts: Expr[] = [];
     for (const word of words) {
@@ -84,7 +87,7 @@ export class JsonText {
     }
     for (const [byte, group] of groups)
       parts.push(e.concat(e.range(byte, byte), this.#factored(group, at + 1)));
-    return e.or(parts);
+    return e.concat(e.literal(first.subarray(from, at)), e.or(parts));
   }
 }
 

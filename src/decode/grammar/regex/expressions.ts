@@ -274,8 +274,16 @@ export class Expressions {
       if (found !== undefined) return found;
       const node = this.#nodes[at]!;
       let result = at;
-      if (node.kind === "concat") result = this.concat(walk(node.head), walk(node.tail));
-      else if (node.kind === "or") result = this.or(node.parts.map(walk));
+      if (node.kind === "concat") {
+        // Along the list, since a literal may be long.
+        const heads: Expr[] = [];
+        let rest = at;
+        for (let n = this.#nodes[rest]!; n.kind === "concat"; n = this.#nodes[rest]!) {
+          heads.push(n.head);
+          rest = n.tail;
+        }
+        result = heads.reduceRight((tail, head) => this.concat(walk(head), tail), walk(rest));
+      } else if (node.kind === "or") result = this.or(node.parts.map(walk));
       else if (node.kind === "repeat")
         result = this.repeat(
           walk(node.part),

@@ -142,6 +142,38 @@ describe("what is not supported", () => {
   });
 });
 
+describe("large schemas", () => {
+  it("are taken: long texts, many values, many properties", () => {
+    const long = "x".repeat(50_000);
+    expect(
+      accepts(
+        compiler.compile({ jsonSchema: { enum: [long, `${long}y`, "z"] } }),
+        JSON.stringify(`${long}y`),
+      ),
+    ).toBe(true);
+    const many = Array.from({ length: 400 }, (_, i) => `value ${i}`);
+    expect(accepts(compiler.compile({ jsonSchema: { enum: many } }), '"value 399"')).toBe(true);
+    const properties = Object.fromEntries(many.map((name) => [name, { type: "integer" }]));
+    const wide = compiler.compile({
+      jsonSchema: { type: "object", properties, additionalProperties: false },
+    });
+    expect(accepts(wide, '{"value 3": 1, "value 190": 2}')).toBe(true);
+    expect(accepts(wide, '{"value 190": 1, "value 3": 2}')).toBe(false);
+  });
+
+  it("are refused where they are too deep, or multiply", () => {
+    let deep: object = {};
+    for (let i = 0; i < 2000; i++) deep = { items: deep };
+    expect(() => compiler.compile({ jsonSchema: deep })).toThrow(/nested too deeply/);
+    const choices = Array.from({ length: 12 }, (_, i) => ({
+      anyOf: [{ minimum: i }, { maximum: -i }, { multipleOf: i + 1 }],
+    }));
+    expect(() => compiler.compile({ jsonSchema: { type: "integer", allOf: choices } })).toThrow(
+      /alternatives/,
+    );
+  });
+});
+
 describe("spelling", () => {
   it("takes any escapes in free strings, and one spelling where a pattern decides", () => {
     const free = compiler.compile({ jsonSchema: { type: "string", maxLength: 2 } });
