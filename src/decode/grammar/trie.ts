@@ -69,7 +69,7 @@ const SHORT = 20;
 /** The tokens of a model as a grammar sees them. */
 export class TokenVocabulary {
   readonly size: number;
-  /** Tokens of at most `shortest` bytes, and the few longer ones. */
+  /** Tokens of at most `shortLength` bytes, and the few longer ones. */
   readonly short: Trie;
   readonly long: Trie;
   readonly shortLength = SHORT;
