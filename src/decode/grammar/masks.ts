@@ -28,6 +28,12 @@ const MANY = 1024;
 /** New states of a terminal in one walk; a pattern that needs more would stop the program for seconds. */
 const MAX_NEW_STATES = 20_000;
 
+/** Bytes of masks that are kept for all grammars, and for one; beyond it they are made anew when needed. */
+const KEPT_FOR_ALL = 256 * 2 ** 20;
+const KEPT_FOR_ONE = 64 * 2 ** 20;
+
+const bytesOf = ({ bits, list }: TokenSet): number => (bits ?? list)?.byteLength ?? 0;
+
 /** Masks of states within terminals: shared by all grammars over one automaton and vocabulary. */
 export class TerminalMasks {
   readonly automaton: Automaton;
@@ -39,6 +45,9 @@ export class TerminalMasks {
   readonly seen: Uint32Array;
   readonly #short = new Map<number, Inside>();
   readonly #long = new Map<number, Inside>();
+  #bytes = 0;
+  /** How often the masks were given up. */
+  renewals = 0;
 
   constructor(automaton: Automaton, vocabulary: TokenVocabulary) {
     this.automaton = automaton;
@@ -99,7 +108,15 @@ export class TerminalMasks {
       if (accepting[to] === 1 && ends[node]! > node + 1) exits.push(node);
       node++;
     }
-    return { ...tokenSet(found.subarray(0, count), this.vocabulary.words), exits: Int32Array.from(exits) };
+    const set = tokenSet(found.subarray(0, count), this.vocabulary.words);
+    this.#bytes += bytesOf(set) + 4 * exits.length;
+    if (this.#bytes > KEPT_FOR_ALL) {
+      this.#short.clear();
+      this.#long.clear();
+      this.#bytes = 0;
+      this.renewals++;
+    }
+    return { ...set, exits: Int32Array.from(exits) };
   }
 }
 
@@ -122,6 +139,9 @@ export class GrammarMasks {
   readonly #states = new Map<number, readonly TokenSet[]>();
   /** Tokens that leave a terminal, by its state and the state that follows. */
   readonly #leaving = new Map<string, TokenSet>();
+  /** Of the lists in #leaving, and about what a state takes besides. */
+  #bytes = 0;
+  #renewals = 0;
 
   constructor(machine: Machine, terminals: TerminalMasks) {
     this.machine = machine;
@@ -133,6 +153,14 @@ export class GrammarMasks {
     let parts = this.#states.get(state);
     if (parts === undefined) {
       parts = this.#partsOf(state);
+      this.#bytes += 200;
+      // States hold on to masks of terminals, which must go when the others' go.
+      if (this.#bytes > KEPT_FOR_ONE || this.#renewals !== this.#terminals.renewals) {
+        this.#states.clear();
+        this.#leaving.clear();
+        this.#bytes = 0;
+        this.#renewals = this.#terminals.renewals;
+      }
       this.#states.set(state, parts);
     }
     mask.fill(0);
@@ -170,6 +198,7 @@ export class GrammarMasks {
       const found = this.#terminals.found.subarray(0, count);
       for (const token of found) seen[token >> 5] = 0;
       leaving = tokenSet(found, vocabulary.words);
+      this.#bytes += bytesOf(leaving);
       this.#leaving.set(key, leaving);
     }
     return leaving;
