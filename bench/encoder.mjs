@@ -90,7 +90,7 @@ export class Encoder {
     const y = s.empty("f32", split(q).shape);
     s.push({
       ...{ kind: "attend", q: split(q), keys, values, pages, spans, y, longest: length },
-      ...{ scale: (bert.width / bert.heads) ** -0.5, window: 0, softcap: 0, causal: 0 },
+      ...{ scale: (bert.width / bert.heads) ** -0.5, window: 0, softcap: 0, causal: 0, sharedRows: 0 },
     });
     return y.reshape(q.dim(0), bert.width);
   }

@@ -14,7 +14,7 @@
 #define FOVEA_OPS(X)      \
   X(activation, 2, 1)     \
   X(add, 3, 0)            \
-  X(attend, 6, 5)         \
+  X(attend, 8, 6)         \
   X(cache_write, 5, 0)    \
   X(checksum, 2, 0)       \
   X(combine, 3, 0)        \

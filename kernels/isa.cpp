@@ -2,10 +2,10 @@
 // one of the macros defined that simd/simd.h names.
 #include "kernels.h"
 
+#include "attend/attend.h"
 #include "dense/matmul.h"
 #include "linear/embed.h"
 #include "linear/linear.h"
-#include "ops/attend.h"
 #include "ops/cached.h"
 #include "ops/checksum.h"
 #include "ops/elementwise.h"

@@ -85,10 +85,12 @@ serve({
   /**
    * Milliseconds for a prompt of so many tokens up to the logits of its last, and for `count` more tokens one by
    * one; or of each of `parts` (see program.mjs). Timed as llama.cpp's own benchmark does, on given tokens: its
-   * binding's sampling would cost it up to a tenth.
+   * binding's sampling would cost it up to a tenth. For `clients`, each with a sequence of its own and requests one
+   * after another, through the binding's own batching: there is no other way that serves several.
    */
-  async time({ prompt, count, parts, seed }) {
+  async time({ prompt, count, parts, clients, requests, seed }) {
     if (parts) return await timeParts(parts, seed);
+    if (clients) return await timeClients({ prompt, count, clients, requests, seed });
     cut();
     const start = performance.now();
     await feed([0], [0], prompt, seed);
@@ -105,6 +107,24 @@ serve({
 
   close,
 });
+
+async function timeClients({ prompt, count, clients, requests, seed }) {
+  const { context, vocabulary } = opened;
+  opened.sequences ??= [opened.sequence];
+  while (opened.sequences.length < clients) opened.sequences.push(context.getSequence());
+  const start = performance.now();
+  const client = async (number) => {
+    const sequence = opened.sequences[number];
+    for (let i = 0; i < requests; i++) {
+      await sequence.clearHistory();
+      let drawn = 0;
+      const ids = tokens(prompt, 1 + seed * 1000 + number * requests + i, vocabulary);
+      for await (const _ of sequence.evaluate(ids, greedy)) if (++drawn === count) break;
+    }
+  };
+  await Promise.all(Array.from({ length: clients }, (_, i) => client(i)));
+  return { clients: performance.now() - start };
+}
 
 async function timeParts(parts, seed) {
   const times = {};

@@ -1,30 +1,17 @@
 // Speed of attention on one instruction set: `attend_bench [threads] [case]`. Prints GFLOP/s (of the products that the
 // causal mask leaves) for prompts, and GB/s of keys and values for single tokens. Counts processor time when
 // there is one thread, so that others on the machine disturb it less.
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
-#include <ctime>
 #include <thread>
 #include <vector>
 
+#include "../attend/attend.h"
 #include "../interpreter.h"
 #include "../memory.h"
-#include "../ops/attend.h"
+#include "clock.h"
 
 using namespace fovea;
-
-double fovea::now() {
-  timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return double(t.tv_sec) * 1e9 + double(t.tv_nsec);
-}
-
-static double used() {
-  timespec t;
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-  return double(t.tv_sec) * 1e9 + double(t.tv_nsec);
-}
 
 struct Case {
   const char* name;
@@ -76,10 +63,11 @@ static void measure(const Case& c, int threads) {
   tensor(3, type, {double(pages), double(c.kv_heads), page, double(c.d)});
   tensor(4, 11, {double(c.sequences), double(pages_each)});
   tensor(5, 11, {double(c.sequences), 3});
+  for (int absent = 0; absent < 2; absent++) tensor(-1, 0, {});
   tensor(6, 0, {double(rows), double(c.heads), double(c.d)});
-  for (double number : {0.125, 0.0, 0.0, double(longest), c.causal ? 1.0 : 0.0}) words.push_back(number);
+  for (double number : {0.125, 0.0, 0.0, double(longest), c.causal ? 1.0 : 0.0, 0.0}) words.push_back(number);
   uint8_t* buffers[] = {nullptr, (uint8_t*)q.data(), keys.data(), values.data(), (uint8_t*)table.data(), (uint8_t*)spans.data(), (uint8_t*)y.data()};
-  Op op = {words.data(), buffers, 6};
+  Op op = {words.data(), buffers, 8};
   std::vector<uint8_t> memory(size_t(FOVEA_ISA::attend_scratch(op, threads)) + 64);
   uint8_t* scratch = memory.data() + (64 - uintptr_t(memory.data()) % 64);
   Barrier barrier;

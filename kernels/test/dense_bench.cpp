@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
-#include <ctime>
 #include <functional>
 #include <string>
 #include <thread>
@@ -15,21 +14,10 @@
 #include "../dense/matmul.h"
 #include "../interpreter.h"
 #include "../memory.h"
+#include "clock.h"
 
 using namespace fovea;
 using FOVEA_ISA::V;
-
-double fovea::now() {
-  timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return double(t.tv_sec) * 1e9 + double(t.tv_nsec);
-}
-
-static double used() {
-  timespec t;
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-  return double(t.tv_sec) * 1e9 + double(t.tv_nsec);
-}
 
 /** Runs each of the works on all threads in turn, `rounds` times; nanoseconds of each round of each. */
 static std::vector<std::vector<double>> time_rounds(int threads, int rounds, uint8_t* scratch,

@@ -13,6 +13,7 @@
 
 #include "../cpu.h"
 #include "../interpreter.h"
+#include "clock.h"
 
 extern "C" {
 #define TABLE(isa) extern const fovea::KernelTable fovea_kernels_##isa;
@@ -21,10 +22,6 @@ FOVEA_TABLES
 }
 
 namespace fovea {
-
-/** For the interpreter; not inline, so that it is there. */
-double now() { return 0; }
-
 namespace test {
 
 using Bytes = std::vector<uint8_t>;

@@ -35,15 +35,44 @@ export interface LayerShape {
   readonly valueDim: number;
 }
 
+/** A text whose beginning the cache may know, and may keep for others. */
+export interface Prefix {
+  readonly ids: ArrayLike<number>;
+  /** Only texts of one salt share anything. */
+  readonly salt: string;
+  /** As in {@link BatchPart}, of all tokens that the sequence will ever have. */
+  readonly promptLength: number;
+  /** Tokens that may be taken from what is kept. */
+  readonly most: number;
+}
+
 export interface KvCache {
-  /** A new, empty sequence. */
-  add(): SequenceId;
+  /** Positions in a block: what sequences share, and what room is counted in. */
+  readonly block: number;
+  /** Blocks at most. */
+  readonly capacity: number;
+  /** Blocks that could be had now, those included that are kept and used by nobody. */
+  readonly available: number;
+  /**
+   * A new sequence. Without a prefix it is empty, and ends with `remove`; with one it begins with as much of that as is
+   * kept (its `length` tells), and its own blocks are kept for others.
+   */
+  add(prefix?: Prefix): SequenceId;
+  /** How much of a prefix `add` would find: tokens, and the blocks of them that nobody uses now. */
+  find(prefix: Prefix): { readonly tokens: number; readonly idle: number };
   /** A new sequence that begins with all that the given one holds. */
   fork(sequence: SequenceId): SequenceId;
   /** Forgets a sequence. */
   remove(sequence: SequenceId): void;
+  /** Keeps the blocks that a sequence has completed for others from now on; otherwise that waits for its next step. */
+  settle(sequence: SequenceId): void;
   /** Tokens that the sequence holds. */
   length(sequence: SequenceId): number;
+  /** Blocks that a sequence holds, and those of them that nobody else uses. */
+  blocks(sequence: SequenceId): number;
+  ownBlocks(sequence: SequenceId): number;
+  /** Whether its next token needs a block beyond those, because it would be written into one that others see. */
+  copies(sequence: SequenceId): boolean;
   /** How many of the first `length` tokens can still be attended to if the sequence is cut there. */
   keep(sequence: SequenceId, length: number): number;
   /** Forgets all but the first `length` tokens; refused when `keep` says that it cannot. */

@@ -9,6 +9,13 @@ export function number(text: string): number {
   return value;
 }
 
+/** A number above 0. */
+export function positive(text: string): number {
+  const value = number(text);
+  if (value <= 0) throw new InvalidArgumentError("It must be above 0.");
+  return value;
+}
+
 /** An integer of at least `min`. */
 export const integer =
   (min: number, max = Number.MAX_SAFE_INTEGER) =>

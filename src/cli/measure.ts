@@ -43,12 +43,16 @@ export async function measure(
       "--prompt-tokens",
       `${promptTokens} and ${genTokens} more exceed the context of ${model.contextLength}`,
     );
-  const prompt = Array.from({ length: promptTokens }, (_, i) => pseudoRandom(i) % model.vocabularySize);
   const prefill: number[] = [];
   const decode: number[] = [];
   const firstToken: number[] = [];
   for (let run = 0; run <= runs; run++) {
     onProgress(run, runs + 1);
+    // Another prompt each time: the cache would know it.
+    const prompt = Array.from(
+      { length: promptTokens },
+      (_, i) => pseudoRandom(run * promptTokens + i) % model.vocabularySize,
+    );
     const started = performance.now();
     let first = 0;
     let count = 0;
@@ -77,14 +81,14 @@ export async function measure(
 }
 
 /** Scrambles an index into 32 bits (the finalizer of MurmurHash3). */
-function pseudoRandom(index: number): number {
+export function pseudoRandom(index: number): number {
   let h = index + 0x9e3779b9;
   h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
   h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);
   return (h ^ (h >>> 16)) >>> 0;
 }
 
-function median(values: readonly number[]): number {
+export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
   const middle = sorted.length >> 1;
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;

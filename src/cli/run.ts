@@ -4,14 +4,16 @@
  *
  * Exit codes: 0 done; 1 refused or failed; 2 called wrongly; 130 interrupted.
  */
-import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { FoveaError } from "../base/errors.ts";
+import { version } from "../base/version.ts";
 import { type AddCommand, UsageError } from "./command.ts";
 import { bench } from "./commands/bench.ts";
 import { chat } from "./commands/chat.ts";
 import { generate } from "./commands/generate.ts";
 import { inspect } from "./commands/inspect.ts";
+import { load } from "./commands/load.ts";
+import { price } from "./commands/price.ts";
 import { pull } from "./commands/pull.ts";
 import { quantize } from "./commands/quantize.ts";
 import { score } from "./commands/score.ts";
@@ -19,12 +21,18 @@ import { serve } from "./commands/serve.ts";
 import { type Io, OutputClosed, print } from "./io.ts";
 import { services as realServices, type Services } from "./services.ts";
 
-const commands: readonly AddCommand[] = [generate, chat, serve, score, bench, inspect, quantize, pull];
-
-export const version = (): string => {
-  const file = new URL("../../package.json", import.meta.url);
-  return (JSON.parse(readFileSync(file, "utf8")) as { version: string }).version;
-};
+const commands: readonly AddCommand[] = [
+  generate,
+  chat,
+  serve,
+  score,
+  bench,
+  load,
+  price,
+  inspect,
+  quantize,
+  pull,
+];
 
 /** @param argv the arguments, without those of Node */
 export async function run(

@@ -19,6 +19,8 @@ export interface Inspected {
 
 export interface Services {
   open(pathOrId: string, options: OpenOptions): Promise<LanguageModel>;
+  /** In a process of its own, which is started again should it end. */
+  host(pathOrId: string, options: OpenOptions, onCrash: (error: Error) => void): Promise<LanguageModel>;
   /** Random weights of a known shape; `llama-1.1b:q4_0`. */
   openRandom(shapeAndFormat: string, options: OpenOptions): Promise<LanguageModel>;
   pull(id: string, options: PullOptions): Promise<CheckpointFiles>;
@@ -31,37 +33,31 @@ export const services: Services = {
     const { open } = await import("../tasks/open.ts");
     return open(pathOrId, options);
   },
+  async host(pathOrId, options, onCrash) {
+    const { openHosted } = await import("../tasks/host/open.ts");
+    return openHosted(pathOrId, options, onCrash);
+  },
   async openRandom(shapeAndFormat, options) {
-    const [{ openModel }, { parseRandom, randomCheckpoint }, { Fields }] = await Promise.all([
-      import("../tasks/open.ts"),
-      import("../checkpoint/random.ts"),
-      import("../checkpoint/config.ts"),
-    ]);
-    const { shape, format } = parseRandom(shapeAndFormat);
-    const { checkpoint, config } = randomCheckpoint(shape, format);
-    const fields = new Fields(checkpoint.path, config);
-    return openModel(shapeAndFormat, checkpoint, fields, () => undefined, [], options);
+    const { openRandom } = await import("../tasks/open-random.ts");
+    return openRandom(shapeAndFormat, options);
   },
   async pull(id, options) {
     const { pull } = await import("../checkpoint/pull.ts");
     return pull(id, options);
   },
   async inspect(pathOrId) {
-    const [{ locate }, { openCheckpoint, readJsonFile }, { openTokenizer, tokenizerFromGguf }] =
-      await Promise.all([
-        import("../checkpoint/locate.ts"),
-        import("../checkpoint/open.ts"),
-        import("../checkpoint/tokenizer/index.ts"),
-      ]);
+    const [{ locate }, { openCheckpoint, readJsonFile }, { tokenizerOf }] = await Promise.all([
+      import("../checkpoint/locate.ts"),
+      import("../checkpoint/open.ts"),
+      import("../checkpoint/tokenizer/index.ts"),
+    ]);
     const files = locate(pathOrId);
     const checkpoint = openCheckpoint(files);
     return {
       files,
       checkpoint,
       config: files.config === undefined ? undefined : readJsonFile(files.config),
-      tokenizer:
-        (checkpoint.kind === "gguf" ? tokenizerFromGguf(checkpoint.path, checkpoint.metadata) : undefined) ??
-        openTokenizer(files.folder),
+      tokenizer: tokenizerOf(checkpoint, files.folder),
     };
   },
   async quantize(pathOrId, options) {

@@ -5,8 +5,8 @@
 import { ParameterError } from "../base/errors.ts";
 import { Candidates } from "./candidates.ts";
 import { expNonPositive } from "./exp.ts";
-import { applyMask } from "./grammar/mask.ts";
 import { argmax, logSumExp, type TokenLogprob, topLogprobs } from "./logprobs.ts";
+import { maskRow } from "./mask.ts";
 import { hasPenalties, penalize } from "./penalties.ts";
 import { uniform } from "./random.ts";
 
@@ -121,8 +121,8 @@ export interface SamplingContext {
   readonly generated: ArrayLike<number>;
   /** Of the token to be chosen, in its sequence, from 0. Chooses the random number, with the seed. */
   readonly position: number;
-  /** A bit for each token that may be chosen, where a grammar decides; see grammar/. */
-  readonly allowed?: Uint32Array | undefined;
+  /** A bit for each token: whether it may be chosen; absent: all may. */
+  readonly allowed?: Uint32Array;
 }
 
 export interface Choice {
@@ -213,10 +213,10 @@ export class Sampler {
     const { row, counts, vocabulary } = this.#workspace;
     if (logits.length !== vocabulary)
       throw new ParameterError("logits", `has ${logits.length} entries; the vocabulary has ${vocabulary}`);
-    if (!this.#penalties && context.allowed === undefined) return logits;
+    if (!this.#penalties && !context.allowed) return logits;
     row.set(logits);
     if (this.#penalties) penalize(row, this.#sampling, context, counts);
-    if (context.allowed !== undefined) applyMask(row, context.allowed);
+    if (context.allowed) maskRow(row, context.allowed);
     return row;
   }
 

@@ -7,6 +7,7 @@ import { type BatchPart, type KvCache, type LayerShape, makeBatch, type TokenBat
 import { add, embed, gather, linear, type Stream, scale, softcap, type Tensor } from "../ops/index.ts";
 import type { Layer } from "./layers.ts";
 import { RecordedStep } from "./recorded-step.ts";
+import type { Rope } from "./rope.ts";
 import { type Block, Step } from "./step.ts";
 
 export interface DecoderParts {
@@ -41,6 +42,8 @@ export interface ForwardOptions {
 
 export class Decoder {
   readonly parts: DecoderParts;
+  /** Encodings that steps have used. */
+  private readonly ropes = new Set<Rope>();
 
   constructor(parts: DecoderParts) {
     this.parts = parts;
@@ -52,6 +55,16 @@ export class Decoder {
 
   get depth(): number {
     return this.parts.blocks.length;
+  }
+
+  /**
+   * Names the position encodings of a text of this length: where the names are equal, so are the keys of equal tokens.
+   * Known once a step has been made.
+   */
+  lengthKey(length: number): string {
+    let name = "";
+    for (const rope of this.ropes) name += `${rope.lengthKey(length)} `;
+    return name;
   }
 
   /** Pushes the blocks on the stream: hidden states [n, d] after the last of them, before the norm. */
@@ -92,7 +105,7 @@ export class Decoder {
 
   private begin(s: Stream, batch: TokenBatch, cache: KvCache): Step {
     this.checkIds(batch);
-    return new Step(s, batch, cache.begin(s, batch));
+    return new Step(s, batch, cache.begin(s, batch), this.ropes);
   }
 
   private embed(step: Step): Tensor {

@@ -84,11 +84,15 @@ export class Rope {
     return { cos, sin };
   }
 
-  private frequenciesFor(length: number): { frequencies: Float32Array; factor: number } {
+  /** Texts whose lengths have the same key have the same angles at all positions. */
+  lengthKey(length: number): number {
     const { scaling, maxPositions } = this.options;
-    let key = 0;
-    if (scaling?.type === "dynamic") key = Math.max(length, maxPositions);
-    if (scaling?.type === "longrope") key = Number(length > scaling.original);
+    if (scaling?.type === "dynamic") return Math.max(length, maxPositions);
+    return scaling?.type === "longrope" ? Number(length > scaling.original) : 0;
+  }
+
+  private frequenciesFor(length: number): { frequencies: Float32Array; factor: number } {
+    const key = this.lengthKey(length);
     let result = this.known.get(key);
     if (result === undefined) {
       // A dynamic base has a set of frequencies for each length; only recent ones are worth keeping.

@@ -18,10 +18,14 @@ export class Step {
   private readonly batch: TokenBatch;
   private readonly rotations = new Map<Rope, Rotation & { readonly again: () => void }>();
 
-  constructor(stream: Stream, batch: TokenBatch, cache: CacheStep) {
+  private readonly ropes: Set<Rope>;
+
+  /** `ropes`: where the encodings that are used are told. */
+  constructor(stream: Stream, batch: TokenBatch, cache: CacheStep, ropes: Set<Rope>) {
     this.stream = stream;
     this.batch = batch;
     this.cache = cache;
+    this.ropes = ropes;
   }
 
   /** i32 [n] */
@@ -47,6 +51,7 @@ export class Step {
         again: () => rope.table(positions, lengths, cos, sin),
       };
       this.rotations.set(rope, rotation);
+      this.ropes.add(rope);
     }
     return rotation;
   }

@@ -134,6 +134,12 @@ export const cacheWriteDefinition: OpDefinition<CacheWrite> = {
  * y f32 [n, heads, dv].
  *
  * `longest` is a bound on the number of keys that a sequence has (for the price and for scratch memory).
+ *
+ * `order` i32 [s] and `shares` i32 [s, 4], both or neither, say which tiles of keys sequences have in common, so that
+ * these are read once for all (Juravsky et al. 2024); they change the speed alone. Each row (first, count, tile, end)
+ * with a count above 0 says that the sequences `order[first]` to `order[first + count − 1]` have the same pages in the
+ * tiles from `tile` to before `end`, and that these lie wholly before the rows of each; all their rows are among the
+ * first `sharedRows` of q. No tile of a sequence may be in two of them.
  */
 export interface Attend {
   readonly kind: "attend";
@@ -142,6 +148,8 @@ export interface Attend {
   readonly values: Tensor;
   readonly pages: Tensor;
   readonly spans: Tensor;
+  readonly order?: Tensor | undefined;
+  readonly shares?: Tensor | undefined;
   readonly y: Tensor;
   readonly scale: number;
   readonly window: number;
@@ -149,15 +157,18 @@ export interface Attend {
   readonly longest: number;
   /** 1: no key behind the query; 0: all keys of its sequence. */
   readonly causal: number;
+  /** Rows of q, from the first, that `shares` may speak of; 0: none. */
+  readonly sharedRows: number;
 }
 
 export const attendDefinition: OpDefinition<Attend> = {
   kind: "attend",
-  reads: ["q", "keys", "values", "pages", "spans"],
+  reads: ["q", "keys", "values", "pages", "spans", "order?", "shares?"],
   writes: ["y"],
-  numbers: ["scale", "window", "softcap", "longest", "causal"],
+  numbers: ["scale", "window", "softcap", "longest", "causal", "sharedRows"],
   words: {},
-  check({ q, keys, values, pages, spans, y, scale, window, softcap, longest, causal }) {
+  check(op) {
+    const { q, keys, values, pages, spans, y, scale, window, softcap, longest, causal } = op;
     expectTensor("attend", "q", q, F32, [undefined, undefined, undefined]);
     const [n, heads = 0, d] = q.shape;
     expectCache("attend", keys, values, undefined, d!, undefined);
@@ -175,6 +186,14 @@ export const attendDefinition: OpDefinition<Attend> = {
     require("attend", longest >= 0 && longest <= pages.dim(1) * page, () =>
       `${longest} keys do not fit ${pages.dim(1)} pages of ${page}`);
     require("attend", causal === 0 || causal === 1, () => `causal is ${causal}, but must be 1 or 0`);
+    const { order, shares, sharedRows } = op;
+    require("attend", (order === undefined) === (shares === undefined), () => "order and shares go together");
+    if (order) expectTensor("attend", "order", order, I32, [pages.dim(0)]);
+    if (shares) expectTensor("attend", "shares", shares, I32, [pages.dim(0), 4]);
+    require("attend", Number.isSafeInteger(sharedRows) && sharedRows >= 0 && sharedRows <= q.dim(0), () =>
+      `sharedRows is ${sharedRows}, but q has ${q.dim(0)} rows`);
+    require("attend", sharedRows === 0 || (shares !== undefined && causal === 1), () =>
+      "sharedRows needs shares, and attention that is causal");
   },
   operations: (op) => 2 * op.q.dim(0) * op.q.dim(1) * (op.q.dim(2) + op.values.dim(3)) * keysSeen(op),
   bytes(op) {

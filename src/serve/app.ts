@@ -4,36 +4,71 @@
  */
 import { Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
+import { cors } from "hono/cors";
 import { ParameterError } from "../base/errors.ts";
 import type { LanguageModel } from "../tasks/types.ts";
+import { anthropic } from "./anthropic/dialect.ts";
+import { countTokens, messages } from "./anthropic/messages.ts";
+import { listModels, modelInfo } from "./anthropic/models.ts";
 import { type Assets, serveAsset } from "./assets.ts";
 import { chatCompletions } from "./chat.ts";
 import { completions } from "./completions.ts";
 import { type ServeContext, unixTime } from "./context.ts";
-import { ApiError, apiError, errorBody } from "./errors.ts";
+import { type Dialect, openai } from "./dialect.ts";
+import { ApiError, apiError } from "./errors.ts";
+import { Gate } from "./gate.ts";
+import { ownerOf, requireKey } from "./keys.ts";
 import { loopbackOnly } from "./loopback.ts";
+import type { Metrics } from "./metrics.ts";
+import { observe } from "./observe.ts";
+import { chat } from "./ollama/chat.ts";
+import { ollama } from "./ollama/dialect.ts";
+import { generate } from "./ollama/generate.ts";
+import { running, show, tags, versions } from "./ollama/models.ts";
+import { type RequestReport, reportRequests } from "./requests.ts";
+import { Responses } from "./responses/responses.ts";
+import { detokenize, tokenize } from "./tokens.ts";
+import { traceGenerations, traceRequests } from "./traces.ts";
 
 export interface AppOptions {
   /** The page at `/` and its files. */
   readonly assets?: Assets;
   /** Answer only requests that were addressed to this machine by a loopback name. Default true. */
   readonly loopback?: boolean;
+  /** One of them must come with each request to the API; none: no login. */
+  readonly keys?: readonly string[];
+  /** Origins whose pages may use the API from a browser; `*` is any. Default: those of this machine's own. */
+  readonly origins?: readonly string[];
   /** Largest request body in bytes. Default 16 MiB. */
   readonly maxBody?: number;
+  /** How many requests run or wait at once. Default: 1024. */
+  readonly gate?: Gate;
+  /** Milliseconds that a request may take. Default 10 minutes. */
+  readonly timeout?: number;
   /** Ends all work when it aborts. */
   readonly shutdown?: AbortSignal;
+  /** Served at /metrics. */
+  readonly metrics?: Metrics;
+  /** Told of every request when its answer has gone out. */
+  readonly onRequest?: (report: RequestReport) => void;
   /** Told of every failure that is not the client's. Default: console.error. */
   readonly onError?: (error: unknown) => void;
 }
 
 /** The OpenAI-compatible API of one model. A model without a tokenizer is refused. */
-export function createApp(model: LanguageModel, options: AppOptions = {}): Hono {
+export function createApp(served: LanguageModel, options: AppOptions = {}): Hono {
   const {
     assets = new Map(),
     loopback = true,
+    keys = [],
+    origins = [],
     maxBody = 16 * 1024 * 1024,
+    gate = new Gate(1024),
+    metrics,
+    onRequest,
     onError = console.error,
   } = options;
+  const model = observe(served, [traceGenerations, ...(metrics ? [metrics.observer] : [])]);
   if (model.tokenizer === undefined)
     throw new ParameterError(
       "model",
@@ -43,39 +78,91 @@ export function createApp(model: LanguageModel, options: AppOptions = {}): Hono 
     model,
     tokenizer: model.tokenizer,
     created: unixTime(),
+    ownerOf: (request) => ownerOf(keys, request),
+    gate,
+    timeout: options.timeout ?? 600_000,
     shutdown: options.shutdown ?? new AbortController().signal,
     onError,
   };
   const app = new Hono();
-  app.onError((error) => {
-    const refusal = apiError(error);
+  app.onError((error, c) => {
+    const dialect = dialectOf(c.req.path);
+    const refusal = apiError(error, dialect);
     if (refusal.status >= 500 && !(error instanceof ApiError)) onError(error);
-    return Response.json(errorBody(refusal), { status: refusal.status });
+    const { status, retryAfter } = refusal;
+    return Response.json(dialect.error(refusal), {
+      status,
+      headers: retryAfter === undefined ? {} : { "retry-after": String(retryAfter) },
+    });
   });
   app.notFound((c) => {
     throw new ApiError(404, `there is no ${c.req.method} ${c.req.path} here`, { code: "not_found" });
   });
-  if (loopback) app.use(loopbackOnly);
-  app.use(
-    "/v1/*",
-    bodyLimit({
-      maxSize: maxBody,
-      onError: () => {
-        throw new ApiError(413, `the body has more than ${maxBody} bytes`, { code: "body_too_large" });
-      },
-    }),
-  );
+  app.use(traceRequests);
+  if (onRequest || metrics)
+    app.use(
+      reportRequests((report) => {
+        metrics?.request(report);
+        onRequest?.(report);
+      }),
+    );
+  if (origins.length > 0)
+    app.use(cors({ origin: origins.includes("*") ? "*" : [...origins], exposeHeaders: ["x-request-id"] }));
+  if (loopback) app.use(loopbackOnly(origins));
+  const limit = bodyLimit({
+    maxSize: maxBody,
+    onError: () => {
+      throw new ApiError(413, `the body has more than ${maxBody} bytes`, { code: "body_too_large" });
+    },
+  });
+  for (const path of ["/v1/*", "/api/*", "/tokenize", "/detokenize"]) {
+    if (keys.length > 0) app.use(path, requireKey(keys));
+    app.post(path, limit);
+  }
   app.get("/health", () => Response.json({ status: "ok", model: model.name }));
-  app.get("/v1/models", () => Response.json({ object: "list", data: [describe(context)] }));
+  app.get("/ready", () =>
+    gate.open && model.ready
+      ? Response.json({ status: "ready", model: model.name })
+      : Response.json(
+          { status: gate.open ? "starting" : "stopping", model: model.name },
+          { status: 503, headers: { "retry-after": "1" } },
+        ),
+  );
+  if (metrics)
+    app.get("/metrics", async (c) =>
+      c.body(await metrics.text(), 200, { "content-type": metrics.contentType }),
+    );
+  // Two APIs have this route: requests of Anthropic's name its version.
+  const forAnthropic = (request: Request): boolean => request.headers.has("anthropic-version");
+  app.get("/v1/models", (c) =>
+    forAnthropic(c.req.raw)
+      ? listModels(context)
+      : Response.json({ object: "list", data: [describe(context)] }),
+  );
   // A model's name may hold slashes.
   app.get("/v1/models/:id{.+}", (c) => {
     const id = c.req.param("id");
     if (id !== model.name)
       throw new ApiError(404, `this server serves "${model.name}", not "${id}"`, { code: "model_not_found" });
-    return Response.json(describe(context));
+    return Response.json(forAnthropic(c.req.raw) ? modelInfo(context) : describe(context));
   });
   app.post("/v1/chat/completions", async (c) => chatCompletions(context, c.req.raw, await json(c.req.raw)));
   app.post("/v1/completions", async (c) => completions(context, c.req.raw, await json(c.req.raw)));
+  const responses = new Responses(context);
+  app.post("/v1/responses", async (c) => responses.create(c.req.raw, await json(c.req.raw)));
+  app.get("/v1/responses/:id", (c) => responses.get(c.req.raw, c.req.param("id")));
+  app.delete("/v1/responses/:id", (c) => responses.delete(c.req.raw, c.req.param("id")));
+  app.get("/v1/responses/:id/input_items", (c) => responses.inputItems(c.req.raw, c.req.param("id")));
+  app.post("/v1/messages", async (c) => messages(context, c.req.raw, await json(c.req.raw)));
+  app.post("/v1/messages/count_tokens", async (c) => countTokens(context, await json(c.req.raw)));
+  app.post("/api/chat", async (c) => chat(context, c.req.raw, await json(c.req.raw)));
+  app.post("/api/generate", async (c) => generate(context, c.req.raw, await json(c.req.raw)));
+  app.get("/api/tags", () => tags(context));
+  app.get("/api/ps", () => running(context));
+  app.get("/api/version", versions);
+  app.post("/api/show", async (c) => show(context, await json(c.req.raw)));
+  app.post("/tokenize", async (c) => tokenize(context, await json(c.req.raw)));
+  app.post("/detokenize", async (c) => detokenize(context, await json(c.req.raw)));
   app.get("*", (c) => {
     const asset = assets.get(c.req.path);
     if (asset !== undefined) return serveAsset(asset, c.req.raw);
@@ -87,6 +174,10 @@ export function createApp(model: LanguageModel, options: AppOptions = {}): Hono 
   });
   return app;
 }
+
+/** Which API a path belongs to. */
+const dialectOf = (path: string): Dialect =>
+  path.startsWith("/v1/messages") ? anthropic : path.startsWith("/api/") ? ollama : openai;
 
 /** The model object of the API, with what a client may want to know besides. */
 function describe({ model, created }: ServeContext) {

@@ -4,7 +4,16 @@
  */
 import { ParameterError } from "../base/errors.ts";
 import type { ChatMessage, ChatOptions, Generation } from "../tasks/types.ts";
-import { allResults, complete, newId, type ServeContext, startWork, unixTime, usageOf } from "./context.ts";
+import {
+  allResults,
+  complete,
+  newId,
+  type ServeContext,
+  startWork,
+  unixTime,
+  usageOf,
+  type Work,
+} from "./context.ts";
 import { ApiError, invalid } from "./errors.ts";
 import { Fields } from "./fields.ts";
 import { chatLogprobs } from "./logprobs.ts";
@@ -64,11 +73,12 @@ async function answer(context: ServeContext, request: Request, body: unknown): P
   const parsed = parse(context, body);
   const work = startWork(context, request);
   const generations = Array.from({ length: parsed.n }, (_, i) =>
-    context.model.chat(parsed.messages, optionsOfChoice(parsed.options, i, work.signal)),
+    context.model.chat(parsed.messages, optionsOfChoice(parsed.options, i, work)),
   );
   const head = { id: newId("chatcmpl"), created: unixTime(), model: context.model.name };
   const withLogprobs = parsed.options.logprobs !== undefined;
-  if (parsed.stream) return eventStream(chunks(context, parsed, generations, head), work, context.onError);
+  if (parsed.stream)
+    return eventStream(chunks(context, parsed, generations, head, work), work, context.onError);
   const results = await allResults(work, generations);
   return Response.json({
     ...head,
@@ -159,6 +169,7 @@ async function* chunks(
   { options, includeUsage, tools }: ChatRequest,
   generations: readonly Generation[],
   head: object,
+  work: Work,
 ): AsyncGenerator<object> {
   const withLogprobs = options.logprobs !== undefined;
   const chunk = (choice: object) => ({
@@ -187,7 +198,7 @@ async function* chunks(
   let completion = 0;
   let prompt = 0;
   for (const [index, generation] of generations.entries()) {
-    const result = complete(await generation.result());
+    const result = complete(await generation.result(), work);
     if (!opened.has(index)) yield opening(index);
     for (const delta of streams[index]?.flush() ?? []) yield chunk({ index, delta });
     const called = (streams[index]?.calls ?? 0) > 0;

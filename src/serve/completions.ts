@@ -58,7 +58,7 @@ export async function completions(context: ServeContext, request: Request, body:
     created: unixTime(),
     model: context.model.name,
   };
-  if (parsed.stream) return eventStream(chunks(context, parsed, choices, head), work, context.onError);
+  if (parsed.stream) return eventStream(chunks(context, parsed, choices, head, work), work, context.onError);
   const results = await allResults(
     work,
     choices.flatMap(({ generation }) => generation ?? []),
@@ -114,7 +114,7 @@ async function start(context: ServeContext, parsed: CompletionRequest, work: Wor
         ? await promptLogprobs(context, prompt, options.logprobs, work.signal)
         : [];
     for (let i = 0; i < n; i++) {
-      const own = { ...optionsOfChoice(options, i, work.signal), maxTokens };
+      const own = { ...optionsOfChoice(options, i, work), maxTokens };
       const generation = maxTokens > 0 ? context.model.generate(prompt.ids, own) : undefined;
       choices.push({ prompt, before, generation });
     }
@@ -146,6 +146,7 @@ async function* chunks(
   parsed: CompletionRequest,
   choices: readonly Choice[],
   head: object,
+  work: Work,
 ): AsyncGenerator<object> {
   const withLogprobs = parsed.options.logprobs !== undefined;
   const chunk = (
@@ -171,7 +172,7 @@ async function* chunks(
   }
   let completion = 0;
   for (const [index, { generation }] of choices.entries()) {
-    const result = generation === undefined ? undefined : complete(await generation.result());
+    const result = generation === undefined ? undefined : complete(await generation.result(), work);
     yield chunk(index, "", [], result?.finishReason ?? "length");
     completion += result?.tokens.length ?? 0;
   }

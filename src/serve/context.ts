@@ -1,14 +1,20 @@
 /** What the request handlers share: the model, and how one request's work is started, counted and ended. */
 import { randomUUID } from "node:crypto";
 import type { Tokenizer } from "../checkpoint/tokenizer/index.ts";
-import type { Generation, GenerationResult, LanguageModel } from "../tasks/types.ts";
+import type { GenerateOptions, Generation, GenerationResult, LanguageModel } from "../tasks/types.ts";
 import { ApiError } from "./errors.ts";
+import { type Gate, stopping } from "./gate.ts";
 
 export interface ServeContext {
   readonly model: LanguageModel;
   readonly tokenizer: Tokenizer;
   /** Unix time at which the model was opened, in seconds. */
   readonly created: number;
+  /** Who sends a request, as far as keys tell: what is kept for one is not shown to another. */
+  readonly ownerOf: (request: Request) => string;
+  readonly gate: Gate;
+  /** Milliseconds that a request may take. */
+  readonly timeout: number;
   /** Aborted when the server must end its work. */
   readonly shutdown: AbortSignal;
   readonly onError: (error: unknown) => void;
@@ -17,25 +23,39 @@ export interface ServeContext {
 /** One request's work: the signal that ends it, and how it is ended. */
 export interface Work {
   readonly signal: AbortSignal;
+  /** What its generations are told besides: prompts that are kept for one key speed up no other's. */
+  readonly options: Pick<GenerateOptions, "signal" | "cacheSalt">;
   /** Ends what still runs. */
   abort(): void;
   /** It has come to its end: the server need not end it any more. */
   done(): void;
 }
 
-/** Work that ends when the client goes, when the server stops, or when `abort` is called. */
-export function startWork({ shutdown }: ServeContext, request: Request): Work {
+/**
+ * Work that ends when the client goes, when its time is over, when the server stops, or when `abort` is called.
+ * Refused when the server is stopping or has enough to do.
+ */
+export function startWork(context: ServeContext, request: Request): Work {
+  const { gate, timeout, shutdown } = context;
+  const leave = gate.enter();
   const own = new AbortController();
   // Not joined to the signals below: that of the server would remember every request.
-  const stop = () => own.abort();
-  const done = () => shutdown.removeEventListener("abort", stop);
+  const stop = () => own.abort(stopping());
+  const timer = setTimeout(() => own.abort(tooLong(timeout)), timeout).unref();
+  const done = () => {
+    leave();
+    clearTimeout(timer);
+    shutdown.removeEventListener("abort", stop);
+  };
   if (shutdown.aborted) stop();
   shutdown.addEventListener("abort", stop);
+  const signal = AbortSignal.any([own.signal, request.signal]);
   return {
-    signal: AbortSignal.any([own.signal, request.signal]),
+    signal,
+    options: { signal, cacheSalt: context.ownerOf(request) },
     abort() {
       done();
-      stop();
+      own.abort();
     },
     done,
   };
@@ -49,7 +69,7 @@ export async function allResults(
   try {
     const results = await Promise.all(generations.map((g) => g.result()));
     work.done();
-    return results.map(complete);
+    return results.map((result) => complete(result, work));
   } catch (error) {
     work.abort();
     throw error;
@@ -57,11 +77,15 @@ export async function allResults(
 }
 
 /** Refuses to pass off a result that was cut short as a whole one. */
-export function complete(result: GenerationResult): GenerationResult {
-  if (result.finishReason === "abort")
-    throw new ApiError(503, "the server stopped before the answer was complete", { code: "stopped" });
-  return result;
+export function complete(result: GenerationResult, { signal }: Work): GenerationResult {
+  if (result.finishReason !== "abort") return result;
+  throw signal.reason instanceof ApiError ? signal.reason : stopping();
 }
+
+const tooLong = (ms: number): ApiError =>
+  new ApiError(504, `the answer was not complete after ${ms / 1000} s; ask for fewer tokens`, {
+    code: "timeout",
+  });
 
 export interface Usage {
   readonly prompt_tokens: number;

@@ -1,13 +1,16 @@
 /**
- * What a client is told when a request cannot be served, in the shape of the OpenAI API.
- * Knows HTTP statuses and our errors; must not know routes.
+ * What a client is told when a request cannot be served.
+ * Knows HTTP statuses and our errors; must not know routes, or how a dialect writes it.
  */
 import { FoveaError, ParameterError } from "../base/errors.ts";
+import type { Dialect } from "./dialect.ts";
 
 export interface ErrorDetails {
   /** The request field at fault. */
   readonly param?: string;
   readonly code?: string;
+  /** Seconds after which it is worth asking again. */
+  readonly retryAfter?: number;
 }
 
 /** A refusal with its HTTP status. */
@@ -16,12 +19,14 @@ export class ApiError extends Error {
   readonly status: number;
   readonly param: string | null;
   readonly code: string | null;
+  readonly retryAfter: number | undefined;
 
-  constructor(status: number, message: string, { param, code }: ErrorDetails = {}) {
+  constructor(status: number, message: string, { param, code, retryAfter }: ErrorDetails = {}) {
     super(message);
     this.status = status;
     this.param = param ?? null;
     this.code = code ?? null;
+    this.retryAfter = retryAfter;
   }
 }
 
@@ -29,32 +34,18 @@ export class ApiError extends Error {
 export const invalid = (param: string, problem: string, code = "invalid_value"): ApiError =>
   new ApiError(400, `${param}: ${problem}`, { param, code });
 
-/** The `error` object of a response body or of a stream. */
-export interface ErrorBody {
-  readonly error: {
-    readonly message: string;
-    readonly type: "invalid_request_error" | "server_error";
-    readonly param: string | null;
-    readonly code: string | null;
-  };
-}
-
-export const errorBody = ({ status, message, param, code }: ApiError): ErrorBody => ({
-  error: { message, type: status < 500 ? "invalid_request_error" : "server_error", param, code },
-});
-
 /** An option of the library by the name that the field has in a request. */
-const fieldOf = (parameter: string): string =>
-  parameter === "stopTokens" ? "stop_token_ids" : parameter.replace(/[A-Z]/g, (c) => `_${c.toLowerCase()}`);
+const fieldOf = (parameter: string, { fields }: Dialect): string =>
+  fields[parameter] ?? parameter.replace(/[A-Z]/g, (c) => `_${c.toLowerCase()}`);
 
 /**
  * Anything thrown, as a refusal. A parameter that the library refuses is the client's to mend (400); another
  * error of ours is told (500); what is a bug is not told to the client.
  */
-export function apiError(error: unknown): ApiError {
+export function apiError(error: unknown, dialect: Dialect): ApiError {
   if (error instanceof ApiError) return error;
   if (error instanceof ParameterError) {
-    const param = fieldOf(error.parameter);
+    const param = fieldOf(error.parameter, dialect);
     return new ApiError(400, error.message.replace(error.parameter, param), { param, code: "invalid_value" });
   }
   if (error instanceof FoveaError) return new ApiError(500, error.message);

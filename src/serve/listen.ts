@@ -23,7 +23,9 @@ const problems: Readonly<Record<string, string>> = {
 
 /** Listens; port 0 takes a free one. */
 export function listen(app: Hono, { host, port }: { host: string; port: number }): Promise<Listening> {
-  const server = createServer(getRequestListener(app.fetch, { overrideGlobalObjects: false }));
+  // A client that sends its request byte by byte holds a connection no longer than this.
+  const limits = { headersTimeout: 15_000, requestTimeout: 60_000, keepAliveTimeout: 5_000 };
+  const server = createServer(limits, getRequestListener(app.fetch, { overrideGlobalObjects: false }));
   return new Promise((resolve, reject) => {
     server.once("error", (error: NodeJS.ErrnoException) => {
       const problem = problems[error.code ?? ""] ?? error.message;

@@ -14,17 +14,21 @@ export function isLoopback(host: string): boolean {
   );
 }
 
-export const loopbackOnly: MiddlewareHandler = async (c, next) => {
-  const origin = c.req.header("origin");
-  if (!isLoopback(new URL(c.req.url).hostname))
-    throw new ApiError(
-      403,
-      "this server answers to localhost only; start it with --host to serve a network",
-      {
-        code: "foreign_host",
-      },
-    );
-  if (origin !== undefined && !isLoopback(URL.canParse(origin) ? new URL(origin).hostname : ""))
-    throw new ApiError(403, `pages of ${origin} may not use this server`, { code: "foreign_origin" });
-  await next();
-};
+/** @param origins whose pages may use the server all the same; `*` is any */
+export const loopbackOnly =
+  (origins: readonly string[] = []): MiddlewareHandler =>
+  async (c, next) => {
+    const origin = c.req.header("origin");
+    if (!isLoopback(new URL(c.req.url).hostname))
+      throw new ApiError(
+        403,
+        "this server answers to localhost only; start it with --host to serve a network",
+        {
+          code: "foreign_host",
+        },
+      );
+    const named = origin !== undefined && (origins.includes(origin) || origins.includes("*"));
+    if (origin !== undefined && !named && !isLoopback(URL.canParse(origin) ? new URL(origin).hostname : ""))
+      throw new ApiError(403, `pages of ${origin} may not use this server`, { code: "foreign_origin" });
+    await next();
+  };

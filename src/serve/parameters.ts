@@ -3,6 +3,7 @@
  * Knows names and ranges of the OpenAI API and the common additions to it; must not know prompts.
  */
 import type { GenerateOptions, LanguageModel } from "../tasks/types.ts";
+import type { Work } from "./context.ts";
 import { ApiError, invalid } from "./errors.ts";
 import { type Fields, shown } from "./fields.ts";
 
@@ -62,13 +63,14 @@ export function present<T extends object>(options: T): { [K in keyof T]?: Exclud
 }
 
 /** Options of choice `i` of a prompt: each has its own seed, so that choices differ and can be repeated. */
-export function optionsOfChoice(options: GenerateOptions, i: number, signal: AbortSignal): GenerateOptions {
+export function optionsOfChoice(options: GenerateOptions, i: number, work: Work): GenerateOptions {
   const { seed } = options;
-  if (seed === undefined) return { ...options, signal };
-  return { ...options, signal, seed: seed > 0 ? seed - i : seed + i };
+  if (seed === undefined) return { ...options, ...work.options };
+  return { ...options, ...work.options, seed: seed > 0 ? seed - i : seed + i };
 }
 
-function checkModel(fields: Fields, model: LanguageModel): void {
+/** Another model's name is a 404. */
+export function checkModel(fields: Fields, model: LanguageModel): void {
   const name = fields.string("model");
   if (name !== undefined && name !== model.name)
     throw new ApiError(404, `model: this server serves "${model.name}", not ${shown(name)}`, {

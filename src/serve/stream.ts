@@ -1,9 +1,10 @@
 /**
- * Several generations as one stream of events, and a stream of objects as server-sent events.
- * Knows async iteration and the wire format; must not know what the objects say.
+ * Several generations as one stream of events, and a stream of objects as a response.
+ * Knows async iteration; must not know what the objects say, or how they are written.
  */
 import type { Work } from "./context.ts";
-import { ApiError, apiError, errorBody } from "./errors.ts";
+import { type Dialect, openai } from "./dialect.ts";
+import { ApiError, apiError } from "./errors.ts";
 
 /** Items of all sources as they come, each with the index of its source. A source's own order is kept. */
 export async function* merge<T>(
@@ -29,8 +30,8 @@ export async function* merge<T>(
 }
 
 /**
- * A response that streams the objects as `data:` lines and ends with `[DONE]`. An error before the first
- * object is thrown, so that it becomes an ordinary error response; a later one becomes the last event.
+ * A response that streams the objects as the dialect writes them. An error before the first object is thrown, so
+ * that it becomes an ordinary error response; a later one becomes the last object.
  *
  * @param work is ended when the client has gone or the stream has failed
  */
@@ -38,9 +39,9 @@ export async function eventStream(
   objects: AsyncGenerator<object>,
   work: Work,
   onError: (error: unknown) => void,
+  dialect: Dialect = openai,
 ): Promise<Response> {
   const encoder = new TextEncoder();
-  const line = (data: string): Uint8Array => encoder.encode(`data: ${data}\n\n`);
   let next: IteratorResult<object> | undefined = await objects.next().catch((error: unknown) => {
     work.abort();
     throw error;
@@ -50,13 +51,14 @@ export async function eventStream(
       try {
         const { done, value } = await (next ?? objects.next());
         next = undefined;
-        controller.enqueue(line(done ? "[DONE]" : JSON.stringify(value)));
+        const text = done ? dialect.end : dialect.write(value);
+        if (text !== "") controller.enqueue(encoder.encode(text));
         if (!done) return;
         controller.close();
         work.done();
       } catch (error) {
         if (!(error instanceof ApiError)) onError(error);
-        controller.enqueue(line(JSON.stringify(errorBody(apiError(error)))));
+        controller.enqueue(encoder.encode(dialect.write(dialect.error(apiError(error, dialect)))));
         controller.close();
         work.abort();
       }
@@ -65,7 +67,7 @@ export async function eventStream(
   });
   return new Response(body, {
     headers: {
-      "content-type": "text/event-stream; charset=utf-8",
+      "content-type": dialect.contentType,
       "cache-control": "no-cache",
       "x-accel-buffering": "no",
     },

@@ -4,11 +4,11 @@ import type { Detokenizer } from "../checkpoint/tokenizer/index.ts";
 import type { Constraint, Grammar } from "../decode/grammar/index.ts";
 import { type Choice, type SamplingOptions, samplingFrom } from "../decode/sampling.ts";
 import { StopMatcher, stopsFrom } from "../decode/stops.ts";
-import type { Runner } from "../engine/runner.ts";
+import type { Engine } from "../engine/engine.ts";
 import type { FinishReason, GenerateOptions, Generation, GenerationResult, TokenEvent } from "./types.ts";
 
 export interface GenerationParts {
-  readonly runner: Runner;
+  readonly engine: Engine;
   /** Made anew for each generation; absent: the checkpoint has no tokenizer, and all text is empty. */
   readonly detokenizer: Detokenizer | undefined;
   /** Tokens that end a text, as the checkpoint says. */
@@ -21,7 +21,17 @@ export interface GenerationParts {
   readonly continues: boolean;
 }
 
-const OWN_OPTIONS = ["maxTokens", "stop", "stopTokens", "ignoreEnd", "grammar", "signal"] as const;
+const OWN_OPTIONS = [
+  "maxTokens",
+  "stop",
+  "stopTokens",
+  "ignoreEnd",
+  "grammar",
+  "priority",
+  "timeout",
+  "cacheSalt",
+  "signal",
+] as const;
 
 export class TextGeneration implements Generation {
   private readonly parts: GenerationParts;
@@ -31,6 +41,7 @@ export class TextGeneration implements Generation {
   private finishReason: FinishReason = "abort";
   private stopped: string | undefined;
   private promptTokens = 0;
+  private cachedTokens = 0;
   private readonly times = { start: 0, prompt: 0, first: 0, end: 0 };
   private taken = false;
   /** Text that was held back when the generation was given up between two tokens. */
@@ -63,6 +74,7 @@ export class TextGeneration implements Generation {
       text: this.all.map((event) => event.text).join("") + this.tail,
       tokens,
       promptTokens: this.promptTokens,
+      cachedTokens: this.cachedTokens,
       finishReason: this.finishReason,
       ...(this.stopped === undefined ? {} : { stop: this.stopped }),
       ...(this.options.logprobs === undefined ? {} : { logprobs: this.all }),
@@ -77,12 +89,13 @@ export class TextGeneration implements Generation {
   }
 
   private async *run(): AsyncGenerator<TokenEvent> {
-    const { signal, ignoreEnd = false } = this.options;
-    const { runner, detokenizer, endTokens } = this.parts;
+    const { signal, ignoreEnd = false, cacheSalt } = this.options;
+    const { engine, detokenizer, endTokens } = this.parts;
+    const { priority, timeout } = limitsFrom(this.options);
     const sampling = samplingFrom(samplingOptions(this.options));
     const stops = stopsFrom(this.options);
     const prompt = this.parts.prompt();
-    const maxTokens = tokenBudget(this.options.maxTokens, prompt.length, runner.decoder.parts.context);
+    const maxTokens = tokenBudget(this.options.maxTokens, prompt.length, engine.decoder.parts.context);
     const ends = new Set([...stops.tokens, ...(ignoreEnd ? [] : endTokens)]);
     const matcher = stops.strings.length > 0 ? new StopMatcher(stops.strings) : undefined;
     this.promptTokens = prompt.length;
@@ -90,26 +103,40 @@ export class TextGeneration implements Generation {
     // A grammar decides about every byte: none may be taken for a space that begins a text.
     if (this.parts.continues || constraint) for (const id of prompt) detokenizer?.push(id);
     this.times.start = this.times.prompt = this.times.first = this.times.end = performance.now();
-    const onPrompt = (): void => {
+    const onPrompt = (cached: number): void => {
+      this.cachedTokens = cached;
       this.times.prompt = this.times.first = this.times.end = performance.now();
     };
-    const options = { sampling, maxTokens, signal, onPrompt, constraint };
+    // The engine may be ahead of the reader, whose own place in the grammar is this.
+    const place = constraint?.fork();
     let count = 0;
     let complete = false;
     try {
-      for await (const choice of runner.generate(prompt, options)) {
+      const request = {
+        prompt,
+        sampling,
+        maxTokens,
+        ends,
+        mask: constraint,
+        signal,
+        onPrompt,
+        priority,
+        timeout,
+      };
+      for await (const choice of engine.generate({ ...request, salt: cacheSalt })) {
+        place?.accept(choice.token);
         this.times.end = performance.now();
         if (count === 0) this.times.first = this.times.end;
         count++;
         const ended = ends.has(choice.token);
-        const last = ended || constraint?.finished === true || count >= maxTokens || signal?.aborted === true;
+        const last = ended || place?.finished === true || count >= maxTokens || signal?.aborted === true;
         let text = ended ? "" : (detokenizer?.push(choice.token) ?? "");
         if (last) text += detokenizer?.flush() ?? "";
         const matched = matcher?.push(text);
         if (matched) text = matched.emit;
         const stopped = matched?.stopped;
         if (last && stopped === undefined) text += matcher?.flush() ?? "";
-        if (ended || stopped !== undefined || constraint?.finished) this.finishReason = "stop";
+        if (ended || stopped !== undefined || place?.finished) this.finishReason = "stop";
         else if (count >= maxTokens) this.finishReason = "length";
         this.stopped = stopped;
         complete = last || stopped !== undefined;
@@ -143,6 +170,20 @@ export class TextGeneration implements Generation {
 function samplingOptions(options: GenerateOptions): SamplingOptions {
   const own: readonly string[] = OWN_OPTIONS;
   return Object.fromEntries(Object.entries(options).filter(([name]) => !own.includes(name)));
+}
+
+/** Checks what the scheduler is told. */
+function limitsFrom({ priority, timeout, cacheSalt }: GenerateOptions): GenerateOptions {
+  if (priority !== undefined && !Number.isFinite(priority))
+    throw new ParameterError("priority", `must be a finite number, not ${priority}`);
+  if (timeout !== undefined && !(timeout > 0))
+    throw new ParameterError("timeout", `must be milliseconds above 0, not ${timeout}`);
+  if (cacheSalt !== undefined && typeof cacheSalt !== "string")
+    throw new ParameterError("cacheSalt", "must be a text");
+  return {
+    ...(priority === undefined ? {} : { priority }),
+    ...(timeout === undefined ? {} : { timeout }),
+  };
 }
 
 /** Tokens that may be generated, checked against the context. */

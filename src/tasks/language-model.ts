@@ -4,9 +4,11 @@ import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import type { Tokenizer } from "../checkpoint/tokenizer/index.ts";
 import { type CompiledGrammar, type Grammar, GrammarCompiler } from "../decode/grammar/index.ts";
 import { nll } from "../decode/logprobs.ts";
-import { Runner } from "../engine/runner.ts";
+import { Engine } from "../engine/engine.ts";
+import type { EngineStats } from "../engine/options.ts";
 import type { LoadedModel } from "../models/index.ts";
-import type { CacheFormat, Device } from "../ops/index.ts";
+import type { Decoder } from "../nn/index.ts";
+import { type CacheFormat, type Device, tensorBytes } from "../ops/index.ts";
 import { TextGeneration } from "./generation.ts";
 import type {
   ChatMessage,
@@ -22,6 +24,9 @@ import type {
 const SCORE_WINDOW = 2048;
 const KEPT_GRAMMARS = 32;
 
+/** Room for kept prompts: so many contexts, unless that is more than so many bytes. */
+const CACHE = { contexts: 32, bytes: 2 ** 30 };
+
 export interface ModelParts {
   readonly name: string;
   readonly checkpoint: Checkpoint;
@@ -30,6 +35,8 @@ export interface ModelParts {
   readonly tokenizer: Tokenizer | undefined;
   readonly endTokens: readonly number[];
   readonly cacheFormat: CacheFormat;
+  readonly cacheTokens?: number | undefined;
+  readonly sequences?: number | undefined;
 }
 
 export class LoadedLanguageModel implements LanguageModel {
@@ -37,9 +44,10 @@ export class LoadedLanguageModel implements LanguageModel {
   readonly architecture: string;
   readonly contextLength: number;
   readonly vocabularySize: number;
+  readonly ready = true;
   readonly tokenizer: Tokenizer | undefined;
   private readonly parts: ModelParts;
-  private readonly runner: Runner;
+  private readonly engine: Engine;
   private compiler: GrammarCompiler | undefined;
   private readonly grammars = new Map<string, CompiledGrammar>();
 
@@ -51,7 +59,11 @@ export class LoadedLanguageModel implements LanguageModel {
     this.contextLength = decoder.parts.context;
     this.vocabularySize = decoder.vocabularySize;
     this.tokenizer = parts.tokenizer;
-    this.runner = new Runner(decoder, parts.device, parts.cacheFormat);
+    const { cacheFormat, cacheTokens = defaultCacheTokens(decoder, cacheFormat), sequences } = parts;
+    this.engine = new Engine(decoder, parts.device, {
+      ...{ cacheFormat, cacheTokens },
+      ...(sequences === undefined ? {} : { sequences }),
+    });
   }
 
   get chats(): boolean {
@@ -71,6 +83,11 @@ export class LoadedLanguageModel implements LanguageModel {
     };
   }
 
+  /** What the engine does now, and has done. */
+  stats(): EngineStats {
+    return this.engine.stats();
+  }
+
   generate(prompt: string | readonly number[], options: GenerateOptions = {}): Generation {
     return this.start(
       () => (typeof prompt === "string" ? this.needTokenizer("prompt").encode(prompt) : prompt),
@@ -80,28 +97,23 @@ export class LoadedLanguageModel implements LanguageModel {
   }
 
   chat(messages: readonly ChatMessage[], { tools, ...options }: ChatOptions = {}): Generation {
-    return this.start(
-      () => {
-        const tokenizer = this.needTokenizer("messages");
-        if (!tokenizer.chatTemplate)
-          throw new ParameterError(
-            "messages",
-            `${this.name} has no chat template; use generate with a prompt`,
-          );
-        const text = tokenizer.chatTemplate.render(messages, {
-          addGenerationPrompt: true,
-          ...(tools === undefined ? {} : { tools }),
-        });
-        return tokenizer.encode(text, { addSpecial: false });
-      },
-      options,
-      false,
-    );
+    return this.start(() => this.chatPrompt(messages, tools), options, false);
+  }
+
+  chatPrompt(messages: readonly ChatMessage[], tools?: readonly unknown[]): readonly number[] {
+    const tokenizer = this.needTokenizer("messages");
+    if (!tokenizer.chatTemplate)
+      throw new ParameterError("messages", `${this.name} has no chat template; use generate with a prompt`);
+    const text = tokenizer.chatTemplate.render(messages, {
+      addGenerationPrompt: true,
+      ...(tools === undefined ? {} : { tools }),
+    });
+    return tokenizer.encode(text, { addSpecial: false });
   }
 
   async logits(ids: readonly number[], { signal }: { signal?: AbortSignal } = {}): Promise<Float32Array[]> {
     const rows: Float32Array[] = [];
-    for await (const chunk of this.runner.logits(ids, signal))
+    for await (const chunk of this.engine.logits(ids, { signal }))
       for (let at = 0; at < chunk.length; at += this.vocabularySize)
         rows.push(chunk.subarray(at, at + this.vocabularySize));
     return rows;
@@ -123,7 +135,7 @@ export class LoadedLanguageModel implements LanguageModel {
     while (scored < ids.length) {
       const part = ids.slice(start, start + window);
       let row = start;
-      for await (const chunk of this.runner.logits(part, signal)) {
+      for await (const chunk of this.engine.logits(part, { signal })) {
         const rows = chunk.length / this.vocabularySize;
         // Row r predicts token r + 1; what an earlier window has scored is not counted again.
         const from = Math.max(row, scored - 1);
@@ -144,7 +156,7 @@ export class LoadedLanguageModel implements LanguageModel {
 
   async close(): Promise<void> {
     const { device, loaded, checkpoint } = this.parts;
-    this.runner.close();
+    this.engine.close();
     await loaded.weights.close();
     await device.close();
     checkpoint.close();
@@ -154,7 +166,7 @@ export class LoadedLanguageModel implements LanguageModel {
     const { endTokens } = this.parts;
     const detokenizer = this.tokenizer?.detokenizer({ skipSpecial: true });
     const constrain = (grammar: Grammar, ends: readonly number[]) => this.compiled(grammar).start(ends);
-    const parts = { runner: this.runner, detokenizer, endTokens, constrain, prompt, continues };
+    const parts = { engine: this.engine, detokenizer, endTokens, constrain, prompt, continues };
     return new TextGeneration(parts, options);
   }
 
@@ -173,4 +185,13 @@ export class LoadedLanguageModel implements LanguageModel {
     if (this.tokenizer) return this.tokenizer;
     throw new ParameterError(parameter, `${this.name} has no tokenizer; give token ids instead of text`);
   }
+}
+
+function defaultCacheTokens({ parts: { context, cacheLayers } }: Decoder, format: CacheFormat): number {
+  const perToken = cacheLayers.reduce(
+    (sum, { kvHeads, keyDim, valueDim }) =>
+      sum + kvHeads * (tensorBytes(format, [keyDim]) + tensorBytes(format, [valueDim])),
+    0,
+  );
+  return Math.max(context, Math.min(CACHE.contexts * context, Math.floor(CACHE.bytes / perToken)));
 }

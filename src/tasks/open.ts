@@ -7,7 +7,7 @@ import { Fields } from "../checkpoint/config.ts";
 import { type CheckpointFiles, locate } from "../checkpoint/locate.ts";
 import { openCheckpoint, readJsonFile, weightFiles } from "../checkpoint/open.ts";
 import { PackedCache } from "../checkpoint/packed-cache.ts";
-import { openTokenizer, type Tokenizer, tokenizerFromGguf } from "../checkpoint/tokenizer/index.ts";
+import { type Tokenizer, tokenizerOf } from "../checkpoint/tokenizer/index.ts";
 import { openDevice } from "../device/index.ts";
 import { loadModel } from "../models/index.ts";
 import { cacheFormats } from "../ops/index.ts";
@@ -19,6 +19,8 @@ const OPTIONS: readonly string[] = [
   "device",
   "threads",
   "cacheFormat",
+  "cacheTokens",
+  "sequences",
   "packedCache",
   "onProgress",
   "signal",
@@ -38,14 +40,11 @@ export async function open(what: string, options: OpenOptions = {}): Promise<Lan
   const packed = packedCache(files, options);
   const config =
     files.config === undefined ? undefined : new Fields(files.config, readJsonFile(files.config));
-  const tokenizer = (checkpoint: Checkpoint): Tokenizer | undefined =>
-    (files.kind === "gguf" ? tokenizerFromGguf(checkpoint.path, checkpoint.metadata) : undefined) ??
-    openTokenizer(files.folder);
   return await openModel(
     options.name ?? (existsSync(resolve(what)) ? basename(resolve(what)) : what),
     openCheckpoint(files),
     config,
-    tokenizer,
+    (checkpoint) => tokenizerOf(checkpoint, files.folder),
     generationEnds(files, config),
     options,
     packed,
@@ -73,9 +72,11 @@ export async function openModel(
   config: Fields | undefined,
   openTokenizer: (checkpoint: Checkpoint) => Tokenizer | undefined,
   endTokens: readonly number[],
-  { device: deviceName = "auto", threads, cacheFormat, packedCache, onProgress, signal }: OpenOptions,
+  options: OpenOptions,
   packed?: PackedCache,
 ): Promise<LanguageModel> {
+  const { device: deviceName = "auto", threads, cacheFormat, packedCache, onProgress, signal } = options;
+  const { cacheTokens, sequences } = options;
   if (cacheFormat !== undefined && !cacheFormats.includes(cacheFormat))
     throw new ParameterError(
       "cacheFormat",
@@ -94,6 +95,7 @@ export async function openModel(
     return new LoadedLanguageModel({
       ...{ name, checkpoint, device, loaded, tokenizer },
       endTokens: [...new Set([...endTokens, ...(tokenizer?.eos ?? [])])],
+      ...{ cacheTokens, sequences },
       cacheFormat: cacheFormat ?? (formats.every((format) => format === "f32") ? "f32" : "f16"),
     });
   } catch (error) {

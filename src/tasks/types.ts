@@ -16,6 +16,13 @@ export interface OpenOptions {
    */
   readonly cacheFormat?: CacheFormat;
   /**
+   * Tokens that the cache may hold: of all generations under way, and of prompts that are kept for later ones.
+   * Default: 32 times the context or 1 GiB, whichever is less, but at least the context.
+   */
+  readonly cacheTokens?: number;
+  /** Generations that run at once; more wait. Default 32. */
+  readonly sequences?: number;
+  /**
    * Whether packed weights are kept in a file, so that the next start is quick: beside the checkpoint (default,
    * true), in the folder that is named, or not at all (false). A file that does not fit is told and replaced.
    */
@@ -41,6 +48,15 @@ export interface GenerateOptions extends SamplingOptions {
    * never drawn, and the text ends where it is complete. Not with `ignoreEnd`.
    */
   readonly grammar?: Grammar;
+  /** Larger is sooner when several generations run; one that has waited long enough passes all. Default 0. */
+  readonly priority?: number;
+  /** Milliseconds after which the generation fails unless it has ended. Default: none. */
+  readonly timeout?: number;
+  /**
+   * Generations share what the cache keeps of prompts with others of the same salt only, so that nobody learns from the
+   * time of an answer what somebody of another salt has asked. Default: the empty one.
+   */
+  readonly cacheSalt?: string;
   /** Ends the generation after the token that is being made, with the finish reason `abort`; nothing is thrown. */
   readonly signal?: AbortSignal;
 }
@@ -71,6 +87,8 @@ export interface GenerationResult {
   readonly text: string;
   readonly tokens: readonly number[];
   readonly promptTokens: number;
+  /** Tokens of the prompt that were in the cache already. */
+  readonly cachedTokens?: number;
   readonly finishReason: FinishReason;
   /** The stop text that ended it, where one did. */
   readonly stop?: string;
@@ -113,12 +131,16 @@ export interface LanguageModel {
   readonly tokenizer: import("../checkpoint/tokenizer/index.ts").Tokenizer | undefined;
   /** Whether the checkpoint has a chat template. */
   readonly chats: boolean;
+  /** Whether what is asked now is worked on at once; not while a process that holds it is started again. */
+  readonly ready: boolean;
   /** For people: device, instruction set, threads, formats, bytes. */
   describe(): ModelDescription;
   /** Text (encoded with the checkpoint's own tokenizer, with its BOS) or token ids as they are. */
   generate(prompt: string | readonly number[], options?: GenerateOptions): Generation;
   /** The messages through the checkpoint's chat template. Refused when it has none. */
   chat(messages: readonly ChatMessage[], options?: ChatOptions): Generation;
+  /** The token ids that `chat` begins with: the messages through the checkpoint's chat template. */
+  chatPrompt(messages: readonly ChatMessage[], tools?: readonly unknown[]): readonly number[];
   /** Logits of the next token after each position: one row of `vocabularySize` for each id. */
   logits(ids: readonly number[], options?: { signal?: AbortSignal }): Promise<Float32Array[]>;
   /** Negative log-likelihood (nats) of ids[1..] given what stands before each, in windows of the context. */

@@ -208,6 +208,7 @@ describe("chat completions", () => {
     expect(response.status).toBe(200);
     const { signal: _, ...options } = model.calls[0]!.options;
     expect(options).toEqual({
+      cacheSalt: "",
       temperature: 0.5,
       topP: 0.9,
       topK: 40,
@@ -500,6 +501,6 @@ describe("the end of a request", () => {
     const stop = new AbortController();
     const { refused } = server({ delay: 5 }, { shutdown: stop.signal });
     setTimeout(() => stop.abort(), 20);
-    expect((await refused(chat, { messages }, 503)).code).toBe("stopped");
+    expect((await refused(chat, { messages }, 503)).code).toBe("stopping");
   });
 });

@@ -134,6 +134,7 @@ export function attendBatch(
     ...options,
     longest: Math.max(0, ...sequences.map(({ length }) => length)),
     causal: options.causal ?? 1,
+    sharedRows: 0,
   });
   return y;
 }

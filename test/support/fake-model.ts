@@ -80,23 +80,15 @@ export function fakeModel(fake: FakeOptions = {}): FakeModel {
     return generation(prompt, others);
   };
   function generation(prompt: readonly number[], options: GenerateOptions): Generation {
-    const {
-      maxTokens,
-      stop = [],
-      stopTokens = [],
-      ignoreEnd,
-      grammar,
-      logprobs,
-      signal,
-      ...sampling
-    } = options;
+    const { maxTokens, stop = [], stopTokens = [], ignoreEnd, grammar, logprobs, signal, ...rest } = options;
+    const { cacheSalt: _, priority: __, timeout: ___, ...sampling } = rest;
     samplingFrom(sampling);
     // The answer is given, and must keep to the grammar.
     const constraint = grammar && new GrammarCompiler(byteTokenizer).compile(grammar).start([EOS]);
     const room = contextLength - prompt.length;
     if (room < (maxTokens ?? 1))
       throw new ParameterError(
-        "maxTokens",
+        room < 1 ? "prompt" : "maxTokens",
         `${prompt.length} tokens of the prompt and ${maxTokens ?? 1} new ones exceed the context of ${contextLength}`,
       );
     const limit = maxTokens ?? room;
@@ -166,6 +158,17 @@ export function fakeModel(fake: FakeOptions = {}): FakeModel {
       },
     };
   }
+  function chatPrompt(messages: readonly ChatMessage[]): number[] {
+    if (!chats) throw new ParameterError("messages", "the checkpoint has no chat template");
+    return byteTokenizer.encode(
+      messages
+        .map(
+          ({ role, content, tool_calls }) =>
+            `${role}: ${content}${tool_calls ? JSON.stringify(tool_calls) : ""}\n`,
+        )
+        .join(""),
+    );
+  }
   return {
     name: "fake",
     architecture: "llama",
@@ -176,6 +179,7 @@ export function fakeModel(fake: FakeOptions = {}): FakeModel {
     calls,
     endings,
     closed: false,
+    ready: true,
     describe: () => ({
       architecture: "llama",
       device: "none",
@@ -186,20 +190,8 @@ export function fakeModel(fake: FakeOptions = {}): FakeModel {
     }),
     generate: (prompt, options = {}) =>
       start(typeof prompt === "string" ? byteTokenizer.encode(prompt) : prompt, options),
-    chat(messages: readonly ChatMessage[], options = {}) {
-      if (!chats) throw new ParameterError("messages", "the checkpoint has no chat template");
-      return start(
-        byteTokenizer.encode(
-          messages
-            .map(
-              ({ role, content, tool_calls }) =>
-                `${role}: ${content}${tool_calls ? JSON.stringify(tool_calls) : ""}\n`,
-            )
-            .join(""),
-        ),
-        options,
-      );
-    },
+    chat: (messages, options = {}) => start(chatPrompt(messages), options),
+    chatPrompt,
     // Position i gives the logits i, i + 1/3, ... so that every value is known and none is a round number.
     logits: async (ids) => ids.map((_, i) => Float32Array.from({ length: 258 }, (_, k) => i + k / 3)),
     score: async (ids) => ({ tokens: ids.length - 1, nll: ids.length - 1, perplexity: Math.E }),

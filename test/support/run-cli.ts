@@ -46,6 +46,7 @@ export async function runCli(argv: readonly string[], options: RunOptions = {}):
     },
     {
       open: missing("model"),
+      host: missing("hosted model"),
       openRandom: missing("random model"),
       pull: missing("hub"),
       inspect: missing("checkpoint"),
@@ -60,5 +61,6 @@ export async function runCli(argv: readonly string[], options: RunOptions = {}):
 /** Services that open this model, whatever is named. */
 export const opening = (model: LanguageModel): Partial<Services> => ({
   open: async () => model,
+  host: async () => model,
   openRandom: async () => model,
 });

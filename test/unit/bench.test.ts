@@ -83,7 +83,7 @@ describe("counting", () => {
     kind: "attend",
     ...{ q: f32(rows, 4, 8), keys: f32(4, 2, 16, 8), values: f32(4, 2, 16, 8), y: f32(rows, 4, 8) },
     ...{ pages: new Tensor("i32", [2, 2], slot(16)), spans: new Tensor("i32", [2, 3], slot(24, 1)) },
-    ...{ scale: 1, window: 0, softcap: 0, longest: 20, causal },
+    ...{ scale: 1, window: 0, softcap: 0, longest: 20, causal, sharedRows: 0 },
   });
 
   it("counts the pairs of queries and keys that meet", () => {

@@ -5,9 +5,11 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { CheckpointError } from "../../base/errors.ts";
+import type { Checkpoint } from "../checkpoint.ts";
 import { fileProblem } from "../file.ts";
 import { decodeText, parseJsonObject } from "../text.ts";
 import { type ConfigurationFiles, type HuggingFaceFiles, type JsonFile, rootOf } from "./configuration.ts";
+import { tokenizerFromGguf } from "./gguf.ts";
 import { tokenizerFromHuggingFace } from "./huggingface.ts";
 import { tokenizerFromSentencePiece } from "./sentencepiece-model.ts";
 import type { Tokenizer } from "./tokenizer.ts";
@@ -22,6 +24,11 @@ export type { DecodeOptions, Detokenizer, EncodeOptions, Tokenizer } from "./tok
 
 /** Larger files are refused by the JSON reader. */
 const LARGEST = 64 * 1024 * 1024;
+
+/** Of an open checkpoint: a GGUF file's own, or else that of its folder; undefined when there is none. */
+export const tokenizerOf = (checkpoint: Checkpoint, folder: string): Tokenizer | undefined =>
+  (checkpoint.kind === "gguf" ? tokenizerFromGguf(checkpoint.path, checkpoint.metadata) : undefined) ??
+  openTokenizer(folder);
 
 /** Undefined when the folder holds no tokenizer. */
 export function openTokenizer(folder: string): Tokenizer | undefined {

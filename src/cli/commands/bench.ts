@@ -5,6 +5,7 @@ import { integer, jsonFlag, type ModelFlags, modelFlags } from "../flags.ts";
 import { print, printJson } from "../io.ts";
 import { type Machine, machine, measure, type Rates } from "../measure.ts";
 import { withModel } from "../open-model.ts";
+import { profileOf } from "../price/report.ts";
 import { progress } from "../progress.ts";
 import { showBytes, showCount, showRate, table } from "../show.ts";
 
@@ -13,6 +14,8 @@ interface Flags extends ModelFlags {
   readonly promptTokens: number;
   readonly genTokens: number;
   readonly runs: number;
+  readonly profile?: boolean;
+  readonly url?: string;
   readonly json?: boolean;
 }
 
@@ -27,7 +30,12 @@ export const bench: AddCommand = (program, context) => {
     )
     .option("--prompt-tokens <n>", "length of the prompt", integer(1), 512)
     .option("--gen-tokens <n>", "tokens to write after it", integer(2), 64)
-    .option("--runs <n>", "runs after one to warm up; medians are reported", integer(1), 3);
+    .option("--runs <n>", "runs after one to warm up; medians are reported", integer(1), 3)
+    .option(
+      "--profile",
+      "time requests of many lengths, and keep that for fovea price (prompt and gen tokens do not count)",
+    )
+    .option("--url <url>", "with --profile: time a server's API instead, such as http://127.0.0.1:8080/v1");
   jsonFlag(command)
     .addHelpText(
       "after",
@@ -35,6 +43,7 @@ export const bench: AddCommand = (program, context) => {
         "bench --model ./model.gguf",
         "bench --random llama-1.1b:q4_0 --threads 2 --json",
         "bench --random qwen2.5-0.5b:q8_0 --prompt-tokens 128 --gen-tokens 32 --runs 5",
+        "bench --model ./model.gguf --profile --runs 10",
       )}\nShapes: stories-260k, llama-10m, smollm2-135m, qwen2.5-0.5b, qwen3-0.6b, llama-1.1b, llama-3.2-1b
 Formats: f32, f16, bf16, q8_0, q4_0, q4_1, q5_0, q5_1, q4_K, q5_K, q6_K\n`,
     )
@@ -44,12 +53,14 @@ Formats: f32, f16, bf16, q8_0, q4_0, q4_1, q5_0, q5_1, q4_K, q5_K, q6_K\n`,
 async function run(flags: Flags, context: CommandContext): Promise<void> {
   const { io, services } = context;
   const { random } = flags;
+  if (flags.url !== undefined) return profileOf(flags, context);
   const opening: CommandContext =
     random === undefined
       ? context
       : { io, services: { ...services, open: (_, options) => services.openRandom(random, options) } };
   const named = random === undefined ? flags : { ...flags, model: random };
   await withModel(opening, named, async (model, loadMs) => {
+    if (flags.profile) return profileOf(flags, context, model);
     const bar = progress(io.stderr, "measuring", (runs) => runs.toFixed(0));
     const rates = await measure(model, flags, bar.update, io.signal).finally(bar.end);
     const { architecture, device, parameters, formats, weightsBytes, memory } = model.describe();

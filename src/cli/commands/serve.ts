@@ -1,21 +1,31 @@
 /** `fovea serve`: the OpenAI-compatible server and its page. */
 import { setMaxListeners } from "node:events";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { Option } from "commander";
 import type { LanguageModel } from "../../tasks/types.ts";
 import { type AddCommand, type CommandContext, examples } from "../command.ts";
-import { integer, jsonFlag, type ModelFlags, modelFlags } from "../flags.ts";
+import { collect, integer, jsonFlag, type ModelFlags, modelFlags, positive } from "../flags.ts";
 import { print, printJson } from "../io.ts";
 import { withModel } from "../open-model.ts";
 import { showBytes, showCount } from "../show.ts";
 
+/** What answers get to go out, once the work is ended. */
+const cutMs = 500;
+
 interface Flags extends ModelFlags {
   readonly host: string;
   readonly port: number;
+  readonly apiKey?: readonly string[];
+  readonly origin?: readonly string[];
+  readonly maxRequests: number;
+  readonly maxBody: number;
+  readonly timeout: number;
+  readonly drain: number;
+  readonly logLevel: string;
+  readonly logFile?: string;
   readonly json?: boolean;
 }
-
-/** What running requests get to finish after the first Ctrl-C. */
-const graceMs = 5000;
 
 /** Where the build puts the page, from src/cli/commands and from dist/cli/commands alike. */
 const page = new URL("../../../dist/web", import.meta.url);
@@ -29,36 +39,76 @@ export const serve: AddCommand = (program, context) => {
       "address to listen on; 0.0.0.0 serves the network, without any login",
       "127.0.0.1",
     )
-    .option("--port <n>", "port to listen on; 0 takes a free one", integer(0, 65535), 8080);
+    .option("--port <n>", "port to listen on; 0 takes a free one", integer(0, 65535), 8080)
+    .option("--api-key <key>", "ask for this key; may be given several times (or FOVEA_API_KEY)", collect)
+    .option("--origin <origin>", "let pages of this origin use the API; may be given several times", collect)
+    .option("--max-requests <n>", "requests that run or wait; one more gets 429", integer(1), 1024)
+    .option("--max-body <bytes>", "largest request body", integer(1), 16 * 1024 * 1024)
+    .option("--timeout <seconds>", "how long a request may take", positive, 600)
+    .option("--drain <seconds>", "how long running requests get when the server is to stop", positive, 20)
+    .addOption(
+      new Option("--log-level <level>", "least level that is logged, as JSON lines on stderr")
+        .choices(["silent", "error", "warn", "info", "debug"])
+        .default("warn"),
+    )
+    .option("--log-file <file>", "log to this file instead");
   jsonFlag(modelFlags(command))
     .addHelpText(
       "after",
       examples(
         "serve",
         "serve --model ./model.gguf --port 8000",
-        "serve --model Qwen/Qwen2.5-0.5B-Instruct --host 0.0.0.0",
+        "serve --model Qwen/Qwen2.5-0.5B-Instruct --host 0.0.0.0 --api-key secret --log-level info",
       ),
     )
     .action((flags: Flags) => run(flags, context));
 };
 
 async function run(flags: Flags, context: CommandContext): Promise<void> {
-  const { io } = context;
-  const [{ createApp }, { listen }, { loadAssets }, { isLoopback }] = await Promise.all([
+  const { io, services } = context;
+  const [
+    { createApp },
+    { listen },
+    { loadAssets },
+    { isLoopback },
+    { Gate },
+    { createLog },
+    { createMetrics },
+  ] = await Promise.all([
     import("../../serve/app.ts"),
     import("../../serve/listen.ts"),
     import("../../serve/assets.ts"),
     import("../../serve/loopback.ts"),
+    import("../../serve/gate.ts"),
+    import("../../serve/log.ts"),
+    import("../../serve/metrics.ts"),
   ]);
-  await withModel(context, flags, async (model) => {
+  const gate = new Gate(flags.maxRequests);
+  const log = createLog(flags.logLevel, flags.logFile, io.stderr);
+  // In a process of its own, so that the server answers whatever the model does, and outlives it.
+  const hosting: CommandContext = {
+    io,
+    services: {
+      ...services,
+      open: (path, options) => services.host(path, options, (error) => log.error(error)),
+    },
+  };
+  await withModel(hosting, flags, async (model) => {
     const shutdown = new AbortController();
     // Every request under way listens to it; Node would take more than ten for a leak.
     setMaxListeners(0, shutdown.signal);
     const app = createApp(model, {
       assets: loadAssets(fileURLToPath(page)),
       loopback: isLoopback(flags.host),
+      keys: flags.apiKey ?? process.env.FOVEA_API_KEY?.split(",").filter((key) => key !== "") ?? [],
+      origins: flags.origin ?? [],
+      gate,
+      maxBody: flags.maxBody,
+      timeout: flags.timeout * 1000,
       shutdown: shutdown.signal,
-      onError: (error) => io.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`),
+      metrics: createMetrics(),
+      onRequest: (report) => log.info(report, "request"),
+      onError: (error) => log.error(error),
     });
     const server = await listen(app, flags);
     if (flags.json)
@@ -71,10 +121,13 @@ async function run(flags: Flags, context: CommandContext): Promise<void> {
     else await print(io.stdout, banner(model, server.url));
     if (!io.signal.aborted)
       await new Promise((resolve) => io.signal.addEventListener("abort", resolve, { once: true }));
+    // New requests are still answered, with 503, while running ones come to their end.
+    const late = new AbortController();
+    await Promise.race([gate.drain(), sleep(flags.drain * 1000, undefined, { signal: late.signal })]);
+    late.abort();
     // The work is ended a little before the connections are cut, so that clients are told.
-    const end = setTimeout(() => shutdown.abort(), graceMs);
-    await server.close(graceMs + 500);
-    clearTimeout(end);
+    shutdown.abort();
+    await server.close(cutMs);
   });
 }
 

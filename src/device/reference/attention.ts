@@ -2,7 +2,7 @@
  * Rotary positions, the cache write and attention, in plain loops. Attention here has no tiles: a query's
  * softmax is over all its keys at once, in f64, which is what the ordered merge of tiles must come to.
  */
-import type { Op, OpKind, Tensor } from "../../ops/index.ts";
+import { KEY_TILE, type Op, type OpKind, type Tensor } from "../../ops/index.ts";
 import { CacheSide } from "./cache.ts";
 import { softmax } from "./functions.ts";
 import type { Memory } from "./memory.ts";
@@ -61,6 +61,7 @@ function rowsOf(
 export function attend(op: OpOf<"attend">, memory: Memory): void {
   const { keys, pages } = op;
   const [count = 0, kvHeads = 0, page = 0] = keys.shape;
+  checkShares(op, memory);
   const [spans, table] = [memory.i32(op.spans), memory.i32(pages)];
   const [sequences = 0, maxPages = 0] = pages.shape;
   for (let t = 0; t < sequences; t++) {
@@ -123,6 +124,32 @@ function attendRow(
       let sum = 0;
       for (let j = 0; j < count; j++) sum += weights[j]! * v[(begin + j) * dv + c]!;
       to[(row * heads + h) * dv + c] = sum;
+    }
+  }
+}
+
+/** What a plan of shared tiles claims must be true; it changes nothing here. */
+function checkShares(op: OpOf<"attend">, memory: Memory): void {
+  if (!op.shares || !op.order) return;
+  const [order, shares, spans, table] = [op.order, op.shares, op.spans, op.pages].map((t) => memory.i32(t));
+  const [sequences = 0, maxPages = 0] = op.pages.shape;
+  const tilePages = KEY_TILE / op.keys.dim(2);
+  const seen = new Set<string>();
+  for (let g = 0; g < sequences; g++) {
+    const [first = 0, count = 0, tile = 0, end = 0] = shares!.subarray(4 * g, 4 * g + 4);
+    const members = [...order!.subarray(first, first + count)];
+    const pagesOf = (t: number): string =>
+      table!.subarray(t * maxPages + tile * tilePages, t * maxPages + end * tilePages).join();
+    for (const t of members) {
+      const [row = 0, rows = 0, position = 0] = spans!.subarray(3 * t, 3 * t + 3);
+      let fits = t >= 0 && t < sequences && members.length === count && pagesOf(t) === pagesOf(members[0]!);
+      fits &&= tile >= 0 && end * KEY_TILE <= position && row + rows <= op.sharedRows;
+      for (let each = tile; each < end; each++) {
+        fits &&= !seen.has(`${t} ${each}`);
+        seen.add(`${t} ${each}`);
+      }
+      if (!fits)
+        throw memory.error(`attend: shares [${first}, ${count}, ${tile}, ${end}] does not fit sequence ${t}`);
     }
   }
 }

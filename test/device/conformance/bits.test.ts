@@ -2,7 +2,7 @@
  * A result's bits depend on its own row and shape alone: not on the rows beside it, the number of threads, the
  * chunks of a prompt, the pages it lies in, or the sequences in its batch.
  */
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
 import { type FormatName, formats } from "../../../src/format/index.ts";
 import {
   activation,
@@ -20,7 +20,7 @@ import {
   type Tensor,
 } from "../../../src/ops/index.ts";
 import { attendBatch, part, randomSequence } from "../../support/attention.ts";
-import { Job, layoutsOf, subjects } from "../../support/devices.ts";
+import { Job, layoutsOf, subjects, useDevice } from "../../support/devices.ts";
 import { expectSameBits } from "../../support/numerics.ts";
 import { Random } from "../../support/random.ts";
 import { randomWeight } from "../../support/weights.ts";
@@ -99,21 +99,14 @@ const works: readonly RowWork[] = [
 const common = (job: Job, ...shape: number[]): Tensor =>
   job.f32(new Random(10).normals(shape.reduce((a, b) => a * b, 1)), ...shape);
 
-describe.each(subjects)("$name", ({ open }) => {
-  let one: Device;
-  let two: Device;
-  beforeAll(async () => {
-    [one, two] = [await open(1), await open(2)];
-  });
-  afterAll(async () => {
-    await one?.close();
-    await two?.close();
-  });
+describe.each(subjects)("$name", (subject) => {
+  const one = useDevice(subject, 1);
+  const two = useDevice(subject, 2);
 
   it.each(works)("$name: a row's bits are its own", async ({ d, build, format, weightShape }) => {
     const random = new Random(2);
     const x = random.normals(513 * d);
-    const layouts = format && weightShape ? layoutsOf(two, format, weightShape) : ["rows"];
+    const layouts = format && weightShape ? layoutsOf(two.device, format, weightShape) : ["rows"];
     const run = async (device: Device, rows: Float32Array, layout: string): Promise<Float32Array> => {
       const job = new Job(device);
       return (await job.run(build(job, job.f32(rows, rows.length / d, d), layout)))[0]!;
@@ -121,13 +114,13 @@ describe.each(subjects)("$name", ({ open }) => {
     let before: Float32Array | undefined;
     for (const layout of layouts) {
       const largest = crowds.at(-1)!;
-      const all = await run(two, x.subarray(0, largest * d), layout);
+      const all = await run(two.device, x.subarray(0, largest * d), layout);
       const width = all.length / largest;
       for (const n of crowds)
-        for (const device of [one, two]) {
+        for (const device of [one.device, two.device]) {
           const start = random.pick([0, largest - n, random.int(0, largest - n)]);
           const crowd = await run(device, x.subarray(start * d, (start + n) * d), layout);
-          const what = `${n} rows from ${start}, ${device === one ? 1 : 2} threads, ${layout}`;
+          const what = `${n} rows from ${start}, ${device === one.device ? 1 : 2} threads, ${layout}`;
           expectSameBits(crowd, all.subarray(start * width, (start + n) * width), what);
         }
       // Rows and panels hold the same values and add them up in the same order.
@@ -165,7 +158,7 @@ describe.each(subjects)("$name", ({ open }) => {
     };
     let whole: Float32Array;
     beforeAll(async () => {
-      whole = await run(two, [s], 256, 1);
+      whole = await run(two.device, [s], 256, 1);
     });
 
     it.each([1, 7, 64, 200])("a prompt in chunks of %i", async (chunk) => {
@@ -174,25 +167,25 @@ describe.each(subjects)("$name", ({ open }) => {
         if (chunk === 1 && start > 5 && ![62, 63, 64, 65, 127, 128, 254, 255, 256, 257, 388].includes(start))
           continue;
         const end = Math.min(length, start + chunk);
-        const y = await run(two, [part(s, h, start, end)], 64, start);
+        const y = await run(two.device, [part(s, h, start, end)], 64, start);
         expectSameBits(y, whole.subarray(start * width, end * width), `rows ${start} to ${end}`);
       }
     });
 
     it.each([16, 64, 256])("in pages of %i, dealt in any order, with 1 and 2 threads", async (page) => {
-      for (const device of [one, two])
+      for (const device of [one.device, two.device])
         for (const seed of [1, 2]) expectSameBits(await run(device, [s], page, seed), whole);
     });
 
     it("among other sequences, whole and in chunks", async () => {
-      const crowd = await run(two, [others[0]!, s, others[1]!, others[2]!], 16, 5);
+      const crowd = await run(two.device, [others[0]!, s, others[1]!, others[2]!], 16, 5);
       expectSameBits(crowd.subarray(width, (1 + length) * width), whole);
       for (const [start, end] of [
         [388, 389],
         [0, 1],
         [250, 270],
       ] as const) {
-        const y = await run(one, [others[1]!, part(s, h, start, end), others[2]!], 64, 6);
+        const y = await run(one.device, [others[1]!, part(s, h, start, end), others[2]!], 64, 6);
         const at = 300 * width;
         expectSameBits(
           y.subarray(at, at + (end - start) * width),
@@ -205,20 +198,20 @@ describe.each(subjects)("$name", ({ open }) => {
       const whole = others.filter(({ length, rows }) => length === rows);
       const both = (device: Device, sequences: typeof others, page: number): Promise<Float32Array> =>
         run(device, sequences, page, 9, 0);
-      const batch = await both(two, [...whole, s], 16);
+      const batch = await both(two.device, [...whole, s], 16);
       let row = 0;
       for (const each of [...whole, s]) {
-        const alone = await both(one, [each], 64);
+        const alone = await both(one.device, [each], 64);
         expectSameBits(batch.subarray(row * width, (row + each.rows) * width), alone);
         row += each.rows;
       }
     });
 
     it("a batch is each of its sequences alone", async () => {
-      const batch = await run(two, others, 16, 7);
+      const batch = await run(two.device, others, 16, 7);
       let row = 0;
       for (const other of others) {
-        const alone = await run(one, [other], 64, 8);
+        const alone = await run(one.device, [other], 64, 8);
         expectSameBits(batch.subarray(row * width, (row + other.rows) * width), alone);
         row += other.rows;
       }

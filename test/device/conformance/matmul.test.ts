@@ -1,8 +1,8 @@
 /** matmul: all transposes and both formats against f64 sums with a derived bound; a result's bits are its own. */
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import type { Device, MatmulOptions, Tensor } from "../../../src/ops/index.ts";
 import { linear, matmul } from "../../../src/ops/index.ts";
-import { Job, subjects } from "../../support/devices.ts";
+import { Job, subjects, useDevice } from "../../support/devices.ts";
 import { difficult, expectSameBits, expectWithin, gamma, TINY } from "../../support/numerics.ts";
 import { Random } from "../../support/random.ts";
 import { type Weight, weightOf } from "../../support/weights.ts";
@@ -106,16 +106,9 @@ const formatPairs: readonly (readonly [Format, Format])[] = [
   ["bf16", "f32"],
 ];
 
-describe.each(subjects)("$name", ({ open }) => {
-  let one: Device;
-  let two: Device;
-  beforeAll(async () => {
-    [one, two] = [await open(1), await open(2)];
-  });
-  afterAll(async () => {
-    await one?.close();
-    await two?.close();
-  });
+describe.each(subjects)("$name", (subject) => {
+  const one = useDevice(subject, 1);
+  const two = useDevice(subject, 2);
 
   describe.each(transposes)("a transposed: $transposeA, b transposed: $transposeB", (options) => {
     it.each(formatPairs)("%s by %s is within its bound, in all sizes", async (...formats) => {
@@ -140,7 +133,7 @@ describe.each(subjects)("$name", ({ open }) => {
         { batches: [0, 1], n: 4, k: 3, m: 5 } as const,
       ]) {
         const parts = partsOf(random, shape, formats);
-        const y = await run(two, shape, formats, parts, options);
+        const y = await run(two.device, shape, formats, parts, options);
         expectMatmul(shape, parts, y, JSON.stringify(shape));
       }
     });
@@ -153,7 +146,7 @@ describe.each(subjects)("$name", ({ open }) => {
           const usual = partsOf(random, shape, ["f32", "f32"]);
           const size = usual[hard].values.length;
           const parts = { ...usual, [hard]: weightOf("f32", values(random, size)) };
-          const y = await run(two, shape, ["f32", "f32"], parts, options);
+          const y = await run(two.device, shape, ["f32", "f32"], parts, options);
           expectMatmul(shape, parts, y, `${kind} ${hard}`);
         }
     });
@@ -163,14 +156,14 @@ describe.each(subjects)("$name", ({ open }) => {
       const [n, k, m] = [17, 40, 35];
       const shape: Shape = { batches: [1, 1], n, k, m };
       const parts: Parts = { ...partsOf(random, shape, ["f32", "f32"]), c: undefined };
-      const clean = await run(two, shape, ["f32", "f32"], parts, options);
+      const clean = await run(two.device, shape, ["f32", "f32"], parts, options);
       for (const bad of [Number.NaN, Infinity, -Infinity])
         for (const side of ["a", "b"] as const) {
           const spoiled = parts[side].values.slice();
           // Row 15 of a at k = 20, or column 33 of b.
           spoiled[side === "a" ? 15 * k + 20 : 20 * m + 33] = bad;
           const y = await run(
-            two,
+            two.device,
             shape,
             ["f32", "f32"],
             { ...parts, [side]: { ...parts[side], values: spoiled } },
@@ -191,7 +184,7 @@ describe.each(subjects)("$name", ({ open }) => {
       const random = new Random(4);
       const whole: Shape = { batches: [1, 1], n: 131, k: 600, m: 130 };
       const parts: Parts = { ...partsOf(random, whole, ["f32", "f32"]), c: undefined };
-      const all = await run(two, whole, ["f32", "f32"], parts, options);
+      const all = await run(two.device, whole, ["f32", "f32"], parts, options);
       for (const [n, m] of [
         [1, 1],
         [1, 130],
@@ -200,7 +193,7 @@ describe.each(subjects)("$name", ({ open }) => {
         [20, 96],
         [131, 130],
       ] as const)
-        for (const device of [one, two]) {
+        for (const device of [one.device, two.device]) {
           const [row, column] = [random.int(0, 131 - n), random.int(0, 130 - m)];
           const columnsOf = (values: Float32Array, from: number, count: number): Float32Array =>
             values.filter((_, at) => at % 130 >= from && at % 130 < from + count);
@@ -224,14 +217,18 @@ describe.each(subjects)("$name", ({ open }) => {
     const random = new Random(5);
     const shape: Shape = { batches: [5, 1], n: 30, k: 270, m: 40 };
     const parts = partsOf(random, shape, ["bf16", "f32"]);
-    const wanted = await run(two, shape, ["bf16", "f32"], parts);
+    const wanted = await run(two.device, shape, ["bf16", "f32"], parts);
     for (const options of transposes) {
-      expectSameBits(await run(two, shape, ["bf16", "f32"], parts, options), wanted, JSON.stringify(options));
+      expectSameBits(
+        await run(two.device, shape, ["bf16", "f32"], parts, options),
+        wanted,
+        JSON.stringify(options),
+      );
       for (let i = 0; i < 5; i++) {
         const a = weightOf("f32", parts.a.values.subarray(i * 30 * 270, (i + 1) * 30 * 270));
         const c = parts.c?.subarray(i * 30 * 40, (i + 1) * 30 * 40);
         const alone = await run(
-          one,
+          one.device,
           { ...shape, batches: [1, 1] },
           ["f32", "f32"],
           { ...parts, a, c },
@@ -252,7 +249,7 @@ describe.each(subjects)("$name", ({ open }) => {
       expectMatmul(
         shape,
         parts,
-        await run(two, shape, ["f32", "f32"], parts, options),
+        await run(two.device, shape, ["f32", "f32"], parts, options),
         JSON.stringify(options),
       );
   });
@@ -260,7 +257,7 @@ describe.each(subjects)("$name", ({ open }) => {
   it("takes matrices without a batch, and adds to what is there", async () => {
     const random = new Random(7);
     const [a, b] = [random.normals(6), random.normals(8)];
-    const gradient = new Job(two);
+    const gradient = new Job(two.device);
     const y = gradient.buffer("f32", [3, 4]);
     const [left, right] = [gradient.f32(a, 2, 3), gradient.f32(b, 2, 4)];
     for (let i = 0; i < 2; i++) matmul(gradient.stream, left, right, { transposeA: true, c: y, y });
@@ -277,7 +274,7 @@ describe.each(subjects)("$name", ({ open }) => {
     const random = new Random(8);
     const [n, k, m] = [9, 500, 21];
     const [x, w] = [random.normals(n * k), weightOf("bf16", random.normals(m * k))];
-    const job = new Job(two);
+    const job = new Job(two.device);
     const weight = job.weight("bf16", [m, k], w.bytes);
     const [left, right] = await job.run(
       matmul(job.stream, job.f32(x, n, k), weight, { transposeB: true }),

@@ -263,6 +263,7 @@ describe.each(subjects)("$name", (subject) => {
         softcap: 0,
         longest: 32,
         causal: 1,
+        sharedRows: 0,
       });
       return y;
     };

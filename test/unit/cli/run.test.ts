@@ -4,7 +4,18 @@ import { CheckpointError } from "../../../src/base/errors.ts";
 import { fakeModel } from "../../support/fake-model.ts";
 import { opening, runCli } from "../../support/run-cli.ts";
 
-const commands = ["generate", "chat", "serve", "score", "bench", "inspect", "quantize", "pull"];
+const commands = [
+  "generate",
+  "chat",
+  "serve",
+  "score",
+  "bench",
+  "load",
+  "price",
+  "inspect",
+  "quantize",
+  "pull",
+];
 
 describe("help", () => {
   it.each(commands)("of %s has examples and exits with 0", async (name) => {
@@ -42,6 +53,14 @@ describe("exit code 2, with the flag named, when called wrongly", () => {
     [["bench", "--random", "a:b", "--model", "c"], /cannot be used with/],
     [["quantize", "--model", "a", "--out", "b.gguf"], /required option '--format <format>'/],
     [["quantize", "--model", "a", "--out", "b.gguf", "--format", "q3"], /--format.*Allowed choices are f32/],
+    [["load", "--prompts", "p.txt"], /required option '--url <url>'/],
+    [["load", "--url", "http://127.0.0.1:1/v1"], /required option '--prompts <file>'/],
+    [["load", "--url", "u", "--prompts", "p", "--rate", "0"], /--rate.*above 0/],
+    [["load", "--url", "u", "--prompts", "p", "--rate", "1", "--clients", "2"], /cannot be used with/],
+    [["load", "--url", "u", "--prompts", "p", "--body", "[1]"], /--body.*JSON object/],
+    [["price", "--prompt-tokens", "3"], /--prompt-tokens and --gen-tokens, or --check/],
+    [["price", "--prompt-tokens", "3", "--gen-tokens", "3", "--check", "5"], /--check draws its own/],
+    [["bench", "--url", "http://127.0.0.1:1/v1"], /--url is for --profile/],
     [["inspect"], /missing required argument 'model'/],
     [["pull", "org/name@v1", "--revision", "v2"], /--revision/],
   ];

@@ -31,6 +31,6 @@ it("dtypes, functions and the tile of keys are the same", () => {
   const dtypes = Object.entries(dtypeCodes).sort(([, a], [, b]) => a - b);
   expect(members(source("commands.h"), "DType")).toEqual(dtypes.map(([name]) => name));
   expect(members(source("ops/elementwise.h"), "Function")).toEqual([...activations]);
-  expect(source("ops/attend.h")).toContain(`int tile = ${KEY_TILE};`);
+  expect(source("attend/shape.h")).toContain(`int tile = ${KEY_TILE};`);
   expect(source("ops/cached.h")).toContain(`int run_keys = ${KEY_RUN};`);
 });

@@ -31,6 +31,7 @@ const attend: OpOf<"attend"> = {
   softcap: 0,
   longest: 64,
   causal: 1,
+  sharedRows: 0,
 };
 const rope: OpOf<"rope"> = {
   kind: "rope",

@@ -20,6 +20,7 @@ const attend = {
   softcap: 0,
   longest: 50,
   causal: 1,
+  sharedRows: 0,
 } as const;
 
 const cases: readonly (readonly [what: string, op: Op, bytes: number, operations: number])[] = [

@@ -1,0 +1,85 @@
+/** One step of a paged cache: its numbers, in the arrays that the step's constants are, and the ops of each layer. */
+import type { Stream, Tensor } from "../ops/index.ts";
+import type { AttentionOptions, CacheStep } from "./kv-cache.ts";
+import type { LayerPages } from "./layer-store.ts";
+import { emptyPlan, type SharePlan } from "./shares.ts";
+
+/** The numbers of a step for s sequences and n tokens. */
+export class StepIndex {
+  /** [n] where each token is written. */
+  readonly slots: Int32Array;
+  /** [s, 3] as `attend` wants them. */
+  readonly spans: Int32Array;
+  /** [s, width] */
+  readonly pages: Int32Array;
+  readonly width: number;
+  /** What sequences have in common; absent: nothing. */
+  readonly plan: SharePlan | undefined;
+  /** Rows, from the first, that the plan may speak of. */
+  readonly sharedRows: number;
+
+  constructor(tokens: number, sequences: number, width: number, sharedRows: number) {
+    this.slots = new Int32Array(tokens);
+    this.spans = new Int32Array(3 * sequences);
+    this.pages = new Int32Array(sequences * width);
+    this.width = width;
+    this.sharedRows = sharedRows;
+    this.plan = sharedRows > 0 ? emptyPlan(sequences) : undefined;
+  }
+}
+
+export class DenseStep implements CacheStep {
+  private readonly s: Stream;
+  private readonly layers: readonly LayerPages[];
+  private readonly slots: Tensor;
+  private readonly indices: {
+    readonly spans: Tensor;
+    readonly pages: Tensor;
+    readonly order?: Tensor;
+    readonly shares?: Tensor;
+  };
+  private readonly numbers: { readonly longest: number; readonly sharedRows: number };
+  readonly again: CacheStep["again"];
+
+  constructor(
+    s: Stream,
+    layers: readonly LayerPages[],
+    index: StepIndex,
+    page: number,
+    again: CacheStep["again"],
+  ) {
+    const { slots, spans, pages, width, plan, sharedRows } = index;
+    const sequences = spans.length / 3;
+    this.s = s;
+    this.layers = layers;
+    this.slots = s.constant(slots);
+    this.indices = {
+      spans: s.constant(spans, [sequences, 3]),
+      pages: s.constant(pages, [sequences, width]),
+      ...(plan
+        ? { order: s.constant(plan.order), shares: s.constant(plan.shares, [sequences, 4]) }
+        : undefined),
+    };
+    this.numbers = { longest: width * page, sharedRows };
+    this.again = again;
+  }
+
+  append(layer: number, k: Tensor, v: Tensor): void {
+    const { keys, values } = this.layers[layer]!;
+    this.s.push({ kind: "cache_write", k, v, slots: this.slots, keys, values });
+  }
+
+  attend(layer: number, q: Tensor, options: AttentionOptions): Tensor {
+    const { keys, values, shape } = this.layers[layer]!;
+    const y = this.s.empty("f32", [q.dim(0), q.dim(1), shape.valueDim]);
+    this.s.push({
+      kind: "attend",
+      ...{ q, keys, values, y },
+      ...this.indices,
+      ...options,
+      ...this.numbers,
+      causal: 1,
+    });
+    return y;
+  }
+}

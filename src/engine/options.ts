@@ -1,0 +1,46 @@
+/** How an engine is set up, and what it tells of itself. */
+import { ParameterError } from "../base/errors.ts";
+import type { CacheFormat } from "../ops/index.ts";
+import type { Limits } from "./scheduler.ts";
+
+export interface EngineOptions {
+  readonly cacheFormat: CacheFormat;
+  /** Tokens that the cache may hold, of running sequences and kept beginnings. */
+  readonly cacheTokens: number;
+  /** Sequences that run at once; default 32. */
+  readonly sequences?: number;
+  /** Tokens in one step; default 512: enough to use the device well, few enough that nobody waits long. */
+  readonly stepTokens?: number;
+  /** Milliseconds that a request waits behind later ones of a higher priority, at most; default 10 000. */
+  readonly patience?: number;
+  /** Whether beginnings of texts are kept for later requests; default true. */
+  readonly keepPrefixes?: boolean;
+  /** Whether sequences attend together to what they have in common; default true. Changes the speed alone. */
+  readonly sharedAttention?: boolean;
+}
+
+/** Counts since the engine was made, and how things stand now. */
+export interface EngineStats {
+  readonly running: number;
+  readonly waiting: number;
+  readonly blocks: { readonly capacity: number; readonly available: number; readonly kept: number };
+  readonly steps: number;
+  readonly preemptions: number;
+  /** Tokens of prompts, and those of them that the cache had. */
+  readonly promptTokens: number;
+  readonly cachedTokens: number;
+  readonly generatedTokens: number;
+}
+
+/** Checks the options, and completes those that the scheduler needs. */
+export function limitsFrom(options: EngineOptions, block: number): Limits {
+  const { cacheTokens, sequences = 32, stepTokens = 512, patience = 10_000 } = options;
+  for (const [name, value, least] of [
+    ["sequences", sequences, 1],
+    ["stepTokens", stepTokens, sequences + 1],
+    ["cacheTokens", cacheTokens, 1],
+  ] as const)
+    if (!Number.isSafeInteger(value) || value < least)
+      throw new ParameterError(name, `must be a whole number from ${least}, not ${value}`);
+  return { tokens: stepTokens, sequences, block, patience };
+}

@@ -1,0 +1,95 @@
+/** Counts and times in the form that Prometheus reads. Knows generations; must not know routes. */
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
+import type { Observer } from "./observe.ts";
+import type { RequestReport } from "./requests.ts";
+
+/** Seconds: from a small model's token to a long prompt on a slow machine. */
+const FIRST_TOKEN = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
+const BETWEEN_TOKENS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
+
+export interface Metrics {
+  readonly contentType: string;
+  text(): Promise<string>;
+  request(report: RequestReport): void;
+  readonly observer: Observer;
+}
+
+/** @param ofProcess whether figures of the process are told too: memory, event loop, garbage collection */
+export function createMetrics({ ofProcess = true } = {}): Metrics {
+  const registry = new Registry();
+  const registers = [registry];
+  if (ofProcess) collectDefaultMetrics({ register: registry });
+  const requests = new Counter({
+    name: "fovea_http_requests_total",
+    help: "Answered HTTP requests.",
+    labelNames: ["method", "status"],
+    registers,
+  });
+  const waiting = new Gauge({
+    name: "fovea_requests_waiting",
+    help: "Generations that have no token yet.",
+    registers,
+  });
+  const running = new Gauge({
+    name: "fovea_requests_running",
+    help: "Generations that have a token and are not done.",
+    registers,
+  });
+  const generations = new Counter({
+    name: "fovea_generations_total",
+    help: "Ended generations, by the reason.",
+    labelNames: ["reason"],
+    registers,
+  });
+  const promptTokens = new Counter({
+    name: "fovea_prompt_tokens_total",
+    help: "Tokens of the prompts of generations that came to their end.",
+    registers,
+  });
+  const generatedTokens = new Counter({
+    name: "fovea_generated_tokens_total",
+    help: "Tokens that were generated.",
+    registers,
+  });
+  const firstToken = new Histogram({
+    name: "fovea_time_to_first_token_seconds",
+    help: "From the start of a generation to its first token.",
+    buckets: FIRST_TOKEN,
+    registers,
+  });
+  const betweenTokens = new Histogram({
+    name: "fovea_time_between_tokens_seconds",
+    help: "From one token of a generation to the next.",
+    buckets: BETWEEN_TOKENS,
+    registers,
+  });
+  return {
+    contentType: registry.contentType,
+    text: () => registry.metrics(),
+    request: ({ method, status }) => requests.inc({ method, status }),
+    observer() {
+      let last = performance.now();
+      let state = waiting;
+      state.inc();
+      return {
+        token() {
+          const now = performance.now();
+          (state === waiting ? firstToken : betweenTokens).observe((now - last) / 1000);
+          last = now;
+          generatedTokens.inc();
+          if (state === running) return;
+          waiting.dec();
+          state = running;
+          running.inc();
+        },
+        end(outcome) {
+          state.dec();
+          const reason =
+            outcome === undefined ? "abort" : outcome instanceof Error ? "error" : outcome.finishReason;
+          generations.inc({ reason });
+          if (outcome !== undefined && !(outcome instanceof Error)) promptTokens.inc(outcome.promptTokens);
+        },
+      };
+    },
+  };
+}

@@ -1,0 +1,185 @@
+/** A model in a process of its own: the same results, and a server that outlives it. Needs the built library. */
+import { existsSync } from "node:fs";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { FoveaError, ParameterError } from "../../src/base/errors.ts";
+import { createApp } from "../../src/serve/app.ts";
+import { listen } from "../../src/serve/listen.ts";
+import { HostedModel } from "../../src/tasks/host/hosted-model.ts";
+import { openHosted } from "../../src/tasks/host/open.ts";
+import { HostedGeneration } from "../../src/tasks/host/stream.ts";
+import { openRandom } from "../../src/tasks/open-random.ts";
+import type { LanguageModel, TokenEvent } from "../../src/tasks/types.ts";
+import { haveShared, shared } from "../support/shared.ts";
+
+const shape = "stories-260k:f32";
+const prompt = [1, 10, 20, 30];
+const crashes: Error[] = [];
+
+async function openHost(): Promise<HostedModel> {
+  return HostedModel.open({
+    source: { random: shape },
+    open: { threads: 1 },
+    tokenizer: undefined,
+    onCrash: (error) => crashes.push(error),
+  });
+}
+
+async function kill(model: HostedModel): Promise<void> {
+  const { pid } = model;
+  process.kill(pid!, "SIGKILL");
+  while (model.pid === pid) await new Promise((resolve) => setTimeout(resolve, 5));
+}
+
+describe("a hosted model", () => {
+  let hosted: HostedModel;
+  let here: LanguageModel;
+  beforeAll(async () => {
+    [hosted, here] = await Promise.all([openHost(), openRandom(shape, { threads: 1 })]);
+  });
+  afterAll(() => Promise.all([hosted.close(), here.close()]));
+
+  it("says what the model itself says", async () => {
+    const { memory: _, ...description } = here.describe();
+    expect(hosted.describe()).toMatchObject(description);
+    for (const name of ["name", "architecture", "contextLength", "vocabularySize", "chats"] as const)
+      expect(hosted[name]).toBe(here[name]);
+    const options = { maxTokens: 20, seed: 7, temperature: 0.9, logprobs: 2, ignoreEnd: true };
+    const { timing: __, ...result } = await here.generate(prompt, options).result();
+    expect(await hosted.generate(prompt, options).result()).toMatchObject(result);
+    const events: TokenEvent[] = [];
+    for await (const event of hosted.generate(prompt, options).events()) events.push(event);
+    expect(events).toEqual(result.logprobs);
+    expect(await hosted.logits(prompt)).toEqual(await here.logits(prompt));
+    const ids = Array.from({ length: 40 }, (_, i) => (i * 7) % 500);
+    expect(await hosted.score(ids, { window: 16 })).toEqual(await here.score(ids, { window: 16 }));
+  });
+
+  it("refuses with the same kinds of error", async () => {
+    const wrong = hosted.generate(prompt, { temperature: -1 });
+    await expect(wrong.result()).rejects.toBeInstanceOf(ParameterError);
+    await expect(wrong.result()).rejects.toMatchObject({ parameter: "temperature" });
+    await expect(hosted.generate("text").result()).rejects.toThrow(/has no tokenizer/);
+    await expect(hosted.generate([]).result()).rejects.toBeInstanceOf(FoveaError);
+    await expect(hosted.score([1], {})).rejects.toMatchObject({ parameter: "ids" });
+    expect(() => hosted.chatPrompt([])).toThrow(/no chat template/);
+  });
+
+  it("ends a generation that is aborted, or given up", async () => {
+    const controller = new AbortController();
+    const options = { ignoreEnd: true, maxTokens: 400, signal: controller.signal };
+    const generation = hosted.generate(prompt, options);
+    let count = 0;
+    for await (const _ of generation.events()) if (++count === 3) controller.abort();
+    const result = await generation.result();
+    expect(result.finishReason).toBe("abort");
+    expect(result.tokens.length).toBeLessThan(400);
+    const left = hosted.generate(prompt, { ignoreEnd: true, maxTokens: 400 });
+    for await (const _ of left.events()) break;
+    expect((await left.result()).finishReason).toBe("abort");
+    expect((await hosted.generate(prompt, { maxTokens: 2, ignoreEnd: true }).result()).tokens).toHaveLength(
+      2,
+    );
+  });
+
+  it("serves several at once, each with its own tokens", async () => {
+    const options = (seed: number) => ({ maxTokens: 30, ignoreEnd: true, seed, temperature: 1 });
+    const together = await Promise.all(
+      [1, 2, 3].map((seed) => hosted.generate(prompt, options(seed)).result()),
+    );
+    for (const [i, { tokens }] of together.entries())
+      expect(tokens).toEqual((await here.generate(prompt, options(i + 1)).result()).tokens);
+  });
+
+  it("that is killed fails what it worked on, starts again, and gives the same tokens", async () => {
+    const options = { maxTokens: 400, ignoreEnd: true, seed: 1 };
+    const expected = (await here.generate(prompt, options).result()).tokens;
+    const cut = hosted.generate(prompt, options);
+    const failure = (async () => {
+      for await (const _ of cut.events()) if (hosted.pid !== undefined && !crashes.length) await kill(hosted);
+    })();
+    await expect(failure).rejects.toThrow(/ended unexpectedly \(SIGKILL\); what it was working on is lost/);
+    await expect(cut.result()).rejects.toThrow(/SIGKILL/);
+    expect(crashes).toHaveLength(1);
+    expect((await hosted.generate(prompt, options).result()).tokens).toEqual(expected);
+    expect(hosted.ready).toBe(true);
+  });
+});
+
+it("a host that ends again and again is given up", async () => {
+  const model = await openHost();
+  try {
+    for (let i = 0; i < 4; i++) {
+      await model.generate(prompt, { maxTokens: 1, ignoreEnd: true }).result();
+      await kill(model);
+    }
+    await expect(model.generate(prompt).result()).rejects.toThrow(/ended 4 times within a minute/);
+    expect(model.ready).toBe(false);
+  } finally {
+    await model.close();
+  }
+});
+
+it("a model that cannot be opened is refused as `open` refuses it, and leaves no process", async () => {
+  const opening = HostedModel.open({ source: { random: "nothing:f32" }, open: {}, tokenizer: undefined });
+  await expect(opening).rejects.toBeInstanceOf(ParameterError);
+  await expect(openHosted("/nowhere/at/all", {})).rejects.toThrow(/nowhere/);
+});
+
+it("opening can be given up", async () => {
+  const controller = new AbortController();
+  const opening = HostedModel.open({
+    source: { random: shape },
+    open: {},
+    tokenizer: undefined,
+    signal: controller.signal,
+  });
+  controller.abort();
+  await expect(opening).rejects.toMatchObject({ name: "AbortError" });
+});
+
+it("a reader that is far behind makes the host wait", async () => {
+  const holds: boolean[] = [];
+  const source = { start: () => {}, abort: () => {}, hold: (on: boolean) => holds.push(on) };
+  const generation = new HostedGeneration(source, false, () => {});
+  const iterator = generation.events();
+  const first = iterator.next();
+  for (let token = 0; token < 600; token++) generation.push({ token, text: "a" });
+  expect(holds).toEqual([true]);
+  await first;
+  for (let i = 0; i < 560; i++) await iterator.next();
+  expect(holds).toEqual([true, false]);
+});
+
+describe.skipIf(!haveShared)("a server over a hosted model", () => {
+  it("answers while its model is killed: the request under way fails with a reason, the next is served", async () => {
+    const folder = shared("models/stories260K/hf");
+    expect(existsSync(folder)).toBe(true);
+    const model = await openHosted(folder, {});
+    const server = await listen(createApp(model, { onError: () => {} }), { host: "127.0.0.1", port: 0 });
+    try {
+      const ask = (body: object) =>
+        fetch(`${server.url}/v1/completions`, {
+          method: "POST",
+          body: JSON.stringify({ prompt: "Once upon a time", temperature: 0, ...body }),
+        });
+      const whole = (await (await ask({ max_tokens: 20 })).json()) as { choices: { text: string }[] };
+      const stream = await ask({ max_tokens: 480, ignore_eos: true, stream: true });
+      const reader = stream.body!.getReader();
+      await reader.read();
+      await kill(model);
+      let rest = "";
+      for (let part = await reader.read(); !part.done; part = await reader.read())
+        rest += new TextDecoder().decode(part.value);
+      expect(rest).toMatch(/ended unexpectedly \(SIGKILL\)/);
+      expect(rest).not.toContain("[DONE]");
+      expect((await fetch(`${server.url}/health`)).status).toBe(200);
+      expect((await (await ask({ max_tokens: 20 })).json()) as object).toMatchObject({
+        choices: whole.choices,
+      });
+      expect((await fetch(`${server.url}/ready`)).status).toBe(200);
+    } finally {
+      await server.close(0);
+      await model.close();
+    }
+  });
+});
