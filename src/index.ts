@@ -2,6 +2,7 @@
 export { CheckpointError, DeviceError, FoveaError, OpError, ParameterError } from "./base/errors.ts";
 export { BatchAttention, type BatchPart, makeBatch, type TokenBatch } from "./cache/index.ts";
 export type { ChatTemplate, Tokenizer } from "./checkpoint/tokenizer/index.ts";
+export type { Grammar } from "./decode/grammar/index.ts";
 export { openDevice } from "./device/index.ts";
 export { type Recompute, type Taped, type TapeOptions, tape } from "./grad/index.ts";
 export type { Decoder, Initialization, NamedValues, TrainableWeights } from "./nn/index.ts";
@@ -23,6 +24,7 @@ export {
 } from "./tasks/quantize.ts";
 export type {
   ChatMessage,
+  ChatOptions,
   FinishReason,
   GenerateOptions,
   Generation,

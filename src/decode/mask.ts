@@ -8,6 +8,8 @@ export interface TokenMask {
   allowed(): Uint32Array;
   /** Takes the token that was drawn. */
   accept(token: number): void;
+  /** Whether no token may follow. */
+  readonly finished: boolean;
 }
 
 /** Leaves only the allowed tokens of a row of logits. */

@@ -158,7 +158,7 @@ export class SamplingWorkspace {
   }
 }
 
-/** Chooses tokens: bias and penalties → temperature → top-k → typical → top-p → min-p → draw. */
+/** Chooses tokens: bias and penalties → grammar → temperature → top-k → typical → top-p → min-p → draw. */
 export class Sampler {
   readonly #sampling: Sampling;
   readonly #workspace: SamplingWorkspace;

@@ -105,7 +105,7 @@ export class Generating extends Pending<Choice> {
     this.events.push(choice);
     if (generated.length >= maxTokens || ends?.has(choice.token)) return true;
     mask?.accept(choice.token);
-    return false;
+    return mask?.finished === true;
   }
 }
 

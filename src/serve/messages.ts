@@ -5,6 +5,7 @@
 import type { ChatMessage } from "../tasks/types.ts";
 import { invalid } from "./errors.ts";
 import { Fields, shown } from "./fields.ts";
+import { present } from "./parameters.ts";
 
 /** `developer` is the newer name of the system role; templates know the older one. */
 const roles: Readonly<Record<string, string>> = {
@@ -12,6 +13,7 @@ const roles: Readonly<Record<string, string>> = {
   developer: "system",
   user: "user",
   assistant: "assistant",
+  tool: "tool",
 };
 
 export function parseMessages(value: unknown): ChatMessage[] {
@@ -26,20 +28,52 @@ function parseMessage(fields: Fields): ChatMessage {
   if (role === undefined)
     throw invalid(
       fields.name("role"),
-      given === "tool" || given === "function"
-        ? "tools are not served yet"
+      given === "function"
+        ? 'is of the older API; use "tool"'
         : `must be ${Object.keys(roles).join(", ")}, not ${shown(given ?? null)}`,
     );
-  const content = text(fields);
+  const calls = role === "assistant" ? toolCalls(fields) : undefined;
+  const content = calls !== undefined && fields.take("content") === undefined ? "" : text(fields);
+  const answered = role === "tool" ? fields.string("tool_call_id") : undefined;
+  if (role === "tool" && answered === undefined)
+    throw invalid(fields.name("tool_call_id"), "must be a string");
   const name = fields.string("name");
   // What a client sends back of an answer that it received.
   fields.refuse("refusal", "is not served; an answer here is text");
   fields.refuse("audio", "is not served; an answer here is text");
-  fields.refuse("function_call", "tools are not served yet");
-  fields.only("tool_calls", [[]], "tools are not served yet");
+  fields.refuse("function_call", "is of the older API; use tool_calls");
   fields.only("annotations", [[]], "is not served; an answer here is text");
   fields.done();
-  return { role, content, ...(name === undefined ? {} : { name }) };
+  return { role, content, ...present({ name, tool_calls: calls, tool_call_id: answered }) };
+}
+
+/** Calls that the model made before, with their arguments as values: that is how templates take them. */
+function toolCalls(fields: Fields): object[] | undefined {
+  const value = fields.take("tool_calls");
+  if (value === undefined) return undefined;
+  if (!Array.isArray(value)) throw invalid(fields.name("tool_calls"), "must be a list");
+  if (value.length === 0) return undefined;
+  return value.map((item: unknown, i) => {
+    const call = new Fields(item, `${fields.name("tool_calls")}[${i}]`);
+    const id = call.string("id");
+    call.only("type", ["function"], "only functions can be called");
+    const made = call.object("function");
+    const name = made?.string("name");
+    const given = made?.string("arguments");
+    if (made === undefined || name === undefined) throw invalid(call.name("function"), "must have a name");
+    made.done();
+    call.done();
+    return { ...present({ id }), type: "function", function: { name, arguments: parsed(given ?? "{}") } };
+  });
+}
+
+/** What a model wrote may be no JSON; the template then gets it as it is. */
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
 }
 
 /** A string, or text parts joined. */

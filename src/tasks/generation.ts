@@ -1,6 +1,7 @@
 /** A generation as the user sees it: tokens become text, stops end it, and everything is kept for the result. */
 import { FoveaError, ParameterError } from "../base/errors.ts";
 import type { Detokenizer } from "../checkpoint/tokenizer/index.ts";
+import type { Constraint, Grammar } from "../decode/grammar/index.ts";
 import { type Choice, type SamplingOptions, samplingFrom } from "../decode/sampling.ts";
 import { StopMatcher, stopsFrom } from "../decode/stops.ts";
 import type { Engine } from "../engine/engine.ts";
@@ -12,6 +13,8 @@ export interface GenerationParts {
   readonly detokenizer: Detokenizer | undefined;
   /** Tokens that end a text, as the checkpoint says. */
   readonly endTokens: readonly number[];
+  /** The grammar at its beginning. */
+  readonly constrain: (grammar: Grammar, ends: readonly number[]) => Constraint;
   /** The prompt's ids; called when the generation starts. */
   readonly prompt: () => readonly number[];
   /** Whether the text goes on from the prompt's own, so that a space between the two is kept, or begins anew. */
@@ -23,6 +26,7 @@ const OWN_OPTIONS = [
   "stop",
   "stopTokens",
   "ignoreEnd",
+  "grammar",
   "priority",
   "timeout",
   "cacheSalt",
@@ -95,29 +99,44 @@ export class TextGeneration implements Generation {
     const ends = new Set([...stops.tokens, ...(ignoreEnd ? [] : endTokens)]);
     const matcher = stops.strings.length > 0 ? new StopMatcher(stops.strings) : undefined;
     this.promptTokens = prompt.length;
-    if (this.parts.continues) for (const id of prompt) detokenizer?.push(id);
+    const constraint = this.constraint([...ends]);
+    // A grammar decides about every byte: none may be taken for a space that begins a text.
+    if (this.parts.continues || constraint) for (const id of prompt) detokenizer?.push(id);
     this.times.start = this.times.prompt = this.times.first = this.times.end = performance.now();
     const onPrompt = (cached: number): void => {
       this.cachedTokens = cached;
       this.times.prompt = this.times.first = this.times.end = performance.now();
     };
+    // The engine may be ahead of the reader, whose own place in the grammar is this.
+    const place = constraint?.fork();
     let count = 0;
     let complete = false;
     try {
-      const request = { prompt, sampling, maxTokens, ends, signal, onPrompt, priority, timeout };
+      const request = {
+        prompt,
+        sampling,
+        maxTokens,
+        ends,
+        mask: constraint,
+        signal,
+        onPrompt,
+        priority,
+        timeout,
+      };
       for await (const choice of engine.generate({ ...request, salt: cacheSalt })) {
+        place?.accept(choice.token);
         this.times.end = performance.now();
         if (count === 0) this.times.first = this.times.end;
         count++;
         const ended = ends.has(choice.token);
-        const last = ended || count >= maxTokens || signal?.aborted === true;
+        const last = ended || place?.finished === true || count >= maxTokens || signal?.aborted === true;
         let text = ended ? "" : (detokenizer?.push(choice.token) ?? "");
         if (last) text += detokenizer?.flush() ?? "";
         const matched = matcher?.push(text);
         if (matched) text = matched.emit;
         const stopped = matched?.stopped;
         if (last && stopped === undefined) text += matcher?.flush() ?? "";
-        if (ended || stopped !== undefined) this.finishReason = "stop";
+        if (ended || stopped !== undefined || place?.finished) this.finishReason = "stop";
         else if (count >= maxTokens) this.finishReason = "length";
         this.stopped = stopped;
         complete = last || stopped !== undefined;
@@ -130,6 +149,14 @@ export class TextGeneration implements Generation {
         this.tail = matcher ? matcher.push(held).emit + matcher.flush() : held;
       }
     }
+  }
+
+  private constraint(ends: readonly number[]): Constraint | undefined {
+    const { grammar, ignoreEnd } = this.options;
+    if (grammar === undefined) return undefined;
+    if (ignoreEnd)
+      throw new ParameterError("ignoreEnd", "cannot go on after the end of a text with a grammar");
+    return this.parts.constrain(grammar, ends);
   }
 
   private keep(choice: Choice, text: string): TokenEvent {

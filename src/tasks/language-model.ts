@@ -2,6 +2,7 @@
 import { ParameterError } from "../base/errors.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import type { Tokenizer } from "../checkpoint/tokenizer/index.ts";
+import { type CompiledGrammar, type Grammar, GrammarCompiler } from "../decode/grammar/index.ts";
 import { nll } from "../decode/logprobs.ts";
 import { Engine } from "../engine/engine.ts";
 import type { EngineStats } from "../engine/options.ts";
@@ -11,6 +12,7 @@ import { type CacheFormat, type Device, tensorBytes } from "../ops/index.ts";
 import { TextGeneration } from "./generation.ts";
 import type {
   ChatMessage,
+  ChatOptions,
   GenerateOptions,
   Generation,
   LanguageModel,
@@ -20,6 +22,7 @@ import type {
 
 /** Windows of `score` are no longer than this, whatever the context: longer ones cost more and tell little. */
 const SCORE_WINDOW = 2048;
+const KEPT_GRAMMARS = 32;
 
 /** Room for kept prompts: so many contexts, unless that is more than so many bytes. */
 const CACHE = { contexts: 32, bytes: 2 ** 30 };
@@ -45,6 +48,8 @@ export class LoadedLanguageModel implements LanguageModel {
   readonly tokenizer: Tokenizer | undefined;
   private readonly parts: ModelParts;
   private readonly engine: Engine;
+  private compiler: GrammarCompiler | undefined;
+  private readonly grammars = new Map<string, CompiledGrammar>();
 
   constructor(parts: ModelParts) {
     const { architecture, decoder } = parts.loaded;
@@ -96,15 +101,18 @@ export class LoadedLanguageModel implements LanguageModel {
     );
   }
 
-  chat(messages: readonly ChatMessage[], options: GenerateOptions = {}): Generation {
-    return this.start(() => this.chatPrompt(messages), options, false);
+  chat(messages: readonly ChatMessage[], { tools, ...options }: ChatOptions = {}): Generation {
+    return this.start(() => this.chatPrompt(messages, tools), options, false);
   }
 
-  chatPrompt(messages: readonly ChatMessage[]): readonly number[] {
+  chatPrompt(messages: readonly ChatMessage[], tools?: readonly unknown[]): readonly number[] {
     const tokenizer = this.needTokenizer("messages");
     if (!tokenizer.chatTemplate)
       throw new ParameterError("messages", `${this.name} has no chat template; use generate with a prompt`);
-    const text = tokenizer.chatTemplate.render(messages, { addGenerationPrompt: true });
+    const text = tokenizer.chatTemplate.render(messages, {
+      addGenerationPrompt: true,
+      ...(tools === undefined ? {} : { tools }),
+    });
     return tokenizer.encode(text, { addSpecial: false });
   }
 
@@ -162,7 +170,20 @@ export class LoadedLanguageModel implements LanguageModel {
   private start(prompt: () => readonly number[], options: GenerateOptions, continues: boolean): Generation {
     const { endTokens } = this.parts;
     const detokenizer = this.tokenizer?.detokenizer({ skipSpecial: true });
-    return new TextGeneration({ engine: this.engine, detokenizer, endTokens, prompt, continues }, options);
+    const constrain = (grammar: Grammar, ends: readonly number[]) => this.compiled(grammar).start(ends);
+    const parts = { engine: this.engine, detokenizer, endTokens, constrain, prompt, continues };
+    return new TextGeneration(parts, options);
+  }
+
+  /** Grammars are asked for again and again: the last few are kept as they were compiled. */
+  private compiled(grammar: Grammar): CompiledGrammar {
+    this.compiler ??= new GrammarCompiler(this.needTokenizer("grammar"), this.vocabularySize);
+    const key = JSON.stringify(grammar);
+    const compiled = this.grammars.get(key) ?? this.compiler.compile(grammar);
+    this.grammars.delete(key);
+    this.grammars.set(key, compiled);
+    if (this.grammars.size > KEPT_GRAMMARS) this.grammars.delete(this.grammars.keys().next().value!);
+    return compiled;
   }
 
   private needTokenizer(parameter: string): Tokenizer {

@@ -1,4 +1,5 @@
 /** What a user hands to a language model and gets back. Types only: the faces are written against these. */
+import type { Grammar } from "../decode/grammar/index.ts";
 import type { SamplingOptions } from "../decode/sampling.ts";
 import type { CacheFormat } from "../ops/index.ts";
 
@@ -42,6 +43,11 @@ export interface GenerateOptions extends SamplingOptions {
   readonly ignoreEnd?: boolean;
   /** Alternatives to report for each token, 0 to 100; undefined: no log-probabilities at all. */
   readonly logprobs?: number;
+  /**
+   * What the text must be: `{ jsonSchema }`, `{ regex }`, `{ gbnf }` or `{ lark }`. Tokens that would break it are
+   * never drawn, and the text ends where it is complete. Not with `ignoreEnd`.
+   */
+  readonly grammar?: Grammar;
   /** Larger is sooner when several generations run; one that has waited long enough passes all. Default 0. */
   readonly priority?: number;
   /** Milliseconds after which the generation fails unless it has ended. Default: none. */
@@ -53,6 +59,11 @@ export interface GenerateOptions extends SamplingOptions {
   readonly cacheSalt?: string;
   /** Ends the generation after the token that is being made, with the finish reason `abort`; nothing is thrown. */
   readonly signal?: AbortSignal;
+}
+
+export interface ChatOptions extends GenerateOptions {
+  /** Tools as the template shows them to the model: `{ type: "function", function: { name, description, parameters } }`. */
+  readonly tools?: readonly unknown[];
 }
 
 export interface TokenLogprob {
@@ -127,9 +138,9 @@ export interface LanguageModel {
   /** Text (encoded with the checkpoint's own tokenizer, with its BOS) or token ids as they are. */
   generate(prompt: string | readonly number[], options?: GenerateOptions): Generation;
   /** The messages through the checkpoint's chat template. Refused when it has none. */
-  chat(messages: readonly ChatMessage[], options?: GenerateOptions): Generation;
+  chat(messages: readonly ChatMessage[], options?: ChatOptions): Generation;
   /** The token ids that `chat` begins with: the messages through the checkpoint's chat template. */
-  chatPrompt(messages: readonly ChatMessage[]): readonly number[];
+  chatPrompt(messages: readonly ChatMessage[], tools?: readonly unknown[]): readonly number[];
   /** Logits of the next token after each position: one row of `vocabularySize` for each id. */
   logits(ids: readonly number[], options?: { signal?: AbortSignal }): Promise<Float32Array[]>;
   /** Negative log-likelihood (nats) of ids[1..] given what stands before each, in windows of the context. */

@@ -120,6 +120,7 @@ describe.skipIf(!haveShared)("the engine", () => {
     const mask = {
       allowed: () => allowed.fill(0).map((_, word) => (word === 1 ? 1 << (accepted.length + 3) : 0)),
       accept: (token: number) => accepted.push(token),
+      finished: false,
     };
     const choices = await all(ask(engine, text(5), { mask, maxTokens: 4, ends: new Set([38]) }));
     // 32 + 3, + 4, ...; the last ends it, and is not for the mask.

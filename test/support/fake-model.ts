@@ -3,11 +3,14 @@
  * contract of src/tasks/types.ts (limits, stops, abort, log-probabilities), so faces can be tested without weights.
  */
 import { ParameterError } from "../../src/base/errors.ts";
+import type { ChatTemplate } from "../../src/checkpoint/tokenizer/chat-template.ts";
 import type { Tokenizer } from "../../src/checkpoint/tokenizer/tokenizer.ts";
+import { GrammarCompiler } from "../../src/decode/grammar/index.ts";
 import { samplingFrom } from "../../src/decode/sampling.ts";
 import { StopMatcher } from "../../src/decode/stops.ts";
 import type {
   ChatMessage,
+  ChatOptions,
   FinishReason,
   GenerateOptions,
   Generation,
@@ -24,6 +27,8 @@ export interface FakeOptions {
   readonly answer?: string;
   readonly contextLength?: number;
   readonly chats?: boolean;
+  /** What the tokenizer says is its chat template. */
+  readonly template?: string;
   readonly tokenizer?: boolean;
   /** Milliseconds for each token. */
   readonly delay?: number;
@@ -31,7 +36,7 @@ export interface FakeOptions {
 
 export interface FakeModel extends LanguageModel {
   /** Options of every generation, in order. */
-  readonly calls: { readonly prompt: readonly number[]; readonly options: GenerateOptions }[];
+  readonly calls: { readonly prompt: readonly number[]; readonly options: ChatOptions }[];
   /** How each generation ended. */
   readonly endings: FinishReason[];
   closed: boolean;
@@ -64,17 +69,22 @@ export const byteTokenizer: Tokenizer = {
 
 export function fakeModel(fake: FakeOptions = {}): FakeModel {
   const { answer = "Hello, world! Grüße 🌍.", contextLength = 128, chats = true, delay = 0 } = fake;
-  const tokenizer = fake.tokenizer === false ? undefined : byteTokenizer;
+  const template =
+    fake.template === undefined ? {} : { chatTemplate: { source: fake.template } as ChatTemplate };
+  const tokenizer = fake.tokenizer === false ? undefined : { ...byteTokenizer, ...template };
   const calls: FakeModel["calls"] = [];
   const endings: FinishReason[] = [];
-  const start = (prompt: readonly number[], options: GenerateOptions): Generation => {
+  const start = (prompt: readonly number[], options: ChatOptions): Generation => {
     calls.push({ prompt, options });
-    return generation(prompt, options);
+    const { tools, ...others } = options;
+    return generation(prompt, others);
   };
   function generation(prompt: readonly number[], options: GenerateOptions): Generation {
-    const { maxTokens, stop = [], stopTokens = [], ignoreEnd, logprobs, signal, ...rest } = options;
+    const { maxTokens, stop = [], stopTokens = [], ignoreEnd, grammar, logprobs, signal, ...rest } = options;
     const { cacheSalt: _, priority: __, timeout: ___, ...sampling } = rest;
     samplingFrom(sampling);
+    // The answer is given, and must keep to the grammar.
+    const constraint = grammar && new GrammarCompiler(byteTokenizer).compile(grammar).start([EOS]);
     const room = contextLength - prompt.length;
     if (room < (maxTokens ?? 1))
       throw new ParameterError(
@@ -99,6 +109,7 @@ export function fakeModel(fake: FakeOptions = {}): FakeModel {
         }
         const token = ignoreEnd ? script[i % script.length]! : (script[i] ?? EOS);
         const ends = token === EOS || stopTokens.includes(token);
+        constraint?.accept(token);
         tokens.push(token);
         const last = ends || i === limit - 1;
         const decoded = (ends ? "" : detokenizer.push(token)) + (last ? detokenizer.flush() : "");
@@ -149,7 +160,14 @@ export function fakeModel(fake: FakeOptions = {}): FakeModel {
   }
   function chatPrompt(messages: readonly ChatMessage[]): number[] {
     if (!chats) throw new ParameterError("messages", "the checkpoint has no chat template");
-    return byteTokenizer.encode(messages.map(({ role, content }) => `${role}: ${content}\n`).join(""));
+    return byteTokenizer.encode(
+      messages
+        .map(
+          ({ role, content, tool_calls }) =>
+            `${role}: ${content}${tool_calls ? JSON.stringify(tool_calls) : ""}\n`,
+        )
+        .join(""),
+    );
   }
   return {
     name: "fake",
