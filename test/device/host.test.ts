@@ -7,6 +7,7 @@ import { listen } from "../../src/serve/listen.ts";
 import { HostedModel } from "../../src/tasks/host/hosted-model.ts";
 import { openHosted } from "../../src/tasks/host/open.ts";
 import { HostedGeneration } from "../../src/tasks/host/stream.ts";
+import { open } from "../../src/tasks/open.ts";
 import { openRandom } from "../../src/tasks/open-random.ts";
 import type { LanguageModel, TokenEvent } from "../../src/tasks/types.ts";
 import { haveShared, shared } from "../support/shared.ts";
@@ -151,6 +152,21 @@ it("a reader that is far behind makes the host wait", async () => {
 });
 
 describe.skipIf(!haveShared)("a server over a hosted model", () => {
+  it("obeys a grammar as the model itself does", async () => {
+    const folder = shared("models/stories260K/hf");
+    const [hosted, here] = await Promise.all([openHosted(folder, {}), open(folder)]);
+    try {
+      const options = { grammar: { regex: "(red|green|blue) [a-z]{3,9}\\." }, seed: 4, temperature: 1.5 };
+      const { text } = await here.generate("Once upon a time", options).result();
+      expect(text).toMatch(/^(red|green|blue) [a-z]{3,9}\.$/);
+      expect((await hosted.generate("Once upon a time", options).result()).text).toBe(text);
+      const wrong = hosted.generate("Once", { grammar: { regex: "(" } }).result();
+      await expect(wrong).rejects.toBeInstanceOf(FoveaError);
+    } finally {
+      await Promise.all([hosted.close(), here.close()]);
+    }
+  });
+
   it("answers while its model is killed: the request under way fails with a reason, the next is served", async () => {
     const folder = shared("models/stories260K/hf");
     expect(existsSync(folder)).toBe(true);

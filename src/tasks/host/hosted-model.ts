@@ -8,6 +8,7 @@ import { FoveaError, ParameterError } from "../../base/errors.ts";
 import type { Tokenizer } from "../../checkpoint/tokenizer/index.ts";
 import type {
   ChatMessage,
+  ChatOptions,
   GenerateOptions,
   Generation,
   LanguageModel,
@@ -114,16 +115,19 @@ export class HostedModel implements LanguageModel {
     return this.start({ kind: "generate", prompt, options: plain }, signal);
   }
 
-  chat(messages: readonly ChatMessage[], options: GenerateOptions = {}): Generation {
+  chat(messages: readonly ChatMessage[], options: ChatOptions = {}): Generation {
     const { signal, ...plain } = options;
     return this.start({ kind: "chat", messages, options: plain }, signal);
   }
 
-  chatPrompt(messages: readonly ChatMessage[]): readonly number[] {
+  chatPrompt(messages: readonly ChatMessage[], tools?: readonly unknown[]): readonly number[] {
     const { tokenizer } = this;
     if (!tokenizer?.chatTemplate)
       throw new ParameterError("messages", `${this.name} has no chat template; use generate with a prompt`);
-    const text = tokenizer.chatTemplate.render(messages, { addGenerationPrompt: true });
+    const text = tokenizer.chatTemplate.render(messages, {
+      addGenerationPrompt: true,
+      ...(tools && { tools }),
+    });
     return tokenizer.encode(text, { addSpecial: false });
   }
 
