@@ -2,6 +2,7 @@
 import { CheckpointError, DeviceError, FoveaError, OpError, ParameterError } from "../../base/errors.ts";
 import type {
   ChatMessage,
+  ChatOptions,
   GenerateOptions,
   GenerationResult,
   ModelDescription,
@@ -15,6 +16,7 @@ export type Source = { readonly path: string } | { readonly random: string };
 /** Options that can be sent: signals and callbacks stay at home. */
 export type PlainOpen = Omit<OpenOptions, "signal" | "onProgress">;
 export type PlainGenerate = Omit<GenerateOptions, "signal">;
+export type PlainChat = Omit<ChatOptions, "signal">;
 
 export type Ask =
   | {
@@ -22,7 +24,7 @@ export type Ask =
       readonly prompt: string | readonly number[];
       readonly options: PlainGenerate;
     }
-  | { readonly kind: "chat"; readonly messages: readonly ChatMessage[]; readonly options: PlainGenerate };
+  | { readonly kind: "chat"; readonly messages: readonly ChatMessage[]; readonly options: PlainChat };
 
 export type Call =
   | { readonly kind: "logits"; readonly ids: readonly number[] }
