@@ -92,7 +92,7 @@ describe("behind an API", () => {
     try {
       const { code, out } = await runCli(["bench", "--profile", "--url", `${server.url}/v1`, "--runs", "1"]);
       expect(code).toBe(0);
-      expect(out).toMatch(/a token +[\d.]+ ms \+ -?[\d.]+ µs for each token before it/);
+      expect(out).toMatch(/a token +-?[\d.]+ ms \+ -?[\d.]+ µs for each token before it/);
       expect(out).not.toContain("kept in");
       const lengths = new Set(
         served.calls.map(({ prompt, options }) => `${prompt.length} ${options.maxTokens}`),
