@@ -3,7 +3,8 @@
  * a stream. Knows the shape of the endpoint; the fields that it shares lie in parameters.ts.
  */
 import { ParameterError } from "../base/errors.ts";
-import type { ChatMessage, ChatOptions, Generation } from "../tasks/types.ts";
+import { type AnswerEvent, AnswerParser, readAnswer } from "../decode/answer.ts";
+import type { ChatOptions, FinishReason, Generation, GenerationResult } from "../tasks/types.ts";
 import {
   allResults,
   complete,
@@ -21,12 +22,12 @@ import { parseMessages } from "./messages.ts";
 import { mostLogprobs, optionsOfChoice, present, type Shared, sharedFields } from "./parameters.ts";
 import { responseFormat } from "./response-format.ts";
 import { eventStream, merge } from "./stream.ts";
-import { answerOf, finishOf, readTools, ToolStream, type Tools } from "./tools.ts";
+import { namingGrammar, type Plan, planTalk } from "./talk.ts";
+import { callId, readTools } from "./tools.ts";
 
 interface ChatRequest extends Shared {
-  readonly messages: readonly ChatMessage[];
+  readonly plan: Plan;
   readonly options: ChatOptions;
-  readonly tools: Tools | undefined;
 }
 
 /** Fields of the standard that ask for what is not served, and why. */
@@ -46,8 +47,9 @@ export async function chatCompletions(
   request: Request,
   body: unknown,
 ): Promise<Response> {
+  const format = () => (new Fields(body).take("response_format") === undefined ? "tools" : "response_format");
   try {
-    return await answer(context, request, body);
+    return await namingGrammar(format, () => answer(context, request, body));
   } catch (error) {
     throw named(error, body);
   }
@@ -59,11 +61,6 @@ function named(error: unknown, body: unknown): unknown {
   const { parameter, message } = error;
   const problem = message.slice(parameter.length + 2);
   if (parameter === "prompt") return invalid("messages", problem, "context_length_exceeded");
-  if (parameter === "grammar")
-    return invalid(
-      new Fields(body).take("response_format") === undefined ? "tools" : "response_format",
-      problem,
-    );
   if (parameter !== "maxTokens") return error;
   const newer = new Fields(body).take("max_completion_tokens") !== undefined;
   return invalid(newer ? "max_completion_tokens" : "max_tokens", problem, "context_length_exceeded");
@@ -73,7 +70,7 @@ async function answer(context: ServeContext, request: Request, body: unknown): P
   const parsed = parse(context, body);
   const work = startWork(context, request);
   const generations = Array.from({ length: parsed.n }, (_, i) =>
-    context.model.chat(parsed.messages, optionsOfChoice(parsed.options, i, work)),
+    context.model.chat(parsed.plan.messages, optionsOfChoice(parsed.options, i, work)),
   );
   const head = { id: newId("chatcmpl"), created: unixTime(), model: context.model.name };
   const withLogprobs = parsed.options.logprobs !== undefined;
@@ -83,21 +80,42 @@ async function answer(context: ServeContext, request: Request, body: unknown): P
   return Response.json({
     ...head,
     object: "chat.completion",
-    choices: results.map((result, index) => {
-      const answered = answerOf(parsed.tools, result.text);
-      return {
-        index,
-        message: { role: "assistant", refusal: null, ...answered },
-        logprobs: withLogprobs ? chatLogprobs(context.tokenizer, result.logprobs ?? []) : null,
-        finish_reason: finishOf(result.finishReason, answered.tool_calls !== undefined),
-      };
-    }),
+    choices: results.map((result, index) => ({
+      index,
+      ...answered(parsed.plan, result),
+      logprobs: withLogprobs ? chatLogprobs(context.tokenizer, result.logprobs ?? []) : null,
+    })),
     usage: usageOf(
       results[0]!.promptTokens,
       results.reduce((sum, { tokens }) => sum + tokens.length, 0),
     ),
   });
 }
+
+function answered({ form, shortIds }: Plan, { text: whole, finishReason }: GenerationResult): object {
+  const { reasoning, text, calls } = readAnswer(form, whole);
+  const called = calls.map(({ id, name, arguments: given }) => ({
+    id: callId("call", shortIds, id),
+    type: "function",
+    function: { name, arguments: given },
+  }));
+  return {
+    message: {
+      role: "assistant",
+      refusal: null,
+      content: text === "" && calls.length > 0 ? null : text,
+      ...present({
+        reasoning_content: reasoning === "" ? undefined : reasoning,
+        tool_calls: calls.length > 0 ? called : undefined,
+      }),
+    },
+    finish_reason: finishOf(finishReason, calls.length > 0),
+  };
+}
+
+/** A call that was cut off is told as cut off. */
+const finishOf = (reason: FinishReason, called: boolean): string =>
+  called && reason === "stop" ? "tool_calls" : reason;
 
 function parse(context: ServeContext, body: unknown): ChatRequest {
   const fields = new Fields(body);
@@ -118,21 +136,22 @@ function parse(context: ServeContext, body: unknown): ChatRequest {
   if (top !== undefined && !wanted) throw invalid("top_logprobs", "needs logprobs: true");
   standardFields(fields);
   const format = responseFormat(fields);
-  const tools = readTools(fields, context.tokenizer.chatTemplate?.source ?? "");
-  if (format !== undefined && tools?.demanded)
-    throw invalid(
-      "response_format",
-      "cannot be kept where tool_choice asks for a call; leave one of them out",
-    );
-  // Where the model decides, it may answer in the format or call.
-  const answers = format && tools ? { choice: [format, tools.calls] } : format;
-  const grammar = tools?.demanded ? tools.calls : answers;
+  const tools = readTools(fields);
+  const variables =
+    fields.take("chat_template_kwargs") && Object.fromEntries(fields.entries("chat_template_kwargs"));
+  fields.done();
+  const plan = planTalk(context, {
+    messages,
+    tools,
+    format: format && { grammar: format, field: "response_format" },
+    variables: variables as Record<string, unknown> | undefined,
+  });
+  const { grammar } = plan.options;
   if (grammar !== undefined && shared.options.ignoreEnd)
     throw invalid(
       "ignore_eos",
       "cannot go on after the end of an answer that response_format or tool_choice decides about",
     );
-  fields.done();
   const budget = maxTokens ?? older;
   if (budget !== undefined && budget > model.contextLength)
     throw invalid(
@@ -142,16 +161,11 @@ function parse(context: ServeContext, body: unknown): ChatRequest {
     );
   return {
     ...shared,
-    messages,
-    tools,
+    plan,
     options: {
       ...shared.options,
-      ...present({
-        maxTokens: budget,
-        logprobs: wanted ? (top ?? 0) : undefined,
-        grammar,
-        tools: tools?.shown,
-      }),
+      ...plan.options,
+      ...present({ maxTokens: budget, logprobs: wanted ? (top ?? 0) : undefined }),
     },
   };
 }
@@ -166,7 +180,7 @@ function standardFields(fields: Fields): void {
 
 async function* chunks(
   context: ServeContext,
-  { options, includeUsage, tools }: ChatRequest,
+  { options, includeUsage, plan }: ChatRequest,
   generations: readonly Generation[],
   head: object,
   work: Work,
@@ -180,32 +194,47 @@ async function* chunks(
   });
   const opening = (index: number) => chunk({ index, delta: { role: "assistant", content: "" } });
   const opened = new Set<number>();
-  const streams = generations.map(() => tools && new ToolStream(tools));
+  const parsers = generations.map(() => new AnswerParser(plan.form));
+  const { reasoning, tools } = plan.form;
+  const plain = reasoning === undefined && tools === undefined;
+  const deltas = (index: number, events: readonly AnswerEvent[]) =>
+    events.map((event) => chunk({ index, delta: deltaOf(plan, event) }));
   for await (const { index, item } of merge(generations.map((g) => g.events()))) {
     if (!opened.has(index)) yield opening(index);
     opened.add(index);
     if (withLogprobs)
       yield chunk({
         index,
-        delta: tools ? {} : { content: item.text },
+        delta: plain ? { content: item.text } : {},
         logprobs: chatLogprobs(context.tokenizer, [item]),
       });
-    const stream = streams[index];
-    if (stream) for (const delta of stream.push(item.text)) yield chunk({ index, delta });
-    else if (withLogprobs) continue;
-    else if (item.text !== "") yield chunk({ index, delta: { content: item.text } });
+    if (!plain || !withLogprobs) yield* deltas(index, parsers[index]!.push(item.text));
   }
   let completion = 0;
   let prompt = 0;
   for (const [index, generation] of generations.entries()) {
     const result = complete(await generation.result(), work);
     if (!opened.has(index)) yield opening(index);
-    for (const delta of streams[index]?.flush() ?? []) yield chunk({ index, delta });
-    const called = (streams[index]?.calls ?? 0) > 0;
+    yield* deltas(index, parsers[index]!.flush());
+    const called = parsers[index]!.calls > 0;
     yield chunk({ index, delta: {}, finish_reason: finishOf(result.finishReason, called) });
     completion += result.tokens.length;
     prompt = result.promptTokens;
   }
   if (includeUsage)
     yield { ...head, object: "chat.completion.chunk", choices: [], usage: usageOf(prompt, completion) };
+}
+
+function deltaOf({ shortIds }: Plan, event: AnswerEvent): object {
+  if (event.kind === "text") return { content: event.text };
+  if (event.kind === "reasoning") return { reasoning_content: event.text };
+  const { index } = event;
+  const made =
+    event.kind === "call"
+      ? {
+          ...{ index, id: callId("call", shortIds, event.id), type: "function" },
+          function: { name: event.name, arguments: "" },
+        }
+      : { index, function: { arguments: event.text } };
+  return { tool_calls: [made] };
 }

@@ -6,6 +6,7 @@ import type { ChatMessage } from "../tasks/types.ts";
 import { invalid } from "./errors.ts";
 import { Fields, shown } from "./fields.ts";
 import { present } from "./parameters.ts";
+import { parsedArguments, pastCall } from "./tools.ts";
 
 /** `developer` is the newer name of the system role; templates know the older one. */
 const roles: Readonly<Record<string, string>> = {
@@ -38,13 +39,24 @@ function parseMessage(fields: Fields): ChatMessage {
   if (role === "tool" && answered === undefined)
     throw invalid(fields.name("tool_call_id"), "must be a string");
   const name = fields.string("name");
+  const reasoning = role === "assistant" ? reasoningText(fields) : undefined;
   // What a client sends back of an answer that it received.
   fields.refuse("refusal", "is not served; an answer here is text");
   fields.refuse("audio", "is not served; an answer here is text");
   fields.refuse("function_call", "is of the older API; use tool_calls");
   fields.only("annotations", [[]], "is not served; an answer here is text");
   fields.done();
-  return { role, content, ...present({ name, tool_calls: calls, tool_call_id: answered }) };
+  return {
+    role,
+    content,
+    ...present({ name, tool_calls: calls, tool_call_id: answered, reasoning_content: reasoning }),
+  };
+}
+
+/** What the model thought before, for templates that show it again; both names are in use. */
+function reasoningText(fields: Fields): string | undefined {
+  const text = fields.string("reasoning_content");
+  return fields.string("reasoning") ?? text;
 }
 
 /** Calls that the model made before, with their arguments as values: that is how templates take them. */
@@ -63,17 +75,8 @@ function toolCalls(fields: Fields): object[] | undefined {
     if (made === undefined || name === undefined) throw invalid(call.name("function"), "must have a name");
     made.done();
     call.done();
-    return { ...present({ id }), type: "function", function: { name, arguments: parsed(given ?? "{}") } };
+    return pastCall(id, name, parsedArguments(given ?? "{}"));
   });
-}
-
-/** What a model wrote may be no JSON; the template then gets it as it is. */
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return text;
-  }
 }
 
 /** A string, or text parts joined. */

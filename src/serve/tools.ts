@@ -1,28 +1,70 @@
 /**
- * `tools`, `tool_choice` and `parallel_tool_calls` of a chat request, and calls in answers and streams. Knows the
- * forms of the OpenAI API; how a model writes calls is known below.
+ * What a request says about tools, in whatever dialect it came: which there are, and whether the model decides. Knows
+ * the rules that the dialects share; must not know how a model writes calls.
  */
-import type { Grammar } from "../decode/grammar/index.ts";
-import { callGrammar, dialectOf, type ToolDefinition, type ToolDialect } from "../decode/tools/dialect.ts";
-import { type ToolEvent, ToolParser } from "../decode/tools/parser.ts";
-import type { FinishReason } from "../tasks/types.ts";
+import type { ToolDefinition } from "../decode/tools/dialect.ts";
 import { newId } from "./context.ts";
 import { invalid } from "./errors.ts";
 import { Fields, shown } from "./fields.ts";
 
-export interface Tools {
-  readonly dialect: ToolDialect;
-  readonly names: readonly string[];
-  /** For the template. */
+export interface ToolRequest {
+  readonly definitions: readonly ToolDefinition[];
+  /** For the template: `{ type: "function", function: { name, description, parameters } }`. */
   readonly shown: readonly unknown[];
-  /** Calls and nothing else. */
-  readonly calls: Grammar;
-  /** Whether the answer must be one of these. */
-  readonly demanded: boolean;
+  /** Those of which one must be called; undefined where the model decides. */
+  readonly demanded: readonly ToolDefinition[] | undefined;
+  /** Whether a demanded answer may have several calls. */
+  readonly parallel: boolean;
 }
 
-/** @param template the checkpoint's chat template, which decides about the dialect */
-export function readTools(fields: Fields, template: string): Tools | undefined {
+/** The model decides, must call one of them, or this one. */
+export type ToolChoice = "auto" | "required" | { readonly name: string };
+
+export interface GivenTool {
+  readonly definition: ToolDefinition;
+  readonly shown: unknown;
+}
+
+/** @param choiceField the field that names a tool, for errors */
+export function toolRequest(
+  tools: readonly GivenTool[],
+  choice: ToolChoice,
+  parallel: boolean,
+  choiceField: string,
+): ToolRequest {
+  const definitions = tools.map(({ definition }) => definition);
+  const names = definitions.map(({ name }) => name);
+  const twice = names.find((name, i) => names.indexOf(name) !== i);
+  if (twice !== undefined) throw invalid("tools", `${shown(twice)} is there twice`);
+  const named =
+    typeof choice === "object" ? definitions.filter(({ name }) => name === choice.name) : undefined;
+  if (named?.length === 0)
+    throw invalid(choiceField, `${shown((choice as { name: string }).name)} is none of the tools`);
+  return {
+    definitions,
+    shown: tools.map((tool) => tool.shown),
+    demanded: named ?? (choice === "required" ? definitions : undefined),
+    parallel: parallel && named === undefined,
+  };
+}
+
+export function checkName(fields: Fields, field: string, name: string | undefined): string {
+  if (name === undefined || !/^[a-zA-Z0-9_.-]{1,128}$/.test(name))
+    throw invalid(fields.name(field), "must be 1 to 128 letters, digits, underscores, points and hyphens");
+  return name;
+}
+
+/** What templates take of a tool. */
+export function given(name: string, description: string | undefined, parameters: unknown): GivenTool {
+  const described = description === undefined ? {} : { description };
+  return {
+    definition: { name, parameters },
+    shown: { type: "function", function: { name, ...described, parameters } },
+  };
+}
+
+/** `tools`, `tool_choice` and `parallel_tool_calls` of a chat completion. */
+export function readTools(fields: Fields): ToolRequest | undefined {
   const list = fields.take("tools");
   const choice = fields.take("tool_choice");
   const parallel = fields.boolean("parallel_tool_calls") ?? true;
@@ -32,112 +74,58 @@ export function readTools(fields: Fields, template: string): Tools | undefined {
     return undefined;
   }
   if (!Array.isArray(list)) throw invalid("tools", "must be a list");
-  const definitions = list.map(definitionOf);
-  const names = definitions.map(({ name }) => name);
-  const twice = names.find((name, i) => names.indexOf(name) !== i);
-  if (twice !== undefined) throw invalid("tools", `${shown(twice)} is there twice`);
-  const demanded = demandedOf(choice, definitions);
-  if (choice === "none") return undefined;
-  const dialect = dialectOf(template);
-  if (dialect === undefined) throw invalid("tools", "the chat template of this model knows no tools");
-  const many = parallel && typeof (choice ?? "auto") === "string";
-  const calls = callGrammar(dialect, demanded ?? definitions, { parallel: many });
-  return { dialect, names, shown: list, calls, demanded: demanded !== undefined };
+  const tools = list.map(functionOf);
+  const wanted = choiceOf(choice);
+  if (wanted === "none") return undefined;
+  return toolRequest(tools, wanted, parallel, "tool_choice.function.name");
 }
 
-function definitionOf(item: unknown, i: number): ToolDefinition {
+/** A tool of chat completions and of Ollama: the function stands within it. */
+export function functionOf(item: unknown, i: number): GivenTool {
   const tool = new Fields(item, `tools[${i}]`);
   if (tool.string("type") !== "function") throw invalid(tool.name("type"), 'must be "function"');
   const made = tool.object("function");
-  const name = made?.string("name");
-  if (made === undefined || name === undefined || !/^[a-zA-Z0-9_.-]{1,64}$/.test(name))
-    throw invalid(
-      tool.name("function.name"),
-      "must be 1 to 64 letters, digits, underscores, points and hyphens",
-    );
-  made.string("description");
-  made.boolean("strict"); // a demanded call always keeps to its schema
-  const parameters = made.take("parameters") ?? { type: "object" };
-  made.done();
+  const name = checkName(tool, "function.name", made?.string("name"));
+  made!.string("description");
+  made!.boolean("strict"); // a demanded call always keeps to its schema
+  const parameters = made!.take("parameters") ?? { type: "object" };
+  made!.done();
   tool.done();
-  return { name, parameters };
+  return { definition: { name, parameters }, shown: item };
 }
 
-/** The tools of which one must be called; undefined where the model decides. */
-function demandedOf(
-  choice: unknown,
-  definitions: readonly ToolDefinition[],
-): readonly ToolDefinition[] | undefined {
-  if (choice === undefined || choice === "auto" || choice === "none") return undefined;
-  if (choice === "required") return definitions;
+function choiceOf(choice: unknown): ToolChoice | "none" {
+  if (choice === undefined) return "auto";
+  if (choice === "auto" || choice === "none" || choice === "required") return choice;
   if (typeof choice === "string")
     throw invalid("tool_choice", `must be none, auto, required or a function, not ${shown(choice)}`);
   const fields = new Fields(choice, "tool_choice");
   if (fields.string("type") !== "function") throw invalid("tool_choice.type", 'must be "function"');
   const name = fields.object("function")?.string("name");
   fields.done();
-  const found = definitions.find((definition) => definition.name === name);
-  if (found === undefined)
-    throw invalid("tool_choice.function.name", `${shown(name ?? null)} is none of the tools`);
-  return [found];
+  if (name === undefined) throw invalid("tool_choice.function.name", "is missing");
+  return { name };
 }
 
-interface ToolCall {
-  readonly id: string;
-  readonly type: "function";
-  readonly function: { readonly name: string; arguments: string };
+/** The id of a call: the model's own, or a new one as templates want them. */
+export function callId(prefix: string, shortIds: boolean, own?: string): string {
+  if (own !== undefined) return own;
+  const id = newId(prefix);
+  return shortIds ? id.slice(-9) : id;
 }
 
-/** The message of an answer: its text, and its calls where there are any. */
-export function answerOf(
-  tools: Tools | undefined,
-  text: string,
-): { content: string | null; tool_calls?: readonly ToolCall[] } {
-  if (tools === undefined) return { content: text };
-  const parser = new ToolParser(tools.dialect, tools.names);
-  let content = "";
-  const calls: ToolCall[] = [];
-  for (const event of [...parser.push(text), ...parser.flush()]) {
-    if (event.kind === "text") content += event.text;
-    else if (event.kind === "call")
-      calls.push({ id: newId("call"), type: "function", function: { name: event.name, arguments: "" } });
-    else calls[event.index]!.function.arguments += event.text;
+/** A call that was made before, as templates take it; its arguments are a value. */
+export const pastCall = (id: string | undefined, name: string, given: unknown): object => ({
+  ...(id === undefined ? {} : { id }),
+  type: "function",
+  function: { name, arguments: given },
+});
+
+/** What a model wrote may be no JSON; the template then gets it as it is. */
+export function parsedArguments(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
   }
-  if (calls.length === 0) return { content };
-  return { content: content === "" ? null : content, tool_calls: calls };
-}
-
-/** A call that was cut off is told as cut off. */
-export const finishOf = (reason: FinishReason, called: boolean): string =>
-  called && reason === "stop" ? "tool_calls" : reason;
-
-/** The deltas of one choice of a stream. */
-export class ToolStream {
-  readonly #parser: ToolParser;
-
-  constructor({ dialect, names }: Tools) {
-    this.#parser = new ToolParser(dialect, names);
-  }
-
-  get calls(): number {
-    return this.#parser.calls;
-  }
-
-  push(text: string): object[] {
-    return this.#parser.push(text).map(delta);
-  }
-
-  flush(): object[] {
-    return this.#parser.flush().map(delta);
-  }
-}
-
-function delta(event: ToolEvent): object {
-  if (event.kind === "text") return { content: event.text };
-  const { index } = event;
-  const made =
-    event.kind === "call"
-      ? { index, id: newId("call"), type: "function", function: { name: event.name, arguments: "" } }
-      : { index, function: { arguments: event.text } };
-  return { tool_calls: [made] };
 }

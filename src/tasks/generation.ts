@@ -27,6 +27,7 @@ const OWN_OPTIONS = [
   "stopTokens",
   "ignoreEnd",
   "grammar",
+  "showTokens",
   "priority",
   "timeout",
   "cacheSalt",

@@ -9,6 +9,7 @@ import type { EngineStats } from "../engine/options.ts";
 import type { LoadedModel } from "../models/index.ts";
 import type { Decoder } from "../nn/index.ts";
 import { type CacheFormat, type Device, tensorBytes } from "../ops/index.ts";
+import { type ChatPromptOptions, chatPrompt } from "./chat-prompt.ts";
 import { TextGeneration } from "./generation.ts";
 import type {
   ChatMessage,
@@ -101,19 +102,12 @@ export class LoadedLanguageModel implements LanguageModel {
     );
   }
 
-  chat(messages: readonly ChatMessage[], { tools, ...options }: ChatOptions = {}): Generation {
-    return this.start(() => this.chatPrompt(messages, tools), options, false);
+  chat(messages: readonly ChatMessage[], { tools, variables, ...options }: ChatOptions = {}): Generation {
+    return this.start(() => this.chatPrompt(messages, { tools, variables }), options, false);
   }
 
-  chatPrompt(messages: readonly ChatMessage[], tools?: readonly unknown[]): readonly number[] {
-    const tokenizer = this.needTokenizer("messages");
-    if (!tokenizer.chatTemplate)
-      throw new ParameterError("messages", `${this.name} has no chat template; use generate with a prompt`);
-    const text = tokenizer.chatTemplate.render(messages, {
-      addGenerationPrompt: true,
-      ...(tools === undefined ? {} : { tools }),
-    });
-    return tokenizer.encode(text, { addSpecial: false });
+  chatPrompt(messages: readonly ChatMessage[], options: ChatPromptOptions = {}): readonly number[] {
+    return chatPrompt(this.name, this.needTokenizer("messages"), messages, options);
   }
 
   async logits(ids: readonly number[], { signal }: { signal?: AbortSignal } = {}): Promise<Float32Array[]> {
@@ -169,7 +163,8 @@ export class LoadedLanguageModel implements LanguageModel {
 
   private start(prompt: () => readonly number[], options: GenerateOptions, continues: boolean): Generation {
     const { endTokens } = this.parts;
-    const detokenizer = this.tokenizer?.detokenizer({ skipSpecial: true });
+    const { showTokens: show = [] } = options;
+    const detokenizer = this.tokenizer?.detokenizer({ skipSpecial: true, show });
     const constrain = (grammar: Grammar, ends: readonly number[]) => this.compiled(grammar).start(ends);
     const parts = { engine: this.engine, detokenizer, endTokens, constrain, prompt, continues };
     return new TextGeneration(parts, options);

@@ -48,6 +48,8 @@ export interface GenerateOptions extends SamplingOptions {
    * never drawn, and the text ends where it is complete. Not with `ignoreEnd`.
    */
   readonly grammar?: Grammar;
+  /** Special tokens that are written into the text when they come; others never are. */
+  readonly showTokens?: readonly string[];
   /** Larger is sooner when several generations run; one that has waited long enough passes all. Default 0. */
   readonly priority?: number;
   /** Milliseconds after which the generation fails unless it has ended. Default: none. */
@@ -64,6 +66,8 @@ export interface GenerateOptions extends SamplingOptions {
 export interface ChatOptions extends GenerateOptions {
   /** Tools as the template shows them to the model: `{ type: "function", function: { name, description, parameters } }`. */
   readonly tools?: readonly unknown[];
+  /** More names for the template, such as `enable_thinking`. */
+  readonly variables?: Readonly<Record<string, unknown>>;
 }
 
 export interface TokenLogprob {
@@ -116,7 +120,8 @@ export interface Generation extends AsyncIterable<string> {
 
 export interface ChatMessage {
   readonly role: string;
-  readonly content: string;
+  /** Null only where an assistant called tools and said nothing. */
+  readonly content: string | null;
   readonly [field: string]: unknown;
 }
 
@@ -140,7 +145,10 @@ export interface LanguageModel {
   /** The messages through the checkpoint's chat template. Refused when it has none. */
   chat(messages: readonly ChatMessage[], options?: ChatOptions): Generation;
   /** The token ids that `chat` begins with: the messages through the checkpoint's chat template. */
-  chatPrompt(messages: readonly ChatMessage[], tools?: readonly unknown[]): readonly number[];
+  chatPrompt(
+    messages: readonly ChatMessage[],
+    options?: { readonly [K in "tools" | "variables"]?: ChatOptions[K] | undefined },
+  ): readonly number[];
   /** Logits of the next token after each position: one row of `vocabularySize` for each id. */
   logits(ids: readonly number[], options?: { signal?: AbortSignal }): Promise<Float32Array[]>;
   /** Negative log-likelihood (nats) of ids[1..] given what stands before each, in windows of the context. */

@@ -3,7 +3,7 @@
  * contract of src/tasks/types.ts (limits, stops, abort, log-probabilities), so faces can be tested without weights.
  */
 import { ParameterError } from "../../src/base/errors.ts";
-import type { ChatTemplate } from "../../src/checkpoint/tokenizer/chat-template.ts";
+import { ChatTemplate } from "../../src/checkpoint/tokenizer/chat-template.ts";
 import type { Tokenizer } from "../../src/checkpoint/tokenizer/tokenizer.ts";
 import { GrammarCompiler } from "../../src/decode/grammar/index.ts";
 import { samplingFrom } from "../../src/decode/sampling.ts";
@@ -29,6 +29,8 @@ export interface FakeOptions {
   readonly chats?: boolean;
   /** What the tokenizer says is its chat template. */
   readonly template?: string;
+  /** Whether prompts are made by it, and not plainly. */
+  readonly rendered?: boolean;
   readonly tokenizer?: boolean;
   /** Milliseconds for each token. */
   readonly delay?: number;
@@ -70,13 +72,15 @@ export const byteTokenizer: Tokenizer = {
 export function fakeModel(fake: FakeOptions = {}): FakeModel {
   const { answer = "Hello, world! Grüße 🌍.", contextLength = 128, chats = true, delay = 0 } = fake;
   const template =
-    fake.template === undefined ? {} : { chatTemplate: { source: fake.template } as ChatTemplate };
+    fake.template === undefined
+      ? {}
+      : { chatTemplate: new ChatTemplate(fake.template, {}, "fake", "chat_template") };
   const tokenizer = fake.tokenizer === false ? undefined : { ...byteTokenizer, ...template };
   const calls: FakeModel["calls"] = [];
   const endings: FinishReason[] = [];
   const start = (prompt: readonly number[], options: ChatOptions): Generation => {
     calls.push({ prompt, options });
-    const { tools, ...others } = options;
+    const { tools, variables, showTokens, ...others } = options;
     return generation(prompt, others);
   };
   function generation(prompt: readonly number[], options: GenerateOptions): Generation {
@@ -158,7 +162,17 @@ export function fakeModel(fake: FakeOptions = {}): FakeModel {
       },
     };
   }
-  function chatPrompt(messages: readonly ChatMessage[]): number[] {
+  function chatPrompt(
+    messages: readonly ChatMessage[],
+    options: { readonly tools?: unknown; readonly variables?: unknown } = {},
+  ): number[] {
+    if (fake.rendered) {
+      const text = template.chatTemplate!.render(messages, {
+        addGenerationPrompt: true,
+        ...(options as object),
+      });
+      return byteTokenizer.encode(text, { addSpecial: false });
+    }
     if (!chats) throw new ParameterError("messages", "the checkpoint has no chat template");
     return byteTokenizer.encode(
       messages
@@ -190,7 +204,7 @@ export function fakeModel(fake: FakeOptions = {}): FakeModel {
     }),
     generate: (prompt, options = {}) =>
       start(typeof prompt === "string" ? byteTokenizer.encode(prompt) : prompt, options),
-    chat: (messages, options = {}) => start(chatPrompt(messages), options),
+    chat: (messages, options = {}) => start(chatPrompt(messages, options), options),
     chatPrompt,
     // Position i gives the logits i, i + 1/3, ... so that every value is known and none is a round number.
     logits: async (ids) => ids.map((_, i) => Float32Array.from({ length: 258 }, (_, k) => i + k / 3)),

@@ -15,7 +15,7 @@ export interface RenderOptions {
   /** What `strftime_now` says. Default: now. */
   now?: Date;
   /** More names for the template, such as `enable_thinking` or `documents`. */
-  variables?: Record<string, unknown>;
+  variables?: Readonly<Record<string, unknown>>;
 }
 
 const MAX_TEMPLATE = 1 << 20;
@@ -52,6 +52,11 @@ export class ChatTemplate {
     this.#toolUse = toolUse;
   }
 
+  /** The template that is used when tools are given. */
+  get toolSource(): string {
+    return this.#toolUse ?? this.source;
+  }
+
   /**
    * The text of a conversation. A conversation that the template refuses is a ParameterError on `messages`;
    * a template that cannot run is a CheckpointError.
@@ -61,6 +66,7 @@ export class ChatTemplate {
     const source = tools !== undefined && this.#toolUse !== undefined ? this.#toolUse : this.source;
     const environment = new jinja.Environment();
     const names: Record<string, unknown> = {
+      ...options.variables,
       false: false,
       true: true,
       none: null,
@@ -74,7 +80,6 @@ export class ChatTemplate {
       },
       ...this.#tokens,
       add_generation_prompt: options.addGenerationPrompt ?? false,
-      ...options.variables,
       messages,
     };
     if (tools !== undefined) names.tools = tools;

@@ -109,9 +109,10 @@ export class PipelineTokenizer implements Tokenizer {
 
   detokenizer(options: DecodeOptions = {}): Detokenizer {
     const skip = options.skipSpecial ?? false;
+    const shown = new Set(options.show?.map((token) => this.id(token)));
     return new ByteDetokenizer(this.#decode, (id) => {
       this.#check(id);
-      return skip && this.#special.has(id);
+      return skip && this.#special.has(id) && !shown.has(id);
     });
   }
 

@@ -14,6 +14,8 @@ export interface EncodeOptions {
 export interface DecodeOptions {
   /** Leave special tokens out of the text. Default false. */
   skipSpecial?: boolean;
+  /** Special tokens that are not left out. */
+  show?: readonly string[];
 }
 
 export interface Tokenizer {

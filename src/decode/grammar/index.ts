@@ -14,7 +14,7 @@ import { Automaton } from "./regex/automaton.ts";
 import { lower } from "./regex/lower.ts";
 import { parsePattern } from "./regex/pattern.ts";
 import { literalOf, utf8Of } from "./regex/utf8.ts";
-import { type TokenSource, TokenVocabulary } from "./trie.ts";
+import { specialBytes, type TokenSource, TokenVocabulary } from "./trie.ts";
 
 export { Constraint } from "./constraint.ts";
 export type { Whitespace } from "./json-schema/index.ts";
@@ -32,6 +32,8 @@ export type Grammar =
   | { readonly lark: string; readonly start?: string }
   /** Exactly this text. */
   | { readonly text: string }
+  /** The special token of this name, which is no part of the text unless `showTokens` says so. */
+  | { readonly token: string }
   /** Grammars one after the other, one of them, or one again and again. */
   | { readonly sequence: readonly Grammar[] }
   | { readonly choice: readonly Grammar[] }
@@ -43,6 +45,7 @@ const KINDS: Readonly<Record<string, readonly string[]>> = {
   gbnf: ["root"],
   lark: ["start"],
   text: [],
+  token: [],
   sequence: [],
   choice: [],
   repeat: ["min", "max"],
@@ -93,11 +96,11 @@ export class GrammarCompiler {
     if (this.#terminals.automaton.states > MAX_TERMINAL_STATES)
       this.#terminals = new TerminalMasks(new Automaton(), this.#vocabulary);
     const nodes = new GrammarNodes(this.#terminals.automaton);
-    return new CompiledGrammar(nodes, rootOf(nodes, grammar), this.#terminals);
+    return new CompiledGrammar(nodes, rootOf(nodes, grammar, this.#vocabulary.special), this.#terminals);
   }
 }
 
-function rootOf(nodes: GrammarNodes, grammar: Grammar): NodeId {
+function rootOf(nodes: GrammarNodes, grammar: Grammar, special: ReadonlySet<string>): NodeId {
   checkFields(grammar);
   if ("jsonSchema" in grammar) {
     const { jsonSchema, ...options } = grammar;
@@ -105,15 +108,24 @@ function rootOf(nodes: GrammarNodes, grammar: Grammar): NodeId {
   }
   if ("gbnf" in grammar) return gbnfGrammar(nodes, grammar.gbnf, grammar.root);
   if ("lark" in grammar) return larkGrammar(nodes, grammar.lark, grammar.start);
-  if ("sequence" in grammar) return nodes.sequence(grammar.sequence.map((part) => rootOf(nodes, part)));
-  if ("choice" in grammar) return nodes.choice(grammar.choice.map((part) => rootOf(nodes, part)));
+  if ("sequence" in grammar)
+    return nodes.sequence(grammar.sequence.map((part) => rootOf(nodes, part, special)));
+  if ("choice" in grammar) return nodes.choice(grammar.choice.map((part) => rootOf(nodes, part, special)));
   if ("repeat" in grammar) {
     const { repeat, min = 0, max = Number.POSITIVE_INFINITY } = grammar;
     if (!Number.isSafeInteger(min) || min < 0 || !(max >= min))
       throw new ParameterError("grammar", `repeat needs whole numbers from 0, not ${min} to ${max}`);
-    return nodes.repeat(rootOf(nodes, repeat), min, max);
+    return nodes.repeat(rootOf(nodes, repeat, special), min, max);
   }
   const { expressions } = nodes.automaton;
+  if ("token" in grammar) {
+    if (!special.has(grammar.token))
+      throw new ParameterError(
+        "grammar",
+        `${JSON.stringify(grammar.token)} is no special token of this model`,
+      );
+    return nodes.terminal(expressions.literal(specialBytes(grammar.token)));
+  }
   if ("text" in grammar) return nodes.terminal(literalOf(expressions, grammar.text));
   const pattern = parsePattern(grammar.regex, "grammar", { ignoreCase: grammar.ignoreCase ?? false });
   return nodes.terminal(

@@ -8,7 +8,16 @@ export interface TokenSource {
   readonly vocabSize: number;
   tokenBytes(id: number): Uint8Array;
   isSpecial(id: number): boolean;
+  /** The token as the vocabulary writes it; needed for grammars that ask for special tokens. */
+  token?(id: number): string | undefined;
 }
+
+/** Bytes that no text in UTF-8 has: around the name of a special token they stand for that token, and only for it. */
+const SPECIAL = { open: 0xff, close: 0xfe };
+const utf8 = new TextEncoder();
+
+export const specialBytes = (name: string): Uint8Array =>
+  Uint8Array.of(SPECIAL.open, ...utf8.encode(name), SPECIAL.close);
 
 export class Trie {
   /** Nodes in order of a walk from the root, node 0; the byte that leads to each. */
@@ -75,6 +84,8 @@ export class TokenVocabulary {
   readonly shortLength = SHORT;
   /** Words of a bit set over all tokens. */
   readonly words: number;
+  /** Names of the special tokens. */
+  readonly special: ReadonlySet<string>;
   readonly #source: TokenSource;
 
   /** @param size the number of logits in a row; tokens beyond the tokenizer's are never allowed */
@@ -84,18 +95,28 @@ export class TokenVocabulary {
     this.#source = source;
     const short: { id: number; text: string }[] = [];
     const long: { id: number; text: string }[] = [];
+    const special = new Set<string>();
     for (let id = 0; id < Math.min(size, source.vocabSize); id++) {
       const bytes = this.bytes(id);
       if (bytes.length === 0) continue;
+      if (source.isSpecial(id)) special.add(source.token!(id)!);
       (bytes.length <= SHORT ? short : long).push({ id, text: String.fromCharCode(...bytes) });
     }
+    this.special = special;
     this.short = new Trie(short);
     this.long = new Trie(long);
   }
 
-  /** Empty for special tokens, and for ids that no token has: they are no text. */
+  /** A special token is no text, and stands for itself; ids that no token has are empty. */
   bytes(id: number): Uint8Array {
-    return id >= this.#source.vocabSize || this.#source.isSpecial(id) ? NONE : this.#source.tokenBytes(id);
+    if (id >= this.#source.vocabSize) return NONE;
+    if (this.#source.isSpecial(id)) {
+      const name = this.#source.token?.(id);
+      return name === undefined ? NONE : specialBytes(name);
+    }
+    const bytes = this.#source.tokenBytes(id);
+    // A byte that would begin the name of a special token is part of no text either.
+    return bytes[0] === SPECIAL.open ? NONE : bytes;
   }
 }
 

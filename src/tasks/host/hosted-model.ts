@@ -4,8 +4,9 @@
  */
 import { type ChildProcess, fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import { FoveaError, ParameterError } from "../../base/errors.ts";
+import { FoveaError } from "../../base/errors.ts";
 import type { Tokenizer } from "../../checkpoint/tokenizer/index.ts";
+import { type ChatPromptOptions, chatPrompt } from "../chat-prompt.ts";
 import type {
   ChatMessage,
   ChatOptions,
@@ -120,15 +121,8 @@ export class HostedModel implements LanguageModel {
     return this.start({ kind: "chat", messages, options: plain }, signal);
   }
 
-  chatPrompt(messages: readonly ChatMessage[], tools?: readonly unknown[]): readonly number[] {
-    const { tokenizer } = this;
-    if (!tokenizer?.chatTemplate)
-      throw new ParameterError("messages", `${this.name} has no chat template; use generate with a prompt`);
-    const text = tokenizer.chatTemplate.render(messages, {
-      addGenerationPrompt: true,
-      ...(tools && { tools }),
-    });
-    return tokenizer.encode(text, { addSpecial: false });
+  chatPrompt(messages: readonly ChatMessage[], options: ChatPromptOptions = {}): readonly number[] {
+    return chatPrompt(this.name, this.tokenizer, messages, options);
   }
 
   async logits(ids: readonly number[], { signal }: { signal?: AbortSignal } = {}): Promise<Float32Array[]> {
