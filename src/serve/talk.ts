@@ -110,6 +110,8 @@ function knownDialect(template: string): ToolDialect | undefined {
   }
 }
 
+export const takesTools = (template: string): boolean => knownDialect(template) !== undefined;
+
 function thinking(
   { think, thinkField = "think", variables }: Talk,
   template: string,

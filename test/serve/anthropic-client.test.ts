@@ -119,7 +119,11 @@ describe("the official client", () => {
         Anthropic.BadRequestError,
         /context of 256/,
       ],
-      [{ thinking: { type: "enabled", budget_tokens: 1024 } }, Anthropic.BadRequestError, /thinking: /],
+      [
+        { thinking: { type: "enabled", budget_tokens: 1024 } },
+        Anthropic.BadRequestError,
+        /thinking.budget_tokens: /,
+      ],
       [{ model: "other" }, Anthropic.NotFoundError, /serves ..fake/],
     ];
     for (const [body, kind, message] of wrong) {

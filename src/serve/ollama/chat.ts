@@ -1,18 +1,20 @@
 /** POST /api/chat: a talk through the checkpoint's chat template, in Ollama's dialect. */
-import type { ChatMessage } from "../../tasks/types.ts";
 import { type ServeContext, startWork } from "../context.ts";
 import { ApiError, invalid } from "../errors.ts";
-import { Fields, shown } from "../fields.ts";
-import { answer, ready } from "./answer.ts";
+import { Fields } from "../fields.ts";
+import { namingGrammar, planTalk } from "../talk.ts";
+import { functionOf, type ToolRequest, toolRequest } from "../tools.ts";
+import { answer, type Place, ready } from "./answer.ts";
+import { parseMessages } from "./messages.ts";
 import { budget, parseShared } from "./options.ts";
 
-const place = (content: string): object => ({ message: { role: "assistant", content } });
+const place: Place = (part) => ({ message: { role: "assistant", ...part } });
 
 export async function chat(context: ServeContext, request: Request, body: unknown): Promise<Response> {
   const { model } = context;
   const fields = new Fields(body);
   const shared = parseShared(fields, model);
-  fields.only("tools", [[]], "tools are not served yet");
+  const tools = readTools(fields);
   const messages = parseMessages(fields.take("messages"));
   fields.done();
   if (messages.length === 0) return ready(context, place);
@@ -21,32 +23,22 @@ export async function chat(context: ServeContext, request: Request, body: unknow
       param: "messages",
       code: "no_chat_template",
     });
-  const options = budget(shared, model.chatPrompt(messages).length);
-  const work = startWork(context, request);
-  return answer(context, shared, model.chat(messages, { ...options, ...work.options }), work, place);
+  const plan = planTalk(context, { messages, tools, format: shared.format, think: shared.think });
+  const options = { ...budget(shared, plan.prompt().length), ...plan.options };
+  return await namingGrammar(
+    () => plan.grammarField,
+    () => {
+      const work = startWork(context, request);
+      const generation = model.chat(plan.messages, { ...options, ...work.options });
+      return answer(context, shared, generation, work, plan, place);
+    },
+  );
 }
 
-const roles = ["system", "user", "assistant"];
-
-function parseMessages(value: unknown = []): ChatMessage[] {
-  if (!Array.isArray(value)) throw invalid("messages", "must be a list");
-  return value.map((item: unknown, i) => {
-    const message = new Fields(item, `messages[${i}]`);
-    const role = message.string("role");
-    if (role === undefined || !roles.includes(role))
-      throw invalid(
-        message.name("role"),
-        role === "tool"
-          ? "tools are not served yet"
-          : `must be ${roles.join(", ")}, not ${shown(role ?? null)}`,
-      );
-    const content = message.string("content");
-    if (content === undefined) throw invalid(message.name("content"), "must be a string");
-    message.only("images", [[]], "only text is served");
-    message.only("tool_calls", [[]], "tools are not served yet");
-    message.only("thinking", [""], "is not served");
-    message.refuse("tool_name", "tools are not served yet");
-    message.done();
-    return { role, content };
-  });
+/** Here the model decides in any case. */
+function readTools(fields: Fields): ToolRequest | undefined {
+  const list = fields.take("tools");
+  if (list === undefined || (Array.isArray(list) && list.length === 0)) return undefined;
+  if (!Array.isArray(list)) throw invalid("tools", "must be a list");
+  return toolRequest(list.map(functionOf), "auto", true, "tools");
 }

@@ -6,11 +6,12 @@ import type { ChatMessage } from "../../tasks/types.ts";
 import { type ServeContext, startWork } from "../context.ts";
 import { invalid } from "../errors.ts";
 import { Fields } from "../fields.ts";
-import { tokenIds } from "../parameters.ts";
-import { answer, ready } from "./answer.ts";
+import { present, tokenIds } from "../parameters.ts";
+import { namingGrammar, planTalk } from "../talk.ts";
+import { answer, type Place, ready } from "./answer.ts";
 import { budget, parseShared } from "./options.ts";
 
-const place = (response: string): object => ({ response });
+const place: Place = ({ content, thinking }) => ({ response: content, ...present({ thinking }) });
 
 export async function generate(context: ServeContext, request: Request, body: unknown): Promise<Response> {
   const { model, tokenizer } = context;
@@ -38,14 +39,26 @@ export async function generate(context: ServeContext, request: Request, body: un
     ...(system ? [{ role: "system", content: system }] : []),
     { role: "user", content: prompt },
   ];
-  const ids = templated
-    ? model.chatPrompt(messages)
+  const { format, think } = shared;
+  if (!templated && think) throw invalid("think", "needs the model's chat template");
+  const plan = templated ? planTalk(context, { messages, format, think }) : undefined;
+  const ids = plan
+    ? plan.prompt()
     : [...before, ...tokenizer.encode(prompt, { addSpecial: before.length === 0 })];
   const options = budget(shared, ids.length);
-  const work = startWork(context, request);
-  const own = { ...options, ...work.options };
-  if (templated) return answer(context, shared, model.chat(messages, own), work, place);
-  return answer(context, shared, model.generate(ids, own), work, place, ({ tokens }) => ({
-    context: [...ids, ...tokens],
-  }));
+  return await namingGrammar(
+    () => "format",
+    () => {
+      const work = startWork(context, request);
+      const own = { ...options, ...work.options };
+      if (plan) {
+        const generation = model.chat(plan.messages, { ...own, ...plan.options });
+        return answer(context, shared, generation, work, plan, place);
+      }
+      const generation = model.generate(ids, { ...own, ...present({ grammar: format?.grammar }) });
+      return answer(context, shared, generation, work, { form: {} }, place, ({ tokens }) => ({
+        context: [...ids, ...tokens],
+      }));
+    },
+  );
 }

@@ -1,7 +1,11 @@
 /** Ollama's routes that tell what is served: tags, ps, show, version. */
+
 import { version } from "../../base/version.ts";
+import type { ChatTemplate } from "../../checkpoint/tokenizer/chat-template.ts";
+import { reasoningOf } from "../../decode/reasoning.ts";
 import type { ServeContext } from "../context.ts";
 import { Fields } from "../fields.ts";
+import { takesTools } from "../talk.ts";
 import { checkName } from "./options.ts";
 
 /** Ollama shows parameters as 1.1B, 260K. */
@@ -33,6 +37,15 @@ const entry = (context: ServeContext) => ({
   digest: "",
   details: details(context),
 });
+
+function capabilities(template: ChatTemplate | undefined): string[] {
+  if (template === undefined) return ["completion"];
+  return [
+    "completion",
+    ...(takesTools(template.toolSource) ? ["tools"] : []),
+    ...(reasoningOf(template.source) ? ["thinking"] : []),
+  ];
+}
 
 export const tags = (context: ServeContext): Response => Response.json({ models: [entry(context)] });
 
@@ -68,6 +81,6 @@ export function show(context: ServeContext, body: unknown): Response {
       [`${architecture}.context_length`]: model.contextLength,
       [`${architecture}.vocab_size`]: model.vocabularySize,
     },
-    capabilities: ["completion"],
+    capabilities: capabilities(tokenizer.chatTemplate),
   });
 }

@@ -6,6 +6,8 @@ import type { GenerateOptions, LanguageModel } from "../../tasks/types.ts";
 import { ApiError, invalid } from "../errors.ts";
 import { type Fields, shown } from "../fields.ts";
 import { mostLogprobs, present } from "../parameters.ts";
+import { anyObject, formatOf } from "../response-format.ts";
+import type { Talk } from "../talk.ts";
 
 export interface OllamaShared {
   readonly stream: boolean;
@@ -13,6 +15,9 @@ export interface OllamaShared {
   /** Tokens that prompt and answer may have together. */
   readonly context: number;
   readonly logprobs: boolean;
+  readonly think: boolean | undefined;
+  /** What the answer must be. */
+  readonly format: Talk["format"];
 }
 
 /** Ollama calls a model by name and tag; ours have no tags. */
@@ -29,12 +34,8 @@ export function checkName(fields: Fields, model: LanguageModel): void {
 export function parseShared(fields: Fields, model: LanguageModel): OllamaShared {
   checkName(fields, model);
   keepAlive(fields);
-  fields.only(
-    "think",
-    [false],
-    "there is no such control here; write it into the messages if the model knows it",
-  );
-  fields.only("format", [""], "only text is served yet");
+  const think = fields.boolean("think");
+  const format = formatField(fields.take("format"));
   const logprobs = fields.boolean("logprobs") ?? false;
   const top = fields.number("top_logprobs", { integer: true, min: 0, max: mostLogprobs });
   if (top !== undefined && !logprobs) throw invalid("top_logprobs", "needs logprobs: true");
@@ -45,8 +46,19 @@ export function parseShared(fields: Fields, model: LanguageModel): OllamaShared 
     stream: fields.boolean("stream") ?? true,
     context,
     logprobs,
+    think,
+    format,
     options: { ...options, ...present({ logprobs: logprobs ? (top ?? 0) : undefined }) },
   };
+}
+
+/** "json" is any object, an object is a schema. */
+function formatField(value: unknown): Talk["format"] {
+  if (value === undefined || value === "") return undefined;
+  if (value === "json") return { grammar: anyObject, field: "format" };
+  if (typeof value !== "object" || Array.isArray(value))
+    throw invalid("format", `must be "json" or a JSON Schema, not ${shown(value)}`);
+  return { grammar: formatOf(value), field: "format" };
 }
 
 /** The model stays as long as the server, which is at least as long as any of these asks for. */
