@@ -69,8 +69,10 @@ export function planTalk(context: ServeContext, talk: Talk): Plan {
   const answer = tools?.demanded
     ? calls()
     : format && (tools ? { choice: [format.grammar, calls()] } : format.grammar);
+  // Thoughts come first where the prompt has begun them or the client wants them; else the answer comes at once.
+  const thinks = reasoning?.opened || variables?.[reasoningSwitch(source) ?? ""] === true;
   const grammar =
-    answer && reasoning ? behindReasoning(reasoning.marks, reasoning.opened, answer, mark) : answer;
+    answer && reasoning && thinks ? behindReasoning(reasoning.marks, reasoning.opened, answer, mark) : answer;
   const shown = [
     ...(tools ? dialect!.marks : []),
     ...(marks ? [...marks.open.split(/(?<=>)(?=[a-z])/).slice(0, 1), marks.close] : []),

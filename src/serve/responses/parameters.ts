@@ -3,15 +3,21 @@ import type { GenerateOptions, LanguageModel } from "../../tasks/types.ts";
 import { invalid } from "../errors.ts";
 import { Fields } from "../fields.ts";
 import { checkModel, mostLogprobs, present } from "../parameters.ts";
-import { type InputItem, parseInput } from "./items.ts";
+import { textFormat } from "../response-format.ts";
+import type { Talk } from "../talk.ts";
+import type { ToolRequest } from "../tools.ts";
+import { type Item, parseInput } from "./items.ts";
+import { readTools } from "./tools.ts";
 
 export interface ResponseRequest {
-  readonly input: readonly InputItem[];
+  readonly input: readonly Item[];
   readonly instructions: string | undefined;
   readonly previous: string | undefined;
   readonly stream: boolean;
   readonly store: boolean;
   readonly logprobs: boolean;
+  readonly tools: ToolRequest | undefined;
+  readonly format: Talk["format"];
   readonly options: GenerateOptions;
   /** Fields that the response tells again as they were asked for. */
   readonly told: Readonly<Record<string, unknown>>;
@@ -22,7 +28,7 @@ const refused: Readonly<Record<string, string>> = {
   conversation: "is not served; go on with previous_response_id",
   prompt: "there are no stored prompts here; write it into input",
   reasoning: "this server has no such control; write it into the input if the model knows it",
-  max_tool_calls: "tools are not served yet",
+  max_tool_calls: "limits tools on a server, and there are none here",
   context_management: "nothing is cut out of a conversation here",
   moderation: "there is no moderation here",
   prompt_cache_options: "prefixes are shared without being asked for",
@@ -36,8 +42,6 @@ export function parseRequest(model: LanguageModel, body: unknown): ResponseReque
   for (const [field, reason] of Object.entries(refused)) fields.refuse(field, reason);
   fields.only("background", [false], "an answer is waited for here");
   fields.only("truncation", ["disabled"], "nothing is cut out of a conversation here");
-  fields.only("tools", [[]], "tools are not served yet");
-  fields.only("tool_choice", ["none", "auto"], "tools are not served yet");
   fields.only("prompt_cache_retention", ["in-memory", "in_memory", "24h"], "no such retention");
   fields.only("service_tier", ["auto", "default"], "there is one tier here");
   for (const field of ["user", "safety_identifier", "prompt_cache_key"]) fields.string(field);
@@ -45,7 +49,8 @@ export function parseRequest(model: LanguageModel, body: unknown): ResponseReque
   const streaming = fields.object("stream_options");
   streaming?.only("include_obfuscation", [false], "chunks are not padded here; leave it out");
   streaming?.done();
-  textFormat(fields);
+  const { format, told: formatTold } = readText(fields);
+  const { tools, told: toolsTold } = readTools(fields);
   const logprobs = included(fields);
   const top = fields.number("top_logprobs", { integer: true, min: 0, max: mostLogprobs });
   if (top !== undefined && !logprobs) throw invalid("top_logprobs", `needs include: ["${TOP_LOGPROBS}"]`);
@@ -59,7 +64,6 @@ export function parseRequest(model: LanguageModel, body: unknown): ResponseReque
       "max_output_tokens",
       `${maxTokens} tokens exceed the model's context of ${model.contextLength}`,
     );
-  const parallel = fields.boolean("parallel_tool_calls");
   const request = {
     input,
     instructions,
@@ -67,16 +71,16 @@ export function parseRequest(model: LanguageModel, body: unknown): ResponseReque
     stream,
     store: fields.boolean("store") ?? true,
     logprobs,
+    tools,
+    format,
     options: present({ temperature, topP, maxTokens, logprobs: logprobs ? (top ?? 0) : undefined }),
     told: {
       instructions: instructions ?? null,
       max_output_tokens: maxTokens ?? null,
       metadata: Object.fromEntries(fields.entries("metadata")),
-      parallel_tool_calls: parallel ?? true,
       temperature: temperature ?? 1,
-      text: { format: { type: "text" } },
-      tool_choice: "auto",
-      tools: [],
+      text: { format: formatTold },
+      ...toolsTold,
       top_logprobs: top ?? 0,
       top_p: topP ?? 1,
       truncation: "disabled",
@@ -86,11 +90,15 @@ export function parseRequest(model: LanguageModel, body: unknown): ResponseReque
   return request;
 }
 
-function textFormat(fields: Fields): void {
+function readText(fields: Fields): { readonly format: Talk["format"]; readonly told: unknown } {
   const text = fields.object("text");
-  text?.only("format", [{ type: "text" }], 'only {"type": "text"} is served yet');
+  const grammar = text && textFormat(text);
   text?.refuse("verbosity", "this server has no such control; limit the length with max_output_tokens");
   text?.done();
+  return {
+    format: grammar && { grammar, field: "text.format" },
+    told: text?.take("format") ?? { type: "text" },
+  };
 }
 
 function included(fields: Fields): boolean {

@@ -16,8 +16,10 @@ import {
 import { ApiError, apiError } from "../errors.ts";
 import { chatLogprobs } from "../logprobs.ts";
 import { eventStream } from "../stream.ts";
+import { namingGrammar, planTalk } from "../talk.ts";
 import { responsesDialect } from "./dialect.ts";
-import { type InputItem, messageOf } from "./items.ts";
+import { type Item, messagesOf } from "./items.ts";
+import { Output } from "./output.ts";
 import { parseRequest, type ResponseRequest } from "./parameters.ts";
 import { ResponseStore } from "./store.ts";
 
@@ -25,7 +27,7 @@ import { ResponseStore } from "./store.ts";
 interface Kept {
   readonly response: object;
   /** What this request added, newest last. */
-  readonly input: readonly InputItem[];
+  readonly input: readonly Item[];
   /** The conversation so far, its answer included, without instructions. */
   readonly messages: readonly ChatMessage[];
 }
@@ -34,7 +36,7 @@ interface Kept {
 interface Job {
   readonly request: ResponseRequest;
   readonly head: Readonly<Record<string, unknown>>;
-  readonly itemId: string;
+  readonly output: Output;
   readonly messages: readonly ChatMessage[];
   readonly owner: string;
 }
@@ -104,14 +106,19 @@ export class Responses {
       parsed.previous === undefined
         ? []
         : this.store.get(parsed.previous, owner, "previous_response_id").messages;
-    const messages = [...before, ...parsed.input.map(messageOf)];
-    const prompt =
-      parsed.instructions === undefined
-        ? messages
-        : [{ role: "system", content: parsed.instructions }, ...messages];
+    const messages = messagesOf(before, parsed.input);
+    const plan = planTalk(this.context, {
+      messages:
+        parsed.instructions === undefined
+          ? messages
+          : [{ role: "system", content: parsed.instructions }, ...messages],
+      tools: parsed.tools,
+      format: parsed.format,
+    });
+    const logprobs = (events: readonly TokenEvent[]) => chatLogprobs(this.context.tokenizer, events).content;
     const job: Job = {
       request: parsed,
-      itemId: newId("msg"),
+      output: new Output(plan, parsed.logprobs ? logprobs : undefined),
       messages,
       owner,
       head: {
@@ -126,24 +133,35 @@ export class Responses {
         ...parsed.told,
       },
     };
-    const work = startWork(this.context, request);
-    const generation = model.chat(prompt, { ...parsed.options, ...work.options });
-    if (parsed.stream)
-      return eventStream(this.events(job, generation, work), work, this.context.onError, responsesDialect());
-    const [result] = (await allResults(work, [generation])) as [GenerationResult];
-    return Response.json(this.finish(job, result));
+    return await namingGrammar(
+      () => plan.grammarField,
+      async () => {
+        const work = startWork(this.context, request);
+        const options = { ...parsed.options, ...plan.options, ...work.options };
+        const generation = model.chat(plan.messages, options);
+        const { onError } = this.context;
+        if (parsed.stream)
+          return eventStream(this.events(job, generation, work), work, onError, responsesDialect());
+        const [result] = (await allResults(work, [generation])) as [GenerationResult];
+        // With log-probabilities, tokens tell what they are of.
+        for (const event of result.logprobs ?? [{ token: 0, text: result.text }]) job.output.push(event);
+        job.output.end(statusOf(result));
+        return Response.json(this.finish(job, result));
+      },
+    );
   }
 
   /** The whole response, kept if that was asked for. */
   private finish(job: Job, result: GenerationResult): object {
-    const { request, head, messages, owner } = job;
-    const cut = result.finishReason === "length";
+    const { request, head, messages, owner, output } = job;
+    const status = statusOf(result);
+    const cut = status === "incomplete";
     const response = {
       ...head,
-      status: cut ? "incomplete" : "completed",
+      status,
       incomplete_details: cut ? { reason: "max_output_tokens" } : null,
       completed_at: cut ? null : unixTime(),
-      output: [this.item(job, result, cut ? "incomplete" : "completed")],
+      output: output.items,
       usage: {
         input_tokens: result.promptTokens,
         input_tokens_details: { cached_tokens: 0 },
@@ -156,56 +174,30 @@ export class Responses {
       this.store.put(head.id as string, owner, {
         response,
         input: request.input,
-        messages: [...messages, { role: "assistant", content: result.text }],
+        messages: [...messages, ...messagesOf([], output.items)],
       });
     return response;
   }
 
-  private item(
-    { itemId, request }: Job,
-    { text, logprobs }: Partial<GenerationResult>,
-    status: string,
-  ): object {
-    return {
-      id: itemId,
-      type: "message",
-      status,
-      role: "assistant",
-      content: text === undefined ? [] : [this.part(text, request.logprobs ? (logprobs ?? []) : [])],
-    };
-  }
-
-  private part(text: string, events: readonly TokenEvent[]): object {
-    const logprobs = chatLogprobs(this.context.tokenizer, events).content;
-    return { type: "output_text", text, annotations: [], logprobs };
-  }
-
   private async *events(job: Job, generation: Generation, work: Work): AsyncGenerator<object> {
-    const { head, itemId, request } = job;
-    const place = { item_id: itemId, output_index: 0, content_index: 0 };
+    const { head, output } = job;
     const begun = { ...head, status: "in_progress", output: [], usage: null };
     const opening = [
       { type: "response.created", response: begun },
       { type: "response.in_progress", response: begun },
-      { type: "response.output_item.added", output_index: 0, item: this.item(job, {}, "in_progress") },
-      { type: "response.content_part.added", ...place, part: this.part("", []) },
     ];
     let opened = false;
     for await (const event of generation.events()) {
       if (!opened) yield* opening;
       opened = true;
-      if (event.text === "" && !request.logprobs) continue;
-      const logprobs = request.logprobs ? chatLogprobs(this.context.tokenizer, [event]).content : [];
-      yield { type: "response.output_text.delta", ...place, delta: event.text, logprobs };
+      yield* output.push(event);
     }
     const result = complete(await generation.result(), work);
     if (!opened) yield* opening;
-    const response = this.finish(job, result) as { status: string; output: object[] };
-    const [item] = response.output as [{ content: [{ text: string; logprobs: object[] }] }];
-    const [part] = item.content;
-    yield { type: "response.output_text.done", ...place, text: part.text, logprobs: part.logprobs };
-    yield { type: "response.content_part.done", ...place, part };
-    yield { type: "response.output_item.done", output_index: 0, item };
-    yield { type: `response.${response.status}`, response };
+    yield* output.end(statusOf(result));
+    yield { type: `response.${statusOf(result)}`, response: this.finish(job, result) };
   }
 }
+
+const statusOf = ({ finishReason }: GenerationResult): "completed" | "incomplete" =>
+  finishReason === "length" ? "incomplete" : "completed";
