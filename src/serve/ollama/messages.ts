@@ -21,8 +21,10 @@ export function parseMessages(value: unknown = []): ChatMessage[] {
     const thinking = role === "assistant" ? message.string("thinking") : undefined;
     const result = role === "tool" ? toolResult(message, calls) : {};
     message.only("images", [[]], "only text is served");
-    message.only("tool_calls", [[]], "are of the assistant's messages");
-    message.only("thinking", [""], "is of the assistant's messages");
+    if (role !== "assistant") {
+      message.only("tool_calls", [[]], "are of the assistant's messages");
+      message.only("thinking", [""], "is of the assistant's messages");
+    }
     message.done();
     return { role, content, ...present({ tool_calls: made, reasoning_content: thinking }), ...result };
   });

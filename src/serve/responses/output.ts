@@ -66,7 +66,7 @@ export class Output {
   }
 
   #textDelta(text: string): object {
-    const logprobs = this.#logprobs?.(this.#tokens) ?? [];
+    const logprobs = this.#logprobs?.(lastOf(this.#tokens, text.length)) ?? [];
     this.#tokens = [];
     this.#open!.logprobs.push(...logprobs);
     return this.#delta("response.output_text.delta", text, { content_index: 0, logprobs });
@@ -143,4 +143,13 @@ export class Output {
       content: content as { type: "reasoning_text"; text: string }[],
     };
   }
+}
+
+/** The last tokens that so many characters came from: those before were of marks. */
+function lastOf(tokens: readonly TokenEvent[], characters: number): readonly TokenEvent[] {
+  let from = tokens.length;
+  let length = 0;
+  while (from > 0 && (length < characters || tokens[from - 1]!.text === ""))
+    length += tokens[--from]!.text.length;
+  return tokens.slice(from);
 }
