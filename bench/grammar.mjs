@@ -18,13 +18,17 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { openTokenizer } from "../dist/checkpoint/tokenizer/index.js";
 import { GrammarCompiler } from "../dist/decode/grammar/index.js";
+import { samples } from "./grammar-samples.mjs";
 
 const usage = `usage: npm run bench:grammar -- DIR [options]
   DIR                a folder of .json files: {schema, tests: [{valid, data}]}, or lists of them
   --tokenizer DIR    a folder with a tokenizer; default: Llama 3's vocabulary in ../shared
   --rounds N         times that all is done; the last one is reported. Default 2: the first warms up
   --cold             a new compiler for each schema, so that nothing is known of the vocabulary's terminals
-  --refused          list what was refused, and why`;
+  --refused          list what was refused, and why
+  --samples N        in place of all this: N texts that a model writes by the schemas, each checked, and what the
+                     grammar costs for each token
+  --model PATH       that writes them; default: the one that ships`;
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -33,6 +37,8 @@ const { values, positionals } = parseArgs({
     rounds: { type: "string" },
     cold: { type: "boolean" },
     refused: { type: "boolean" },
+    samples: { type: "string" },
+    model: { type: "string" },
     help: { type: "boolean" },
   },
 });
@@ -41,8 +47,6 @@ if (values.help || positionals.length !== 1) {
   process.exit(values.help ? 0 : 1);
 }
 
-const tokenizer = values.tokenizer ? openTokenizer(values.tokenizer) : llama3();
-if (tokenizer === undefined) throw new Error(`${values.tokenizer} holds no tokenizer`);
 const cases = filesOf(positionals[0]).flatMap((path) => {
   const content = JSON.parse(readFileSync(path, "utf8"));
   return (Array.isArray(content) ? content : [content]).map((c) => ({
@@ -51,7 +55,13 @@ const cases = filesOf(positionals[0]).flatMap((path) => {
     ...c,
   }));
 });
+if (values.samples) {
+  await samples(cases, Number(values.samples), values.model);
+  process.exit();
+}
 
+const tokenizer = values.tokenizer ? openTokenizer(values.tokenizer) : llama3();
+if (tokenizer === undefined) throw new Error(`${values.tokenizer} holds no tokenizer`);
 const began = performance.now();
 let compiler = new GrammarCompiler(tokenizer);
 const preparing = performance.now() - began;
