@@ -9,7 +9,7 @@ import addFormats from "ajv-formats";
 import { open } from "../dist/index.js";
 
 const TEMPERATURE = 1.5;
-const MAX_TOKENS = 80;
+const MAX_TOKENS = 64;
 /** Texts that are cut off at the limit are no samples: others are drawn, for a schema so many until one is whole. */
 const TRIES = 40;
 
@@ -38,16 +38,16 @@ export async function samples(cases, wanted, path = defaultModel()) {
     // The first of a schema compiles it and meets its masks.
     if (one.kept + one.failed === 0) await write({ grammar });
     const { text, tokens, finishReason, seconds } = await write({ grammar });
-    found.tokens += tokens.length;
-    found.seconds += seconds;
-    const free = await write({ ignoreEnd: true, maxTokens: tokens.length });
-    found.freeTokens += free.tokens.length;
-    found.freeSeconds += free.seconds;
     if (finishReason !== "stop") {
       found.cut++;
       one.failed++;
       return false;
     }
+    found.tokens += tokens.length;
+    found.seconds += seconds;
+    const free = await write({ ignoreEnd: true, maxTokens: tokens.length });
+    found.freeTokens += free.tokens.length;
+    found.freeSeconds += free.seconds;
     one.kept++;
     if (isValid(one.validate, text)) found.valid++;
     else found.invalid.push(`${one.name}: ${text}`);

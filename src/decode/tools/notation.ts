@@ -39,12 +39,8 @@ export function refusedKeyword(notation: string, pointer: string, keyword: strin
   );
 }
 
-export function valueGrammar(notation: Notation, schema: unknown, pointer = ""): Grammar {
-  const { key: _, ...checked } = { key: 0, ...asSchema(notation, schema, pointer) } as Schema & {
-    key: number;
-  };
-  return typed(notation, checked, pointer);
-}
+export const valueGrammar = (notation: Notation, schema: unknown, pointer = ""): Grammar =>
+  typed(notation, asSchema(notation, schema, pointer), pointer);
 
 export function asSchema(notation: { readonly name: string }, schema: unknown, pointer: string): Schema {
   if (schema === true) return {};
@@ -57,7 +53,7 @@ export function asSchema(notation: { readonly name: string }, schema: unknown, p
 }
 
 /** Types that a schema allows, `integer` among the numbers. */
-export function typesOf(schema: Schema): readonly string[] {
+function typesOf(schema: Schema): readonly string[] {
   const { type } = schema;
   const types =
     type === undefined ? guessed(schema) : Array.isArray(type) ? (type as string[]) : [String(type)];
