@@ -64,7 +64,7 @@ export function planTalk(context: ServeContext, talk: Talk): Plan {
     return id !== undefined && tokenizer.isSpecial(id);
   };
   const mark: Mark = (text) => (special(text) ? { token: text } : { text });
-  const calls = (): Grammar => dialect!.grammar(tools!.demanded ?? tools!.definitions, tools!.parallel, mark);
+  const calls = (): Grammar => callsOf(dialect!, tools!, mark);
   // Where the model decides, it may answer in the format or call.
   const answer = tools?.demanded
     ? calls()
@@ -85,6 +85,20 @@ export function planTalk(context: ServeContext, talk: Talk): Plan {
     grammarField: tools?.demanded ? "tools" : (format?.field ?? "tools"),
     prompt,
   };
+}
+
+/** A form that cannot be held to the parameters' schema is a fault of the tools, whatever else the grammar is for. */
+function callsOf(
+  dialect: ToolDialect,
+  { demanded, definitions, parallel }: ToolRequest,
+  mark: Mark,
+): Grammar {
+  try {
+    return dialect.grammar(demanded ?? definitions, parallel, mark);
+  } catch (error) {
+    if (!(error instanceof ParameterError)) throw error;
+    throw invalid("tools", error.message.slice(error.parameter.length + 2));
+  }
 }
 
 /** Runs what may find fault with the grammar, and names the field that it came from. */

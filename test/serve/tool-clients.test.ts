@@ -131,6 +131,15 @@ describe("responses", () => {
     expect(models.json.calls.at(-1)?.options.grammar).toMatchObject({ jsonSchema: { type: "object" } });
   });
 
+  it("refuse what a form of calls cannot be held to", async () => {
+    const parameters = { type: "object", properties: { city: { type: "string", pattern: "^B" } } };
+    const more = { tools: [{ ...tools[0], parameters }], tool_choice: "required" };
+    await expect(ask("gemma", more)).rejects.toMatchObject({
+      ...{ status: 400, param: "tools" },
+      message: expect.stringMatching(/\/properties\/city\/pattern: .*Gemma/),
+    });
+  });
+
   it("tell log-probabilities of the message alone", async () => {
     const response = await ask("two", { include: ["message.output_text.logprobs"] });
     const message = response.output[1] as { content: { logprobs: { token: string }[] }[] };
