@@ -13,14 +13,8 @@ export type Observer = (model: LanguageModel) => Watch;
 
 /** The same model, with its generations watched. */
 export function observe(model: LanguageModel, observers: readonly Observer[]): LanguageModel {
-  // Begun when it is read: what a model refuses at once is then met where all its failures are.
-  const watched = (begin: () => Generation): Generation => {
-    let begun: Generation | undefined;
-    const generation = (): Generation => {
-      begun ??= begin();
-      return begun;
-    };
-    const source = events(generation, () => observers.map((observer) => observer(model)));
+  const watched = (generation: Generation): Generation => {
+    const source = events(generation, () => observers.map((begin) => begin(model)));
     return {
       events: () => source,
       async *[Symbol.asyncIterator]() {
@@ -29,18 +23,18 @@ export function observe(model: LanguageModel, observers: readonly Observer[]): L
           sent += text.length;
           if (text !== "") yield text;
         }
-        const { text } = await generation().result();
+        const { text } = await generation.result();
         if (text.length > sent) yield text.slice(sent);
       },
       async result() {
         for await (const _ of source);
-        return generation().result();
+        return generation.result();
       },
     };
   };
   const own: Partial<LanguageModel> = {
-    generate: (...args) => watched(() => model.generate(...args)),
-    chat: (...args) => watched(() => model.chat(...args)),
+    generate: (...args) => watched(model.generate(...args)),
+    chat: (...args) => watched(model.chat(...args)),
   };
   return new Proxy(model, {
     get(_, name) {
@@ -51,15 +45,15 @@ export function observe(model: LanguageModel, observers: readonly Observer[]): L
   });
 }
 
-async function* events(generation: () => Generation, begin: () => Watch[]): AsyncGenerator<TokenEvent> {
+async function* events(generation: Generation, begin: () => Watch[]): AsyncGenerator<TokenEvent> {
   const watches = begin();
   let outcome: GenerationResult | Error | undefined;
   try {
-    for await (const event of generation().events()) {
+    for await (const event of generation.events()) {
       for (const watch of watches) watch.token();
       yield event;
     }
-    outcome = await generation().result();
+    outcome = await generation.result();
   } catch (error) {
     outcome = error instanceof Error ? error : new Error(String(error));
     throw error;
