@@ -2,7 +2,7 @@
 import { execFile } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 
 const script = async (name: string, ...args: string[]): Promise<string> => {
   const path = fileURLToPath(new URL(`../../bench/${name}.mjs`, import.meta.url));
@@ -15,17 +15,17 @@ const script = async (name: string, ...args: string[]): Promise<string> => {
   return stdout;
 };
 
-it("under full load of all dialects loses no request, and its memory does not climb", async () => {
-  const report = await script("soak", "--minutes", "1", "--clients", "16");
-  expect(report).toMatch(/chat, tool, stream +[1-9]/);
-  expect(report).not.toContain("WRONG");
-});
+// What a process holds is read in /proc.
+describe.skipIf(process.platform !== "linux")("a server", () => {
+  it("under full load of all dialects loses no request, and its memory does not climb", async () => {
+    const report = await script("soak", "--minutes", "1", "--clients", "16");
+    expect(report).toMatch(/chat, tool, stream +[1-9]/);
+    expect(report).not.toContain("WRONG");
+  });
 
-it.skipIf(process.platform !== "linux")(
-  "endures a crowd, the end of its model's process, and full disks",
-  async () => {
+  it("endures a crowd, the end of its model's process, and full disks", async () => {
     const report = await script("hostile", "--connections", "1000");
     expect(report).toMatch(/1000 connections: /);
     expect(report).not.toContain("WRONG");
-  },
-);
+  });
+});
