@@ -43,7 +43,8 @@ export function listen(
     headersTimeout: patience.headers,
     requestTimeout: patience.request,
     connectionsCheckingInterval: patience.interval,
-    keepAliveTimeout: 5_000,
+    // Longer than clients and proxies keep theirs (Go's 90 s apart): one that sends on a connection just closed fails.
+    keepAliveTimeout: 75_000,
     // A machine that vanished while it waits for an answer is noticed by what TCP itself asks.
     keepAlive: true,
     keepAliveInitialDelay: patience.reading,
