@@ -1,6 +1,7 @@
 /** The outside world of a command: its streams and the signal that the user wants it to end. */
 import { once } from "node:events";
 import type { Readable, Writable } from "node:stream";
+import { FoveaError } from "../base/errors.ts";
 
 export type Output = Writable & { readonly isTTY?: boolean; readonly columns?: number };
 export type Input = Readable & { readonly isTTY?: boolean };
@@ -19,11 +20,11 @@ export class OutputClosed extends Error {}
 /** Writes, and waits while the reader is slower than we are. */
 export async function print(output: Output, text: string): Promise<void> {
   if (output.destroyed || output.writableEnded) throw new OutputClosed();
-  if (output.write(text)) return;
   try {
-    await once(output, "drain");
+    if (!output.write(text)) await once(output, "drain");
   } catch (error) {
-    throw (error as NodeJS.ErrnoException).code === "EPIPE" ? new OutputClosed() : error;
+    const { code, message } = error as NodeJS.ErrnoException;
+    throw code === "EPIPE" ? new OutputClosed() : new FoveaError(`cannot write the output: ${message}`);
   }
 }
 

@@ -12,6 +12,8 @@ process.on("SIGINT", stop);
 process.on("SIGTERM", stop);
 // A reader that went away is noticed by the next write (io.ts).
 process.stdout.on("error", () => process.stdout.destroy());
+// What cannot be told there, because its disk is full or its reader has gone, cannot be told anywhere.
+process.stderr.on("error", () => {});
 
 const { stdin, stdout, stderr } = process;
 const code = await run(process.argv.slice(2), { stdin, stdout, stderr, signal: controller.signal });

@@ -11,12 +11,28 @@ const WAITING = 1 << 20;
  */
 export function createLog(level: string, file: string | undefined, errors: Writable): Logger {
   const options = { level, base: null, timestamp: pino.stdTimeFunctions.isoTime };
-  if (file === undefined) return pino(options, errors);
-  const destination = pino.destination({ dest: file, sync: false, maxLength: WAITING });
+  if (file === undefined) return pino(options, { write: (line) => tell(errors, line) });
   let told = false;
+  let failing = false;
+  // Before pino's own listener, which would try without end to write what is left.
+  process.once("exit", () => {
+    if (failing) destination.destroy();
+  });
+  const destination = pino.destination({ dest: file, sync: false, maxLength: WAITING });
+  destination.on("write", () => {
+    failing = false;
+  });
   destination.on("error", (error: Error) => {
-    if (!told) errors.write(`fovea: the log is not complete: ${error.message}\n`);
+    failing = true;
+    if (!told) tell(errors, `fovea: the log is not complete: ${error.message}\n`);
     told = true;
   });
   return pino(options, destination);
+}
+
+/** A stream to a file throws when the disk is full; the next line may find room again. */
+function tell(stream: Writable, line: string): void {
+  try {
+    stream.write(line);
+  } catch {}
 }

@@ -1,15 +1,15 @@
 /** The prompt of a chat: messages through the checkpoint's chat template. Knows no model. */
 import { ParameterError } from "../base/errors.ts";
 import type { Tokenizer } from "../checkpoint/tokenizer/index.ts";
+import { promptIds } from "./prompt-ids.ts";
 import type { ChatMessage, ChatOptions } from "./types.ts";
 
 export type ChatPromptOptions = {
   readonly [K in "tools" | "variables"]?: ChatOptions[K] | undefined;
 };
 
-/** @param name of the model, for errors */
 export function chatPrompt(
-  name: string,
+  { name, contextLength }: { readonly name: string; readonly contextLength: number },
   tokenizer: Tokenizer | undefined,
   messages: readonly ChatMessage[],
   { tools, variables }: ChatPromptOptions,
@@ -21,5 +21,5 @@ export function chatPrompt(
     ...(tools && { tools }),
     ...(variables && { variables }),
   });
-  return tokenizer.encode(text, { addSpecial: false });
+  return promptIds(tokenizer, text, contextLength, { addSpecial: false });
 }

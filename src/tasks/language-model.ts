@@ -11,6 +11,7 @@ import type { Decoder } from "../nn/index.ts";
 import { type CacheFormat, type Device, tensorBytes } from "../ops/index.ts";
 import { type ChatPromptOptions, chatPrompt } from "./chat-prompt.ts";
 import { TextGeneration } from "./generation.ts";
+import { promptIds } from "./prompt-ids.ts";
 import type {
   ChatMessage,
   ChatOptions,
@@ -96,7 +97,10 @@ export class LoadedLanguageModel implements LanguageModel {
 
   generate(prompt: string | readonly number[], options: GenerateOptions = {}): Generation {
     return this.start(
-      () => (typeof prompt === "string" ? this.needTokenizer("prompt").encode(prompt) : prompt),
+      () =>
+        typeof prompt === "string"
+          ? promptIds(this.needTokenizer("prompt"), prompt, this.contextLength)
+          : prompt,
       options,
       true,
     );
@@ -107,7 +111,7 @@ export class LoadedLanguageModel implements LanguageModel {
   }
 
   chatPrompt(messages: readonly ChatMessage[], options: ChatPromptOptions = {}): readonly number[] {
-    return chatPrompt(this.name, this.needTokenizer("messages"), messages, options);
+    return chatPrompt(this, this.needTokenizer("messages"), messages, options);
   }
 
   async logits(ids: readonly number[], { signal }: { signal?: AbortSignal } = {}): Promise<Float32Array[]> {

@@ -53,7 +53,7 @@ export class HostedModel implements LanguageModel {
   private readonly generations = new Map<number, HostedGeneration>();
   private readonly calls = new Map<number, PendingCall>();
   private nextId = 0;
-  private readonly ends: number[] = [];
+  private ends: number[] = [];
   private closing = false;
 
   private constructor(options: HostOptions) {
@@ -122,7 +122,7 @@ export class HostedModel implements LanguageModel {
   }
 
   chatPrompt(messages: readonly ChatMessage[], options: ChatPromptOptions = {}): readonly number[] {
-    return chatPrompt(this.name, this.tokenizer, messages, options);
+    return chatPrompt(this, this.tokenizer, messages, options);
   }
 
   async logits(ids: readonly number[], { signal }: { signal?: AbortSignal } = {}): Promise<Float32Array[]> {
@@ -180,14 +180,25 @@ export class HostedModel implements LanguageModel {
     this.failAll(error);
     if (!this.facts) return; // it never stood
     this.options.onCrash?.(error);
-    const now = performance.now();
-    this.ends.push(now);
-    const recent = this.ends.filter((end) => now - end < MINUTE);
+    this.ends.push(performance.now());
+    const ends = this.recentEnds();
     this.opening =
-      recent.length > MOST_ENDS
-        ? Promise.reject(new FoveaError(`the model's process ended ${recent.length} times within a minute`))
+      ends > MOST_ENDS
+        ? Promise.reject(new FoveaError(`the model's process ended ${ends} times within a minute`))
         : this.begin();
     this.opening.catch(() => {});
+  }
+
+  private recentEnds(): number {
+    const now = performance.now();
+    this.ends = this.ends.filter((end) => now - end < MINUTE);
+    return this.ends.length;
+  }
+
+  /** Settles when there is a host. One that was given up is tried again once its ends are a minute ago. */
+  private standing(): Promise<Facts> {
+    if (!this.child && !this.closing && this.recentEnds() <= MOST_ENDS) this.opening = this.begin();
+    return this.opening;
   }
 
   private failAll(error: Error): void {
@@ -235,13 +246,16 @@ export class HostedModel implements LanguageModel {
       {
         start: () => {
           this.generations.set(id, generation);
-          this.opening.then(
+          this.standing().then(
             () => {
               this.send({ kind: "start", id, ask });
               if (signal?.aborted) abort();
               else signal?.addEventListener("abort", abort, { once: true });
             },
-            (error: Error) => generation.fail(error),
+            (error: Error) => {
+              this.generations.delete(id);
+              generation.fail(error);
+            },
           );
         },
         abort,
@@ -259,7 +273,7 @@ export class HostedModel implements LanguageModel {
     onProgress?: (done: number, total: number) => void,
   ): Promise<unknown> {
     signal?.throwIfAborted();
-    await this.opening;
+    await this.standing();
     const id = this.nextId++;
     const abort = (): void => this.send({ kind: "abort", id });
     signal?.addEventListener("abort", abort, { once: true });
