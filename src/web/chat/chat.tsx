@@ -1,0 +1,2 @@
+/** The chat view. */
+export const Chat = () => <main id="main" tabIndex={-1} />;
