@@ -21,9 +21,9 @@ export function Header({ route, last }: Props) {
   const here = (view: Route["view"]) => (route.view === view ? ("page" as const) : undefined);
   return (
     <header class="top">
-      <a class="skip" href="#main" onClick={skip}>
+      <button type="button" class="skip" onClick={() => document.querySelector("main")?.focus()}>
         Skip to content
-      </a>
+      </button>
       <svg class="mark" viewBox="0 0 32 32" aria-hidden="true">
         <circle cx="16" cy="16" r="14" />
         <circle cx="16" cy="16" r="9" />
@@ -49,10 +49,4 @@ export function Header({ route, last }: Props) {
       </button>
     </header>
   );
-}
-
-/** The address names the view, so the link must not change it. */
-function skip(event: Event): void {
-  event.preventDefault();
-  document.querySelector("main")?.focus();
 }
