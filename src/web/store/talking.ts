@@ -6,8 +6,8 @@ import { type Run, run } from "./run.ts";
 import { add, change, pathOf, remove, show, splitThinking } from "./talk.ts";
 import type { Conversation, Message, Talk } from "./types.ts";
 
-const question = (text: string) => ({ role: "user", text }) as const;
-const answer = { role: "assistant", text: "", finish: "running" } as const;
+const asked = (text: string) => ({ role: "user", text }) as const;
+const unanswered = { role: "assistant", text: "", finish: "running" } as const;
 
 export class Talking {
   readonly #chats: Chats;
@@ -30,13 +30,13 @@ export class Talking {
   }
 
   #ask(id: string, parent: string | null, text: string): void {
-    let asked = "";
+    let own = "";
     this.#talk(id, (talk) => {
-      const [next, own] = add(talk, parent, question(text));
-      asked = own;
+      const [next, added] = add(talk, parent, asked(text));
+      own = added;
       return next;
     });
-    this.#answer(id, asked);
+    this.#answer(id, own);
   }
 
   /** Another answer beside this one; one that failed before its first word is replaced. */
@@ -46,10 +46,15 @@ export class Talking {
     this.#answer(id, message.parent);
   }
 
+  /** An answer to a message that has none. */
+  answer(message: Message): void {
+    this.#answer(this.#chats.state.current.id, message.id);
+  }
+
   #answer(id: string, parent: string | null): void {
     let own = "";
     this.#talk(id, (talk) => {
-      const [next, added] = add(talk, parent, answer);
+      const [next, added] = add(talk, parent, unanswered);
       own = added;
       return next;
     });
@@ -77,8 +82,8 @@ export class Talking {
       return {
         fields,
         question: async (signal) => {
-          const asked = messagesOf(conversation, { ...talk, leaf: message.parent });
-          const prompt = await unfinishedPrompt(asked, message.text, named, signal);
+          const messages = messagesOf(conversation, { ...talk, leaf: message.parent });
+          const prompt = await unfinishedPrompt(messages, message.text, named, signal);
           // Unless it was said how long, an answer may fill the context, as it may in a chat.
           if (conversation.settings.maxTokens === undefined && context !== undefined)
             fields.max_tokens = Math.max(1, context - prompt.length);
