@@ -15,8 +15,8 @@ export function TextView() {
   const current = useChats((state) => state.current);
   const running = useChats((state) => state.running.has(state.current.id));
   const ready = useChats((state) => state.models !== undefined);
-  const main = useRef<HTMLElement>(null);
-  useFollowing(main, running ? current.body : undefined, current.id);
+  const scroller = useRef<HTMLElement>(null);
+  useFollowing(scroller, running ? current.body : undefined, current.id);
   if (current.body.kind !== "text") return null;
   const { segments, failure } = current.body;
   const text = wholeText(segments);
@@ -24,7 +24,7 @@ export function TextView() {
   const free = ready && !running;
   return (
     <>
-      <main id="main" ref={main} tabIndex={-1} aria-label="Text">
+      <section class="scroller" ref={scroller} aria-label="Text">
         <div class="column">
           {segments.length === 0 && (
             <Welcome
@@ -48,7 +48,7 @@ export function TextView() {
             <FailureBox failure={last.failure} onRetry={free ? () => writing.continue() : undefined} />
           )}
         </div>
-      </main>
+      </section>
       <Live id={current.id} text={text} running={running} />
       <div class="desk column" role="toolbar" aria-label="Text">
         {running ? (

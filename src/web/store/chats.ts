@@ -62,6 +62,7 @@ export class Chats {
       running: new Set(),
       notice: undefined,
     };
+    this.#open.set(this.#state.current.id, this.#state.current);
   }
 
   get state(): State {
@@ -106,7 +107,14 @@ export class Chats {
       this.#set({ failure: failureOf(error) });
       return;
     }
-    if (isEmpty(this.#state.current)) this.draft();
+    this.#suit();
+  }
+
+  /** A conversation that nobody has begun is of the kind that the model is for. */
+  #suit(): void {
+    const { current } = this.#state;
+    const talks = this.model()?.chat ?? true;
+    if (isEmpty(current) && talks !== (current.body.kind === "chat")) this.draft();
   }
 
   /** Takes a key for this session, and tries it. */
@@ -222,7 +230,7 @@ export class Chats {
 
   chooseModel(model: string): void {
     this.update(this.#state.current.id, (conversation) => ({ ...conversation, model }));
-    if (isEmpty(this.#state.current)) this.draft();
+    this.#suit();
   }
 
   #put(conversation: Conversation): void {
