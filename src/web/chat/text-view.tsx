@@ -51,22 +51,16 @@ export function TextView() {
       </section>
       <Live id={current.id} text={text} running={running} />
       <div class="desk column" role="toolbar" aria-label="Text">
-        {running ? (
-          <button key="stop" type="button" class="button main" onClick={() => chats.stop()} title="Esc">
-            <StopIcon /> Stop
-          </button>
-        ) : (
-          <button
-            key="on"
-            type="button"
-            class="button main"
-            disabled={!free || text.trim() === ""}
-            onClick={() => writing.continue()}
-            title="Ctrl Enter"
-          >
-            <OnIcon /> Continue
-          </button>
-        )}
+        {/* One button, so that the focus stays where it is. */}
+        <button
+          type="button"
+          class="button main"
+          disabled={!running && (!free || text.trim() === "")}
+          onClick={() => (running ? chats.stop() : writing.continue())}
+          title={running ? "Esc" : "Ctrl Enter"}
+        >
+          {running ? <StopIcon /> : <OnIcon />} {running ? "Stop" : "Continue"}
+        </button>
         <button
           type="button"
           class="button"

@@ -188,11 +188,10 @@ export class Chats {
     this.#around.others.tell();
   }
 
-  /** One conversation, or all, as the text of a file. */
-  async export(id?: string): Promise<string> {
+  /** All conversations as the text of a file. */
+  async export(): Promise<string> {
     await this.#saver.flush();
-    const ids = id === undefined ? this.#state.heads.map((head) => head.id) : [id];
-    const found = await Promise.all(ids.map((one) => this.#shelf.load(one)));
+    const found = await Promise.all(this.#state.heads.map(({ id }) => this.#shelf.load(id)));
     return exported(found.filter((conversation) => conversation !== undefined));
   }
 
