@@ -8,10 +8,12 @@ import { type Choice, SamplingWorkspace } from "../decode/sampling.ts";
 import type { Decoder } from "../nn/index.ts";
 import type { Device } from "../ops/index.ts";
 import { Forward } from "./forward.ts";
-import { type EngineOptions, type EngineStats, limitsFrom } from "./options.ts";
+import { isPrefill, mapOf, partsOf, sequencesOf } from "./observe.ts";
+import { type EngineOptions, limitsFrom } from "./options.ts";
 import { Queues } from "./queues.ts";
+import type { EngineSnapshot, EngineStats, StepRecord } from "./report.ts";
 import { type GenerateRequest, Generating, type RequestOptions, Scoring } from "./request.ts";
-import type { Decision } from "./scheduler.ts";
+import type { Decision, Limits } from "./scheduler.ts";
 import type { Sequence } from "./sequence.ts";
 import { planStep, type StepPlan } from "./step.ts";
 
@@ -23,20 +25,23 @@ const TURN = 10;
 
 export class Engine {
   readonly decoder: Decoder;
+  /** Told of each step when it is done. */
+  observer: ((record: StepRecord) => void) | undefined;
   private readonly cache: DenseCache;
   private readonly forward: Forward;
   private readonly workspace: SamplingWorkspace;
   private readonly queues: Queues;
+  private readonly limits: Limits;
   private readonly cacheTokens: number;
   private looping = false;
   private woken: (() => void) | undefined;
   private turnDue = 0;
   private closed = false;
-  private readonly counts = { steps: 0, generatedTokens: 0 };
+  private readonly counts = { steps: 0, stepMs: 0, prefillTokens: 0, generatedTokens: 0 };
 
   constructor(decoder: Decoder, device: Device, options: EngineOptions) {
     const { cacheFormat, cacheTokens } = options;
-    const limits = limitsFrom(options, DenseCache.block);
+    this.limits = limitsFrom(options, DenseCache.block);
     this.decoder = decoder;
     // Blocks more, so that a text of all those tokens can also copy one.
     this.cache = new DenseCache(device, decoder.parts.cacheLayers, {
@@ -48,7 +53,7 @@ export class Engine {
     this.forward = new Forward(decoder, device, this.cache);
     this.cacheTokens = cacheTokens;
     this.workspace = new SamplingWorkspace(decoder.vocabularySize);
-    this.queues = new Queues(this.cache, limits, options.keepPrefixes ?? true);
+    this.queues = new Queues(this.cache, this.limits, options.keepPrefixes ?? true);
   }
 
   /** Draws tokens after the prompt, until `maxTokens`, a token of `ends`, an abort, or the reader's return. */
@@ -70,14 +75,31 @@ export class Engine {
   }
 
   stats(): EngineStats {
-    const { capacity, available, kept } = this.cache;
     const { running, waiting, counts } = this.queues;
     const count = (all: readonly Sequence[]): number => all.reduce((sum, { width }) => sum + width, 0);
     return {
       ...{ running: count(running), waiting: count(waiting) },
-      blocks: { capacity, available, kept },
+      blocks: this.cache.counts(),
       ...{ ...this.counts, ...counts },
     };
+  }
+
+  /** How things stand, with each sequence and block. */
+  look(): EngineSnapshot {
+    const { running, waiting } = this.queues;
+    const { sequences, tokens: stepTokens, block } = this.limits;
+    return {
+      at: Date.now(),
+      limits: { sequences, stepTokens, block },
+      stats: this.stats(),
+      sequences: sequencesOf(running, waiting),
+      blocks: mapOf(this.cache.users()),
+    };
+  }
+
+  /** The clock of all that is told of times. */
+  now(): number {
+    return performance.now();
   }
 
   close(): void {
@@ -124,8 +146,7 @@ export class Engine {
         decision = queues.decide();
         const { parts, preempted, expired } = decision;
         if (parts.length > 0) {
-          const plan = planStep(parts, queues.running);
-          this.end(plan, await this.begin(plan));
+          await this.step(planStep(parts, queues.running));
         } else if (preempted.length + expired.length === 0) await this.sleep();
       } catch (error) {
         // Nobody knows what the cache holds of those who were in the step; without a decision there is no going on.
@@ -140,9 +161,20 @@ export class Engine {
     this.looping = false;
   }
 
+  private async step(plan: StepPlan): Promise<void> {
+    const begun = performance.now();
+    const logits = this.begin(plan);
+    const parts = this.observer && partsOf(plan);
+    this.end(plan, await logits);
+    const ms = performance.now() - begun;
+    this.counts.stepMs += ms;
+    if (parts) this.observer?.({ step: this.counts.steps, ms, parts });
+  }
+
   /** Starts a step; what needs no logits is done while the device works. */
   private begin({ parts, rows, single, sequences }: StepPlan): Promise<Float32Array> {
     this.counts.steps++;
+    for (const part of parts) if (isPrefill(part)) this.counts.prefillTokens += part.ids.length;
     const logits = single ? this.forward.decode(parts) : this.forward.mixed(parts, rows);
     for (const { pending } of sequences)
       for (const one of pending) if (one instanceof Generating) one.prepare();

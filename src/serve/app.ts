@@ -15,6 +15,7 @@ import { chatCompletions } from "./chat.ts";
 import { completions } from "./completions.ts";
 import { type ServeContext, unixTime } from "./context.ts";
 import { type Dialect, openai } from "./dialect.ts";
+import { EngineView } from "./engine.ts";
 import { ApiError, apiError } from "./errors.ts";
 import { Gate } from "./gate.ts";
 import { ownerOf, requireKey } from "./keys.ts";
@@ -68,6 +69,7 @@ export function createApp(served: LanguageModel, options: AppOptions = {}): Hono
     onRequest,
     onError = console.error,
   } = options;
+  if (metrics && served.monitor) metrics.engine(served.monitor);
   const model = observe(served, [traceGenerations, ...(metrics ? [metrics.observer] : [])]);
   if (model.tokenizer === undefined)
     throw new ParameterError(
@@ -115,7 +117,7 @@ export function createApp(served: LanguageModel, options: AppOptions = {}): Hono
       throw new ApiError(413, `the body has more than ${maxBody} bytes`, { code: "body_too_large" });
     },
   });
-  for (const path of ["/v1/*", "/api/*", "/tokenize", "/detokenize"]) {
+  for (const path of ["/v1/*", "/api/*", "/engine/*", "/tokenize", "/detokenize"]) {
     if (keys.length > 0) app.use(path, requireKey(keys));
     app.post(path, limit);
   }
@@ -132,6 +134,9 @@ export function createApp(served: LanguageModel, options: AppOptions = {}): Hono
     app.get("/metrics", async (c) =>
       c.body(await metrics.text(), 200, { "content-type": metrics.contentType }),
     );
+  const engine = new EngineView(model.monitor, context.shutdown);
+  app.get("/engine", async () => Response.json(await engine.snapshot()));
+  app.get("/engine/events", () => engine.stream());
   // Two APIs have this route: requests of Anthropic's name its version.
   const forAnthropic = (request: Request): boolean => request.headers.has("anthropic-version");
   app.get("/v1/models", (c) =>
