@@ -1,6 +1,13 @@
 /** Where the page begins. */
 import { render } from "preact";
 import { App } from "./app.tsx";
-import "./style.css";
+import "./style/base.css";
+import "./style/header.css";
+import "./style/chat.css";
+import "./style/messages.css";
+import "./style/markdown.css";
+import "./style/text.css";
+import "./style/tokens.css";
+import "./style/settings.css";
 
 render(<App />, document.getElementById("app")!);

@@ -1,8 +1,8 @@
 /** What the page asks of the server, over the server itself. */
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { createApp } from "../../src/serve/app.ts";
-import { type AnswerEvent, chat, complete, firstModel } from "../../src/web/api.ts";
-import { welcomeOf } from "../../src/web/welcome.ts";
+import { type AnswerEvent, chat, complete, firstModel } from "../../src/web/chat/api.ts";
+import { welcomeOf } from "../../src/web/chat/welcome.ts";
 import { type FakeOptions, fakeModel } from "../support/fake-model.ts";
 
 /** Sends the page's requests to an app over this model. */
