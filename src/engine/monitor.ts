@@ -2,7 +2,8 @@
  * Adds up what an engine's steps do, for those who watch: frames, some of them a second, and none for nobody. Knows
  * records; must not know how frames are sent.
  */
-import type { EngineFrame, EngineSnapshot, Monitor, StepRecord, Times } from "./report.ts";
+import type { EngineFrame, EngineSnapshot, Monitor, StepRecord } from "./report.ts";
+import { countTime } from "./times.ts";
 
 /** Milliseconds between two frames, and between two maps of the cache. */
 const FRAME = 50;
@@ -74,8 +75,8 @@ export class EngineMonitor implements Monitor {
       this.ran.set(id, sums);
       if (drawn === 0) continue;
       const last = this.drew.get(id);
-      if (since !== undefined) count(this.first, now - since, drawn);
-      else if (last !== undefined) count(this.between, now - last, drawn);
+      if (since !== undefined) countTime(this.first, now - since, drawn);
+      else if (last !== undefined) countTime(this.between, now - last, drawn);
       this.drew.set(id, now);
     }
   }
@@ -104,20 +105,4 @@ export class EngineMonitor implements Monitor {
     for (const map of [this.ran, this.first, this.between]) map.clear();
     for (const listener of this.listeners) listener(frame);
   }
-}
-
-const count = (times: Map<number, number>, ms: number, more: number): void => {
-  const i = Math.round(8 * Math.log2(Math.max(ms, 0.001)));
-  times.set(i, (times.get(i) ?? 0) + more);
-};
-
-/** The time that a share of all lies below, in milliseconds; undefined without any. */
-export function percentile(times: Times, share: number): number | undefined {
-  const sorted = [...times].sort(([a], [b]) => a - b);
-  let left = share * sorted.reduce((sum, [, n]) => sum + n, 0);
-  for (const [i, n] of sorted) {
-    left -= n;
-    if (left <= 0) return 2 ** (i / 8);
-  }
-  return undefined;
 }
