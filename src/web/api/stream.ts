@@ -15,7 +15,7 @@ export interface Message {
 /** What to ask for, besides the sampling fields. */
 export type Question =
   | { readonly kind: "chat"; readonly messages: readonly Message[] }
-  | { readonly kind: "text"; readonly prompt: string | readonly number[] };
+  | { readonly kind: "text"; readonly prompt: string | readonly number[] | readonly string[] };
 
 export interface Asking {
   /** Sampling and limits, by the names of the API. */

@@ -40,7 +40,7 @@ export function Chart({ label, lines, samples, show, logarithmic = false }: Prop
     const plot = new uPlot(
       {
         ...{ width: Math.max(1, div.clientWidth), height: HEIGHT },
-        padding: [8, 8, 0, 0],
+        padding: [8, 18, 0, 0],
         legend: { show: false },
         cursor: { show: false },
         scales: {
@@ -60,6 +60,9 @@ export function Chart({ label, lines, samples, show, logarithmic = false }: Prop
           },
           {
             ...{ ...axis, size: 56, space: 36 },
+            ...(logarithmic && {
+              splits: (_: uPlot, __: number, min: number, max: number) => decades(min, max),
+            }),
             values: (_, splits) => splits.map((value) => (value === null ? "" : show(value))),
           },
         ],
@@ -111,4 +114,12 @@ export function Chart({ label, lines, samples, show, logarithmic = false }: Prop
       </ul>
     </>
   );
+}
+
+/** 1, 3, 10, 30 and so on. */
+function decades(min: number, max: number): number[] {
+  const all: number[] = [];
+  for (let power = 10 ** Math.floor(Math.log10(min)); power <= max; power *= 10)
+    all.push(...[power, 3 * power].filter((value) => value >= min && value <= max));
+  return all;
 }

@@ -3,19 +3,19 @@ import { useState } from "preact/hooks";
 import { FailureBox } from "../parts/failure-box.tsx";
 import { useDemo } from "./demo.ts";
 
-const choices = [1, 4, 8, 16, 32, 48];
+const choices = [1, 4, 8, 16, 32, 64];
 
 export function DemoBar() {
-  const [clients, setClients] = useState(8);
+  const [texts, setTexts] = useState(8);
   const { running, done, failure, start, stop } = useDemo();
   return (
     <section class="demo" aria-label="Demo load">
-      <label for="clients">Clients</label>
+      <label for="texts">Texts at once</label>
       <select
-        id="clients"
-        value={clients}
+        id="texts"
+        value={texts}
         disabled={running}
-        onChange={(event) => setClients(Number(event.currentTarget.value))}
+        onChange={(event) => setTexts(Number(event.currentTarget.value))}
       >
         {choices.map((count) => (
           <option key={count} value={count}>
@@ -23,12 +23,12 @@ export function DemoBar() {
           </option>
         ))}
       </select>
-      <button type="button" class="button" onClick={() => (running ? stop() : start(clients))}>
+      <button type="button" class="button" onClick={() => (running ? stop() : start(texts))}>
         {running ? "Stop the load" : "Make load"}
       </button>
       <p class="quiet">
         {running
-          ? `${clients} clients ask for short texts; ${done} written`
+          ? `${texts} short texts at once; ${done} written`
           : "Asks this server for short texts, to have something to look at."}
       </p>
       {failure && <FailureBox failure={failure} onRetry={undefined} />}

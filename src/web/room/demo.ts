@@ -1,9 +1,9 @@
-/** Load to look at: clients that ask this server for short texts, one after another, until they are stopped. */
+/** Load to look at: short texts asked of this server, so many at once, one after another, until that is stopped. */
 import { useEffect, useRef, useState } from "preact/hooks";
 import { type Failure, failureOf } from "../api/failure.ts";
 import { ask } from "../api/stream.ts";
 
-/** Long enough to fill a block or two of the cache, so that half of the clients share them. */
+/** Long enough to fill a block or two of the cache, so that half of the texts share them. */
 const preface =
   "The ship had been at sea for forty days when the lookout saw land. The captain, who had slept little, came on deck " +
   "with his old brass telescope and looked for a long while without a word, and the men stood about him and waited. " +
@@ -18,7 +18,9 @@ const openings = [
   "The youngest of them asked",
 ];
 
-/** Milliseconds that a client waits after it was told that there is enough to do. */
+/** A browser opens six connections to a server at most: of these one is for what is drawn, one for the rest of the page. */
+const REQUESTS = 4;
+/** Milliseconds to wait after the server has said that it has enough to do. */
 const CROWDED = 1000;
 
 export interface Demo {
@@ -26,7 +28,7 @@ export interface Demo {
   /** Texts that have been written. */
   readonly done: number;
   readonly failure: Failure | undefined;
-  start(clients: number): void;
+  start(texts: number): void;
   stop(): void;
 }
 
@@ -41,34 +43,46 @@ export function useDemo(): Demo {
     setRunning(false);
   };
   useEffect(() => stop, []);
-  const start = (clients: number) => {
+  const start = (texts: number) => {
     const own = new AbortController();
     control.current = own;
     setRunning(true);
     setDone(0);
     setFailure(undefined);
-    for (let i = 0; i < clients; i++)
-      void client(i, own.signal, () => setDone((count) => count + 1)).catch((error: unknown) => {
+    for (let i = 0; i < Math.min(REQUESTS, texts); i++) {
+      // Every fourth text, from the i-th on.
+      const numbers = Array.from({ length: Math.ceil((texts - i) / REQUESTS) }, (_, k) => i + k * REQUESTS);
+      askAgain(numbers, own.signal, () => setDone((count) => count + 1)).catch((error: unknown) => {
         if (own.signal.aborted) return;
         setFailure(failureOf(error));
         stop();
       });
+    }
   };
   return { running, done, failure, start, stop };
 }
 
-async function client(number: number, signal: AbortSignal, onDone: () => void): Promise<void> {
+/** Texts in one request, until they are all there; then the next ones. */
+async function askAgain(numbers: readonly number[], signal: AbortSignal, onDone: () => void): Promise<void> {
   for (let round = 0; !signal.aborted; round++) {
-    const opening = openings[(number + round) % openings.length]!;
-    const prompt = number % 2 === 0 ? preface + opening : opening;
-    // Different lengths, so that they do not all begin and end together.
-    const fields = { max_tokens: 24 + ((number * 37 + round * 53) % 104), temperature: 0.9 };
+    const prompt = numbers.map((number) => promptOf(number, round));
+    // They end at different places, so that not all begin together.
+    const fields = {
+      max_tokens: 60 + 40 * (numbers[0]! % REQUESTS),
+      temperature: 0.9,
+      stop: ["?", "!", ";"],
+    };
     try {
-      for await (const _ of ask({ kind: "text", prompt }, { fields, probabilities: false }, signal));
-      onDone();
+      for await (const { kind } of ask({ kind: "text", prompt }, { fields, probabilities: false }, signal))
+        if (kind === "finish") onDone();
     } catch (error) {
       if (failureOf(error).status !== 429) throw error;
       await new Promise((resolve) => setTimeout(resolve, CROWDED));
     }
   }
+}
+
+function promptOf(number: number, round: number): string {
+  const opening = openings[(number + round) % openings.length]!;
+  return Math.floor(number / REQUESTS) % 2 === 0 ? preface + opening : opening;
 }

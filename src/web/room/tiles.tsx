@@ -39,9 +39,9 @@ export function Tiles({ history: { now, samples } }: { readonly history: History
         more={stats ? `of ${showCount(stats.blocks.capacity)} blocks` : ""}
       />
       <Tile
-        name="Prompts found in cache"
+        name="Found in cache"
         value={stats ? showShare(stats.cachedTokens, stats.promptTokens) : "–"}
-        more={stats ? `of ${showCount(stats.promptTokens)} tokens` : ""}
+        more={stats ? `of ${showCount(stats.promptTokens)} prompt tokens` : ""}
       />
       <Tile name="Prompts" value={last ? showRate(last.prefill) : "–"} more="tokens/s" />
       <Tile name="Generated" value={last ? showRate(last.generated) : "–"} more="tokens/s" />
