@@ -31,6 +31,12 @@ export interface Work {
   done(): void;
 }
 
+/** Of requests that are worked on, so that whatever refuses one also ends its work. */
+const works = new WeakMap<Request, Work>();
+
+/** Ends the work of a request that has failed, if it had begun. */
+export const endWork = (request: Request): void => works.get(request)?.abort();
+
 /**
  * Work that ends when the client goes, when its time is over, when the server stops, or when `abort` is called.
  * Refused when the server is stopping or has enough to do.
@@ -50,7 +56,7 @@ export function startWork(context: ServeContext, request: Request): Work {
   if (shutdown.aborted) stop();
   shutdown.addEventListener("abort", stop);
   const signal = AbortSignal.any([own.signal, request.signal]);
-  return {
+  const work: Work = {
     signal,
     options: { signal, cacheSalt: context.ownerOf(request) },
     abort() {
@@ -59,6 +65,8 @@ export function startWork(context: ServeContext, request: Request): Work {
     },
     done,
   };
+  works.set(request, work);
+  return work;
 }
 
 /** Runs all to their ends. If one fails, the others are ended too. */

@@ -1,4 +1,5 @@
 /** Counts and times in the form that Prometheus reads. Knows generations; must not know routes. */
+import { monitorEventLoopDelay } from "node:perf_hooks";
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import type { Monitor } from "../engine/report.ts";
 import { engineMetrics } from "./engine-metrics.ts";
@@ -22,7 +23,10 @@ export interface Metrics {
 export function createMetrics({ ofProcess = true } = {}): Metrics {
   const registry = new Registry();
   const registers = [registry];
-  if (ofProcess) collectDefaultMetrics({ register: registry });
+  if (ofProcess) {
+    collectDefaultMetrics({ register: registry });
+    loopDelay(registers);
+  }
   const requests = new Counter({
     name: "fovea_http_requests_total",
     help: "Answered HTTP requests.",
@@ -109,4 +113,27 @@ export function createMetrics({ ofProcess = true } = {}): Metrics {
       };
     },
   };
+}
+
+/**
+ * How late the event loop is, that is how long one request keeps the others waiting, since it was told last. The
+ * default metrics have the interval of their timer in it.
+ */
+function loopDelay(registers: Registry[]): void {
+  const resolution = 10;
+  const delays = monitorEventLoopDelay({ resolution });
+  delays.enable();
+  const seconds = (nanoseconds: number): number =>
+    delays.count === 0 ? 0 : Math.max(0, nanoseconds / 1e9 - resolution / 1000);
+  new Gauge({
+    name: "fovea_event_loop_delay_seconds",
+    help: "Delay of the event loop since the last time this was read.",
+    labelNames: ["quantile"],
+    registers,
+    collect() {
+      for (const quantile of [0.5, 0.99]) this.set({ quantile }, seconds(delays.percentile(quantile * 100)));
+      this.set({ quantile: 1 }, seconds(delays.max));
+      delays.reset();
+    },
+  });
 }

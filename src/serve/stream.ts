@@ -26,6 +26,8 @@ export async function* merge<T>(
     }
   } finally {
     for (const rest of waiting.values()) rest.catch(() => {});
+    // Nobody will read on: whoever watches a source is told so.
+    for (const iterator of iterators) iterator.return?.().catch(() => {});
   }
 }
 
@@ -63,7 +65,10 @@ export async function eventStream(
         work.abort();
       }
     },
-    cancel: () => work.abort(),
+    cancel() {
+      work.abort();
+      objects.return(undefined).catch(() => {});
+    },
   });
   return new Response(body, {
     headers: {

@@ -11,6 +11,7 @@ import type { LoadedModel } from "../models/index.ts";
 import type { Decoder } from "../nn/index.ts";
 import { type CacheFormat, type Device, tensorBytes } from "../ops/index.ts";
 import { TextGeneration } from "./generation.ts";
+import { promptIds } from "./prompt-ids.ts";
 import type {
   ChatMessage,
   ChatOptions,
@@ -98,7 +99,10 @@ export class LoadedLanguageModel implements LanguageModel {
 
   generate(prompt: string | readonly number[], options: GenerateOptions = {}): Generation {
     return this.start(
-      () => (typeof prompt === "string" ? this.needTokenizer("prompt").encode(prompt) : prompt),
+      () =>
+        typeof prompt === "string"
+          ? promptIds(this.needTokenizer("prompt"), prompt, this.contextLength)
+          : prompt,
       options,
       true,
     );
@@ -116,7 +120,7 @@ export class LoadedLanguageModel implements LanguageModel {
       addGenerationPrompt: true,
       ...(tools === undefined ? {} : { tools }),
     });
-    return tokenizer.encode(text, { addSpecial: false });
+    return promptIds(tokenizer, text, this.contextLength, { addSpecial: false });
   }
 
   async logits(ids: readonly number[], { signal }: { signal?: AbortSignal } = {}): Promise<Float32Array[]> {

@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 import { FoveaError, ParameterError } from "../../base/errors.ts";
 import type { Tokenizer } from "../../checkpoint/tokenizer/index.ts";
 import type { EngineSnapshot } from "../../engine/report.ts";
+import { promptIds } from "../prompt-ids.ts";
 import type {
   ChatMessage,
   ChatOptions,
@@ -57,7 +58,7 @@ export class HostedModel implements LanguageModel {
   private readonly generations = new Map<number, HostedGeneration>();
   private readonly calls = new Map<number, PendingCall>();
   private nextId = 0;
-  private readonly ends: number[] = [];
+  private ends: number[] = [];
   private closing = false;
 
   private constructor(options: HostOptions) {
@@ -141,7 +142,7 @@ export class HostedModel implements LanguageModel {
       addGenerationPrompt: true,
       ...(tools && { tools }),
     });
-    return tokenizer.encode(text, { addSpecial: false });
+    return promptIds(tokenizer, text, this.contextLength, { addSpecial: false });
   }
 
   async logits(ids: readonly number[], { signal }: { signal?: AbortSignal } = {}): Promise<Float32Array[]> {
@@ -203,14 +204,25 @@ export class HostedModel implements LanguageModel {
     this.failAll(error);
     if (!this.facts) return; // it never stood
     this.options.onCrash?.(error);
-    const now = performance.now();
-    this.ends.push(now);
-    const recent = this.ends.filter((end) => now - end < MINUTE);
+    this.ends.push(performance.now());
+    const ends = this.recentEnds();
     this.opening =
-      recent.length > MOST_ENDS
-        ? Promise.reject(new FoveaError(`the model's process ended ${recent.length} times within a minute`))
+      ends > MOST_ENDS
+        ? Promise.reject(new FoveaError(`the model's process ended ${ends} times within a minute`))
         : this.begin();
     this.opening.catch(() => {});
+  }
+
+  private recentEnds(): number {
+    const now = performance.now();
+    this.ends = this.ends.filter((end) => now - end < MINUTE);
+    return this.ends.length;
+  }
+
+  /** Settles when there is a host. One that was given up is tried again once its ends are a minute ago. */
+  private standing(): Promise<Facts> {
+    if (!this.child && !this.closing && this.recentEnds() <= MOST_ENDS) this.opening = this.begin();
+    return this.opening;
   }
 
   private failAll(error: Error): void {
@@ -262,13 +274,16 @@ export class HostedModel implements LanguageModel {
       {
         start: () => {
           this.generations.set(id, generation);
-          this.opening.then(
+          this.standing().then(
             () => {
               this.send({ kind: "start", id, ask });
               if (signal?.aborted) abort();
               else signal?.addEventListener("abort", abort, { once: true });
             },
-            (error: Error) => generation.fail(error),
+            (error: Error) => {
+              this.generations.delete(id);
+              generation.fail(error);
+            },
           );
         },
         abort,
@@ -286,7 +301,7 @@ export class HostedModel implements LanguageModel {
     onProgress?: (done: number, total: number) => void,
   ): Promise<unknown> {
     signal?.throwIfAborted();
-    await this.opening;
+    await this.standing();
     const id = this.nextId++;
     const abort = (): void => this.send({ kind: "abort", id });
     signal?.addEventListener("abort", abort, { once: true });
