@@ -31,12 +31,14 @@ describe.skipIf(!haveShared)("a server over a hosted model", () => {
   let model: HostedModel;
   let server: Listening;
   const stop = new AbortController();
+  const errors: unknown[] = [];
   beforeAll(async () => {
     model = await openHosted(shared("models/stories260K/hf"), { sequences: 2, cacheTokens: 2000 });
     const app = createApp(model, {
       metrics: createMetrics({ ofProcess: false }),
       keys: ["key"],
       shutdown: stop.signal,
+      onError: (error) => errors.push(error),
     });
     server = await listen(app, { host: "127.0.0.1", port: 0 });
   });
@@ -125,6 +127,26 @@ describe.skipIf(!haveShared)("a server over a hosted model", () => {
     expect(after.get("fovea_cache_usage_ratio")).toBe(0);
     for (const name of ["fovea_prefix_cache_queries_total", "fovea_engine_steps_total"])
       expect(after.get(name)).toBeGreaterThan(before.get(name)!);
+  });
+
+  it("takes no client that leaves for a failure, and no dozen of choices for a leak", async () => {
+    const warnings: Error[] = [];
+    const warned = (warning: Error) => warnings.push(warning);
+    process.on("warning", warned);
+    for (let i = 0; i < 5; i++) {
+      const leaving = new AbortController();
+      const response = await fetch(`${server.url}/v1/completions`, {
+        ...{ method: "POST", headers, signal: leaving.signal },
+        body: JSON.stringify({ prompt: "Once", max_tokens: 400, n: 12, ignore_eos: true, stream: true }),
+      });
+      await response.body!.getReader().read();
+      leaving.abort();
+    }
+    let { stats } = await snapshot();
+    while (stats.running + stats.waiting > 0) ({ stats } = await snapshot());
+    process.off("warning", warned);
+    expect(errors).toEqual([]);
+    expect(warnings).toEqual([]);
   });
 
   it("lets go of watchers who leave, and of the engine with the last of them", async () => {
