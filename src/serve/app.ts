@@ -2,8 +2,8 @@
  * The server as a function from Request to Response: routes, limits, and the form of every error.
  * Must not know sockets (listen.ts) or how a model is opened.
  */
+import { setMaxListeners } from "node:events";
 import { Hono } from "hono";
-import { bodyLimit } from "hono/body-limit";
 import { cors } from "hono/cors";
 import { ParameterError } from "../base/errors.ts";
 import type { LanguageModel } from "../tasks/types.ts";
@@ -11,10 +11,12 @@ import { anthropic } from "./anthropic/dialect.ts";
 import { countTokens, messages } from "./anthropic/messages.ts";
 import { listModels, modelInfo } from "./anthropic/models.ts";
 import { type Assets, serveAsset } from "./assets.ts";
+import { MAX_BODY, parseBody } from "./body.ts";
 import { chatCompletions } from "./chat.ts";
 import { completions } from "./completions.ts";
-import { type ServeContext, unixTime } from "./context.ts";
+import { endWork, type ServeContext, unixTime } from "./context.ts";
 import { type Dialect, openai } from "./dialect.ts";
+import { EngineView } from "./engine.ts";
 import { ApiError, apiError } from "./errors.ts";
 import { Gate } from "./gate.ts";
 import { ownerOf, requireKey } from "./keys.ts";
@@ -39,7 +41,7 @@ export interface AppOptions {
   readonly keys?: readonly string[];
   /** Origins whose pages may use the API from a browser; `*` is any. Default: those of this machine's own. */
   readonly origins?: readonly string[];
-  /** Largest request body in bytes. Default 16 MiB. */
+  /** Largest request body in bytes. Default 4 MiB. */
   readonly maxBody?: number;
   /** How many requests run or wait at once. Default: 1024. */
   readonly gate?: Gate;
@@ -62,18 +64,22 @@ export function createApp(served: LanguageModel, options: AppOptions = {}): Hono
     loopback = true,
     keys = [],
     origins = [],
-    maxBody = 16 * 1024 * 1024,
+    maxBody = MAX_BODY,
     gate = new Gate(1024),
     metrics,
     onRequest,
     onError = console.error,
   } = options;
+  if (metrics && served.monitor) metrics.engine(served.monitor);
   const model = observe(served, [traceGenerations, ...(metrics ? [metrics.observer] : [])]);
   if (model.tokenizer === undefined)
     throw new ParameterError(
       "model",
       `"${model.name}" has no tokenizer, so it cannot be served; put its tokenizer.json beside the weights`,
     );
+  const shutdown = options.shutdown ?? new AbortController().signal;
+  // Every request under way listens to it; Node would take more than ten for a leak.
+  setMaxListeners(0, shutdown);
   const context: ServeContext = {
     model,
     tokenizer: model.tokenizer,
@@ -81,11 +87,12 @@ export function createApp(served: LanguageModel, options: AppOptions = {}): Hono
     ownerOf: (request) => ownerOf(keys, request),
     gate,
     timeout: options.timeout ?? 600_000,
-    shutdown: options.shutdown ?? new AbortController().signal,
+    shutdown,
     onError,
   };
   const app = new Hono();
   app.onError((error, c) => {
+    endWork(c.req.raw);
     const dialect = dialectOf(c.req.path);
     const refusal = apiError(error, dialect);
     if (refusal.status >= 500 && !(error instanceof ApiError)) onError(error);
@@ -109,16 +116,10 @@ export function createApp(served: LanguageModel, options: AppOptions = {}): Hono
   if (origins.length > 0)
     app.use(cors({ origin: origins.includes("*") ? "*" : [...origins], exposeHeaders: ["x-request-id"] }));
   if (loopback) app.use(loopbackOnly(origins));
-  const limit = bodyLimit({
-    maxSize: maxBody,
-    onError: () => {
-      throw new ApiError(413, `the body has more than ${maxBody} bytes`, { code: "body_too_large" });
-    },
-  });
-  for (const path of ["/v1/*", "/api/*", "/tokenize", "/detokenize"]) {
-    if (keys.length > 0) app.use(path, requireKey(keys));
-    app.post(path, limit);
-  }
+  const body = (request: Request): Promise<unknown> => parseBody(request, maxBody);
+  if (keys.length > 0)
+    for (const path of ["/v1/*", "/api/*", "/engine/*", "/tokenize", "/detokenize"])
+      app.use(path, requireKey(keys));
   app.get("/health", () => Response.json({ status: "ok", model: model.name }));
   app.get("/ready", () =>
     gate.open && model.ready
@@ -132,6 +133,9 @@ export function createApp(served: LanguageModel, options: AppOptions = {}): Hono
     app.get("/metrics", async (c) =>
       c.body(await metrics.text(), 200, { "content-type": metrics.contentType }),
     );
+  const engine = new EngineView(model.monitor, context.shutdown);
+  app.get("/engine", async () => Response.json(await engine.snapshot()));
+  app.get("/engine/events", () => engine.stream());
   // Two APIs have this route: requests of Anthropic's name its version.
   const forAnthropic = (request: Request): boolean => request.headers.has("anthropic-version");
   app.get("/v1/models", (c) =>
@@ -146,23 +150,23 @@ export function createApp(served: LanguageModel, options: AppOptions = {}): Hono
       throw new ApiError(404, `this server serves "${model.name}", not "${id}"`, { code: "model_not_found" });
     return Response.json(forAnthropic(c.req.raw) ? modelInfo(context) : describe(context));
   });
-  app.post("/v1/chat/completions", async (c) => chatCompletions(context, c.req.raw, await json(c.req.raw)));
-  app.post("/v1/completions", async (c) => completions(context, c.req.raw, await json(c.req.raw)));
+  app.post("/v1/chat/completions", async (c) => chatCompletions(context, c.req.raw, await body(c.req.raw)));
+  app.post("/v1/completions", async (c) => completions(context, c.req.raw, await body(c.req.raw)));
   const responses = new Responses(context);
-  app.post("/v1/responses", async (c) => responses.create(c.req.raw, await json(c.req.raw)));
+  app.post("/v1/responses", async (c) => responses.create(c.req.raw, await body(c.req.raw)));
   app.get("/v1/responses/:id", (c) => responses.get(c.req.raw, c.req.param("id")));
   app.delete("/v1/responses/:id", (c) => responses.delete(c.req.raw, c.req.param("id")));
   app.get("/v1/responses/:id/input_items", (c) => responses.inputItems(c.req.raw, c.req.param("id")));
-  app.post("/v1/messages", async (c) => messages(context, c.req.raw, await json(c.req.raw)));
-  app.post("/v1/messages/count_tokens", async (c) => countTokens(context, await json(c.req.raw)));
-  app.post("/api/chat", async (c) => chat(context, c.req.raw, await json(c.req.raw)));
-  app.post("/api/generate", async (c) => generate(context, c.req.raw, await json(c.req.raw)));
+  app.post("/v1/messages", async (c) => messages(context, c.req.raw, await body(c.req.raw)));
+  app.post("/v1/messages/count_tokens", async (c) => countTokens(context, await body(c.req.raw)));
+  app.post("/api/chat", async (c) => chat(context, c.req.raw, await body(c.req.raw)));
+  app.post("/api/generate", async (c) => generate(context, c.req.raw, await body(c.req.raw)));
   app.get("/api/tags", () => tags(context));
   app.get("/api/ps", () => running(context));
   app.get("/api/version", versions);
-  app.post("/api/show", async (c) => show(context, await json(c.req.raw)));
-  app.post("/tokenize", async (c) => tokenize(context, await json(c.req.raw)));
-  app.post("/detokenize", async (c) => detokenize(context, await json(c.req.raw)));
+  app.post("/api/show", async (c) => show(context, await body(c.req.raw)));
+  app.post("/tokenize", async (c) => tokenize(context, await body(c.req.raw)));
+  app.post("/detokenize", async (c) => detokenize(context, await body(c.req.raw)));
   app.get("*", (c) => {
     const asset = assets.get(c.req.path);
     if (asset !== undefined) return serveAsset(asset, c.req.raw);
@@ -194,14 +198,4 @@ function describe({ model, created }: ServeContext) {
     chat: model.chats,
     device,
   };
-}
-
-async function json(request: Request): Promise<unknown> {
-  try {
-    return JSON.parse(await request.text());
-  } catch (error) {
-    throw new ApiError(400, `the body is not valid JSON: ${(error as Error).message}`, {
-      code: "invalid_json",
-    });
-  }
 }

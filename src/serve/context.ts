@@ -1,5 +1,6 @@
 /** What the request handlers share: the model, and how one request's work is started, counted and ended. */
 import { randomUUID } from "node:crypto";
+import { setMaxListeners } from "node:events";
 import type { Tokenizer } from "../checkpoint/tokenizer/index.ts";
 import type { GenerateOptions, Generation, GenerationResult, LanguageModel } from "../tasks/types.ts";
 import { ApiError } from "./errors.ts";
@@ -31,6 +32,12 @@ export interface Work {
   done(): void;
 }
 
+/** Of requests that are worked on, so that whatever refuses one also ends its work. */
+const works = new WeakMap<Request, Work>();
+
+/** Ends the work of a request that has failed, if it had begun. */
+export const endWork = (request: Request): void => works.get(request)?.abort();
+
 /**
  * Work that ends when the client goes, when its time is over, when the server stops, or when `abort` is called.
  * Refused when the server is stopping or has enough to do.
@@ -50,7 +57,9 @@ export function startWork(context: ServeContext, request: Request): Work {
   if (shutdown.aborted) stop();
   shutdown.addEventListener("abort", stop);
   const signal = AbortSignal.any([own.signal, request.signal]);
-  return {
+  // Each of its generations listens; Node would take more than ten for a leak.
+  setMaxListeners(0, signal);
+  const work: Work = {
     signal,
     options: { signal, cacheSalt: context.ownerOf(request) },
     abort() {
@@ -59,6 +68,8 @@ export function startWork(context: ServeContext, request: Request): Work {
     },
     done,
   };
+  works.set(request, work);
+  return work;
 }
 
 /** Runs all to their ends. If one fails, the others are ended too. */

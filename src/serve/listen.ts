@@ -1,7 +1,7 @@
 /** Puts an app on a socket and takes it off again. Knows Node's HTTP server; must not know routes. */
 
-import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
+import { createServer, type Server } from "node:http";
+import type { AddressInfo, Socket } from "node:net";
 import { getRequestListener } from "@hono/node-server";
 import type { Hono } from "hono";
 import { FoveaError } from "../base/errors.ts";
@@ -21,11 +21,35 @@ const problems: Readonly<Record<string, string>> = {
   ENOTFOUND: "the host name is unknown",
 };
 
+/** Milliseconds. A client that is slow, or has vanished, holds a connection no longer than this. */
+export interface Patience {
+  /** Until the headers of a request are there, and until all of it is. */
+  readonly headers: number;
+  readonly request: number;
+  /** How long a client that was sent something may take none of it. */
+  readonly reading: number;
+  /** Between two looks at who is late. */
+  readonly interval: number;
+}
+
+const patient: Patience = { headers: 15_000, request: 60_000, reading: 60_000, interval: 5_000 };
+
 /** Listens; port 0 takes a free one. */
-export function listen(app: Hono, { host, port }: { host: string; port: number }): Promise<Listening> {
-  // A client that sends its request byte by byte holds a connection no longer than this.
-  const limits = { headersTimeout: 15_000, requestTimeout: 60_000, keepAliveTimeout: 5_000 };
+export function listen(
+  app: Hono,
+  { host, port, patience = patient }: { host: string; port: number; patience?: Patience },
+): Promise<Listening> {
+  const limits = {
+    headersTimeout: patience.headers,
+    requestTimeout: patience.request,
+    connectionsCheckingInterval: patience.interval,
+    keepAliveTimeout: 5_000,
+    // A machine that vanished while it waits for an answer is noticed by what TCP itself asks.
+    keepAlive: true,
+    keepAliveInitialDelay: patience.reading,
+  };
   const server = createServer(limits, getRequestListener(app.fetch, { overrideGlobalObjects: false }));
+  cutStalled(server, patience);
   return new Promise((resolve, reject) => {
     server.once("error", (error: NodeJS.ErrnoException) => {
       const problem = problems[error.code ?? ""] ?? error.message;
@@ -51,4 +75,26 @@ export function listen(app: Hono, { host, port }: { host: string; port: number }
       });
     });
   });
+}
+
+/** Cuts connections whose clients have stopped reading: what is worked on for them ends too. */
+function cutStalled(server: Server, { reading, interval }: Patience): void {
+  const sockets = new Map<Socket, { bytes: number; since: number }>();
+  server.on("connection", (socket: Socket) => {
+    sockets.set(socket, { bytes: 0, since: 0 });
+    socket.once("close", () => sockets.delete(socket));
+  });
+  const timer = setInterval(() => {
+    const now = performance.now();
+    for (const [socket, seen] of sockets) {
+      // Nothing is written while a client is behind: this number stands still until it has read.
+      const { bytesWritten, writableLength } = socket;
+      if (writableLength === 0 || bytesWritten !== seen.bytes) {
+        seen.bytes = bytesWritten;
+        seen.since = now;
+      } else if (now - seen.since > reading) socket.destroy();
+    }
+  }, interval);
+  timer.unref();
+  server.once("close", () => clearInterval(timer));
 }

@@ -1,5 +1,8 @@
 /** Counts and times in the form that Prometheus reads. Knows generations; must not know routes. */
+import { monitorEventLoopDelay } from "node:perf_hooks";
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
+import type { Monitor } from "../engine/report.ts";
+import { engineMetrics } from "./engine-metrics.ts";
 import type { Observer } from "./observe.ts";
 import type { RequestReport } from "./requests.ts";
 
@@ -10,6 +13,8 @@ const BETWEEN_TOKENS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.
 export interface Metrics {
   readonly contentType: string;
   text(): Promise<string>;
+  /** Tells of the engine too, and of those who run and wait as it sees them. */
+  engine(monitor: Monitor): void;
   request(report: RequestReport): void;
   readonly observer: Observer;
 }
@@ -18,7 +23,10 @@ export interface Metrics {
 export function createMetrics({ ofProcess = true } = {}): Metrics {
   const registry = new Registry();
   const registers = [registry];
-  if (ofProcess) collectDefaultMetrics({ register: registry });
+  if (ofProcess) {
+    collectDefaultMetrics({ register: registry });
+    loopDelay(registers);
+  }
   const requests = new Counter({
     name: "fovea_http_requests_total",
     help: "Answered HTTP requests.",
@@ -27,12 +35,12 @@ export function createMetrics({ ofProcess = true } = {}): Metrics {
   });
   const waiting = new Gauge({
     name: "fovea_requests_waiting",
-    help: "Generations that have no token yet.",
+    help: "Generations that wait for a place in the engine.",
     registers,
   });
   const running = new Gauge({
     name: "fovea_requests_running",
-    help: "Generations that have a token and are not done.",
+    help: "Generations that the engine works on.",
     registers,
   });
   const generations = new Counter({
@@ -63,27 +71,40 @@ export function createMetrics({ ofProcess = true } = {}): Metrics {
     buckets: BETWEEN_TOKENS,
     registers,
   });
+  let look: ReturnType<typeof engineMetrics> | undefined;
+  /** Generations under way, and those of them that have a token. */
+  const now = { all: 0, begun: 0 };
   return {
     contentType: registry.contentType,
-    text: () => registry.metrics(),
+    async text() {
+      const seen = await look?.();
+      // While an engine is being started all wait for it; of a model without one only tokens are seen.
+      const begun = look ? 0 : now.begun;
+      running.set(seen?.stats.running ?? begun);
+      waiting.set(seen?.stats.waiting ?? now.all - begun);
+      return registry.metrics();
+    },
+    engine(monitor) {
+      look = engineMetrics(registry, monitor);
+    },
     request: ({ method, status }) => requests.inc({ method, status }),
     observer() {
       let last = performance.now();
-      let state = waiting;
-      state.inc();
+      let begun = false;
+      now.all++;
       return {
         token() {
-          const now = performance.now();
-          (state === waiting ? firstToken : betweenTokens).observe((now - last) / 1000);
-          last = now;
+          const time = performance.now();
+          (begun ? betweenTokens : firstToken).observe((time - last) / 1000);
+          last = time;
           generatedTokens.inc();
-          if (state === running) return;
-          waiting.dec();
-          state = running;
-          running.inc();
+          if (begun) return;
+          begun = true;
+          now.begun++;
         },
         end(outcome) {
-          state.dec();
+          now.all--;
+          if (begun) now.begun--;
           const reason =
             outcome === undefined ? "abort" : outcome instanceof Error ? "error" : outcome.finishReason;
           generations.inc({ reason });
@@ -92,4 +113,27 @@ export function createMetrics({ ofProcess = true } = {}): Metrics {
       };
     },
   };
+}
+
+/**
+ * How late the event loop is, that is how long one request keeps the others waiting, since it was told last. The
+ * default metrics have the interval of their timer in it.
+ */
+function loopDelay(registers: Registry[]): void {
+  const resolution = 10;
+  const delays = monitorEventLoopDelay({ resolution });
+  delays.enable();
+  const seconds = (nanoseconds: number): number =>
+    delays.count === 0 ? 0 : Math.max(0, nanoseconds / 1e9 - resolution / 1000);
+  new Gauge({
+    name: "fovea_event_loop_delay_seconds",
+    help: "Delay of the event loop since the last time this was read.",
+    labelNames: ["quantile"],
+    registers,
+    collect() {
+      for (const quantile of [0.5, 0.99]) this.set({ quantile }, seconds(delays.percentile(quantile * 100)));
+      this.set({ quantile: 1 }, seconds(delays.max));
+      delays.reset();
+    },
+  });
 }

@@ -2,7 +2,9 @@
  * The `prompt` of a text completion in its four forms, as token ids, and what `echo` tells of it.
  * Knows the model's tokenizer; must not know generation.
  */
+import { ParameterError } from "../base/errors.ts";
 import { logSumExp, topLogprobs } from "../decode/logprobs.ts";
+import { promptIds } from "../tasks/prompt-ids.ts";
 import type { LanguageModel } from "../tasks/types.ts";
 import type { ServeContext } from "./context.ts";
 import { invalid } from "./errors.ts";
@@ -16,7 +18,15 @@ export interface Prompt {
 
 /** A string, a list of strings, token ids, or a list of lists of token ids. */
 export function parsePrompts({ model, tokenizer }: ServeContext, value: unknown): Prompt[] {
-  const fromText = (text: string): Prompt => ({ ids: tokenizer.encode(text), text });
+  const fromText = (text: string): Prompt => {
+    try {
+      return { ids: promptIds(tokenizer, text, model.contextLength), text };
+    } catch (error) {
+      if (!(error instanceof ParameterError)) throw error;
+      const { parameter, message } = error;
+      throw invalid(parameter, message.slice(parameter.length + 2), "context_length_exceeded");
+    }
+  };
   const fromIds = (ids: unknown, name: string): Prompt => {
     const checked = tokenIds(ids, name, model.vocabularySize);
     return { ids: checked, text: tokenizer.decode(checked, { skipSpecial: true }) };

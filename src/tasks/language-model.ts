@@ -5,11 +5,13 @@ import type { Tokenizer } from "../checkpoint/tokenizer/index.ts";
 import { type CompiledGrammar, type Grammar, GrammarCompiler } from "../decode/grammar/index.ts";
 import { nll } from "../decode/logprobs.ts";
 import { Engine } from "../engine/engine.ts";
-import type { EngineStats } from "../engine/options.ts";
+import { EngineMonitor } from "../engine/monitor.ts";
+import type { EngineStats } from "../engine/report.ts";
 import type { LoadedModel } from "../models/index.ts";
 import type { Decoder } from "../nn/index.ts";
 import { type CacheFormat, type Device, tensorBytes } from "../ops/index.ts";
 import { TextGeneration } from "./generation.ts";
+import { promptIds } from "./prompt-ids.ts";
 import type {
   ChatMessage,
   ChatOptions,
@@ -47,6 +49,7 @@ export class LoadedLanguageModel implements LanguageModel {
   readonly ready = true;
   readonly tokenizer: Tokenizer | undefined;
   private readonly parts: ModelParts;
+  readonly monitor: EngineMonitor;
   private readonly engine: Engine;
   private compiler: GrammarCompiler | undefined;
   private readonly grammars = new Map<string, CompiledGrammar>();
@@ -64,6 +67,7 @@ export class LoadedLanguageModel implements LanguageModel {
       ...{ cacheFormat, cacheTokens },
       ...(sequences === undefined ? {} : { sequences }),
     });
+    this.monitor = new EngineMonitor(this.engine);
   }
 
   /** For those who measure; see `tune.ts`. */
@@ -95,7 +99,10 @@ export class LoadedLanguageModel implements LanguageModel {
 
   generate(prompt: string | readonly number[], options: GenerateOptions = {}): Generation {
     return this.start(
-      () => (typeof prompt === "string" ? this.needTokenizer("prompt").encode(prompt) : prompt),
+      () =>
+        typeof prompt === "string"
+          ? promptIds(this.needTokenizer("prompt"), prompt, this.contextLength)
+          : prompt,
       options,
       true,
     );
@@ -113,7 +120,7 @@ export class LoadedLanguageModel implements LanguageModel {
       addGenerationPrompt: true,
       ...(tools === undefined ? {} : { tools }),
     });
-    return tokenizer.encode(text, { addSpecial: false });
+    return promptIds(tokenizer, text, this.contextLength, { addSpecial: false });
   }
 
   async logits(ids: readonly number[], { signal }: { signal?: AbortSignal } = {}): Promise<Float32Array[]> {
@@ -161,6 +168,7 @@ export class LoadedLanguageModel implements LanguageModel {
 
   async close(): Promise<void> {
     const { device, loaded, checkpoint } = this.parts;
+    this.monitor.stop();
     this.engine.close();
     await loaded.weights.close();
     await device.close();

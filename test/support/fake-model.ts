@@ -23,8 +23,8 @@ const BOS = 256;
 const EOS = 257;
 
 export interface FakeOptions {
-  /** What every generation says before its end token. */
-  readonly answer?: string;
+  /** What every generation says before its end token, or what it says to a prompt. */
+  readonly answer?: string | ((prompt: string) => string);
   readonly contextLength?: number;
   readonly chats?: boolean;
   /** What the tokenizer says is its chat template. */
@@ -100,7 +100,9 @@ export function fakeModel(fake: FakeOptions = {}): FakeModel {
     async function* run(): AsyncGenerator<TokenEvent> {
       const matcher = new StopMatcher(typeof stop === "string" ? [stop] : stop);
       const detokenizer = byteTokenizer.detokenizer();
-      const script = encoder.encode(answer);
+      const script = encoder.encode(
+        typeof answer === "string" ? answer : answer(byteTokenizer.decode(prompt)),
+      );
       for (let i = 0; i < limit; i++) {
         if (delay > 0) await new Promise((resolve) => setTimeout(resolve, delay));
         if (signal?.aborted) {

@@ -1,5 +1,4 @@
 /** `fovea serve`: the OpenAI-compatible server and its page. */
-import { setMaxListeners } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { Option } from "commander";
@@ -49,7 +48,7 @@ export const serve: AddCommand = (program, context) => {
       integer(1),
     )
     .option("--max-requests <n>", "requests that run or wait; one more gets 429", integer(1), 1024)
-    .option("--max-body <bytes>", "largest request body", integer(1), 16 * 1024 * 1024)
+    .option("--max-body <bytes>", "largest request body", integer(1), 4 * 1024 * 1024)
     .option("--timeout <seconds>", "how long a request may take", positive, 600)
     .option("--drain <seconds>", "how long running requests get when the server is to stop", positive, 20)
     .addOption(
@@ -101,8 +100,6 @@ async function run(flags: Flags, context: CommandContext): Promise<void> {
   };
   await withModel(hosting, flags, async (model) => {
     const shutdown = new AbortController();
-    // Every request under way listens to it; Node would take more than ten for a leak.
-    setMaxListeners(0, shutdown.signal);
     const app = createApp(model, {
       assets: loadAssets(fileURLToPath(page)),
       loopback: isLoopback(flags.host),

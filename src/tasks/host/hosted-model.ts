@@ -6,6 +6,8 @@ import { type ChildProcess, fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { FoveaError, ParameterError } from "../../base/errors.ts";
 import type { Tokenizer } from "../../checkpoint/tokenizer/index.ts";
+import type { EngineSnapshot } from "../../engine/report.ts";
+import { promptIds } from "../prompt-ids.ts";
 import type {
   ChatMessage,
   ChatOptions,
@@ -15,6 +17,7 @@ import type {
   ModelDescription,
   ScoreOptions,
 } from "../types.ts";
+import { HostedMonitor } from "./hosted-monitor.ts";
 import type { Ask, Call, Facts, PlainOpen, Reply, Request, Source } from "./protocol.ts";
 import { errorFrom } from "./protocol.ts";
 import { HostedGeneration } from "./stream.ts";
@@ -44,19 +47,30 @@ interface PendingCall {
 }
 
 export class HostedModel implements LanguageModel {
+  readonly monitor: HostedMonitor;
   private readonly options: HostOptions;
   private child: ChildProcess | undefined;
   /** Settles when the present host has opened the model, or cannot. */
   private opening: Promise<Facts>;
   private facts: Facts | undefined;
+  /** Whether the present host has opened it. */
+  private opened = false;
   private readonly generations = new Map<number, HostedGeneration>();
   private readonly calls = new Map<number, PendingCall>();
   private nextId = 0;
-  private readonly ends: number[] = [];
+  private ends: number[] = [];
   private closing = false;
 
   private constructor(options: HostOptions) {
     this.options = options;
+    const model = this;
+    this.monitor = new HostedMonitor({
+      get ready() {
+        return model.ready;
+      },
+      look: async () => (await this.call({ kind: "look" }, undefined)) as EngineSnapshot,
+      watch: (on) => this.send({ kind: "watch", on }),
+    });
     this.opening = this.begin();
   }
 
@@ -103,7 +117,7 @@ export class HostedModel implements LanguageModel {
 
   /** Whether what is asked now is worked on at once. */
   get ready(): boolean {
-    return this.child?.connected === true && this.facts !== undefined;
+    return this.child?.connected === true && this.opened;
   }
 
   describe(): ModelDescription {
@@ -128,7 +142,7 @@ export class HostedModel implements LanguageModel {
       addGenerationPrompt: true,
       ...(tools && { tools }),
     });
-    return tokenizer.encode(text, { addSpecial: false });
+    return promptIds(tokenizer, text, this.contextLength, { addSpecial: false });
   }
 
   async logits(ids: readonly number[], { signal }: { signal?: AbortSignal } = {}): Promise<Float32Array[]> {
@@ -143,6 +157,7 @@ export class HostedModel implements LanguageModel {
 
   async close(): Promise<void> {
     this.closing = true;
+    this.monitor.stop();
     const { child } = this;
     this.failAll(new FoveaError("the model is closed"));
     if (!child || child.exitCode !== null || child.signalCode !== null) return;
@@ -156,10 +171,13 @@ export class HostedModel implements LanguageModel {
   private begin(): Promise<Facts> {
     const child = fork(MAIN, { serialization: "advanced", stdio: ["ignore", 2, 2, "ipc"] });
     this.child = child;
+    this.opened = false;
     const opening = new Promise<Facts>((resolve, reject) => {
       child.on("message", (reply: Reply) => {
         if (reply.kind === "opened") {
           this.facts = reply.facts;
+          this.opened = true;
+          this.monitor.opened();
           resolve(reply.facts);
         } else if (reply.kind === "failed") reject(errorFrom(reply.error));
         else this.take(reply);
@@ -186,14 +204,25 @@ export class HostedModel implements LanguageModel {
     this.failAll(error);
     if (!this.facts) return; // it never stood
     this.options.onCrash?.(error);
-    const now = performance.now();
-    this.ends.push(now);
-    const recent = this.ends.filter((end) => now - end < MINUTE);
+    this.ends.push(performance.now());
+    const ends = this.recentEnds();
     this.opening =
-      recent.length > MOST_ENDS
-        ? Promise.reject(new FoveaError(`the model's process ended ${recent.length} times within a minute`))
+      ends > MOST_ENDS
+        ? Promise.reject(new FoveaError(`the model's process ended ${ends} times within a minute`))
         : this.begin();
     this.opening.catch(() => {});
+  }
+
+  private recentEnds(): number {
+    const now = performance.now();
+    this.ends = this.ends.filter((end) => now - end < MINUTE);
+    return this.ends.length;
+  }
+
+  /** Settles when there is a host. One that was given up is tried again once its ends are a minute ago. */
+  private standing(): Promise<Facts> {
+    if (!this.child && !this.closing && this.recentEnds() <= MOST_ENDS) this.opening = this.begin();
+    return this.opening;
   }
 
   private failAll(error: Error): void {
@@ -210,6 +239,10 @@ export class HostedModel implements LanguageModel {
   private take(reply: Exclude<Reply, { kind: "opened" | "failed" }>): void {
     if (reply.kind === "events") {
       for (const [id, event] of reply.events) this.generations.get(id)?.push(event);
+      return;
+    }
+    if (reply.kind === "frame") {
+      this.monitor.tell(reply.frame);
       return;
     }
     if (reply.kind === "progress") {
@@ -241,13 +274,16 @@ export class HostedModel implements LanguageModel {
       {
         start: () => {
           this.generations.set(id, generation);
-          this.opening.then(
+          this.standing().then(
             () => {
               this.send({ kind: "start", id, ask });
               if (signal?.aborted) abort();
               else signal?.addEventListener("abort", abort, { once: true });
             },
-            (error: Error) => generation.fail(error),
+            (error: Error) => {
+              this.generations.delete(id);
+              generation.fail(error);
+            },
           );
         },
         abort,
@@ -265,7 +301,7 @@ export class HostedModel implements LanguageModel {
     onProgress?: (done: number, total: number) => void,
   ): Promise<unknown> {
     signal?.throwIfAborted();
-    await this.opening;
+    await this.standing();
     const id = this.nextId++;
     const abort = (): void => this.send({ kind: "abort", id });
     signal?.addEventListener("abort", abort, { once: true });

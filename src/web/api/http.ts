@@ -23,7 +23,8 @@ async function request(path: string, init: RequestInit): Promise<Response> {
   throw new RequestFailed(await failureOfResponse(response));
 }
 
-export const get = (path: string): Promise<Response> => request(path, { headers: headers() });
+export const get = (path: string, signal?: AbortSignal): Promise<Response> =>
+  request(path, { headers: headers(), ...(signal ? { signal } : {}) });
 
 export const post = (path: string, body: object, signal?: AbortSignal): Promise<Response> =>
   request(path, {

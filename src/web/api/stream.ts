@@ -15,7 +15,7 @@ export interface Message {
 /** What to ask for, besides the sampling fields. */
 export type Question =
   | { readonly kind: "chat"; readonly messages: readonly Message[] }
-  | { readonly kind: "text"; readonly prompt: string | readonly number[] };
+  | { readonly kind: "text"; readonly prompt: string | readonly number[] | readonly string[] };
 
 export interface Asking {
   /** Sampling and limits, by the names of the API. */
@@ -75,7 +75,9 @@ export const unfinishedPrompt = async (
 ];
 
 /** The data of each event. An end that the server did not announce is a failure. */
-async function* serverSentEvents(body: ReadableStream<Uint8Array<ArrayBuffer>>): AsyncGenerator<string> {
+export async function* serverSentEvents(
+  body: ReadableStream<Uint8Array<ArrayBuffer>>,
+): AsyncGenerator<string> {
   const come: string[] = [];
   const parser = createParser({ onEvent: ({ data }) => come.push(data) });
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
