@@ -70,7 +70,7 @@ describe("an answer", () => {
   it("ends as the server said, or by what stopped it", () => {
     expect(ended(empty).finish).toBe("stop");
     expect(ended({ ...empty, finish: "length" }).finish).toBe("length");
-    expect(noteOf(ended({ ...empty, finish: "length" }))).toBe("ended at its length");
+    expect(noteOf(ended({ ...empty, finish: "length" }))).toBe("length reached");
     expect(noteOf(ended(empty, "stopped"))).toBe("stopped");
     expect(ended(empty, { message: "No." })).toMatchObject({ finish: "failed", failure: { message: "No." } });
   });

@@ -34,7 +34,6 @@ export const AnswerMessage = memo(({ message, branches, last, busy }: Props) => 
       {message.calls?.map((call, i) => (
         <Call key={i} call={call} />
       ))}
-      {growing && <span class="caret" aria-hidden="true" />}
       {message.failure && (
         <FailureBox
           failure={message.failure}
@@ -43,7 +42,9 @@ export const AnswerMessage = memo(({ message, branches, last, busy }: Props) => 
       )}
       {/* Its line is there from the start, so that nothing moves when the answer ends. */}
       <div class="actions">
-        {!growing && (
+        {growing ? (
+          <span class="caret" aria-hidden="true" />
+        ) : (
           <>
             <Branches message={message} branches={branches} busy={busy} />
             {answer !== "" && <CopyButton text={answer} label="Copy answer" />}

@@ -66,7 +66,7 @@ export function noteOf({ stats, finish }: Answer): string {
     if (tokens > 1 && ms > 0) facts.push(`${shortNumber(((tokens - 1) * 1000) / ms)} tokens/s`);
     facts.push(`first after ${Math.round(firstMs)} ms`);
   }
-  if (finish === "length") facts.push("ended at its length");
+  if (finish === "length") facts.push("length reached");
   else if (finish !== undefined && finish in endings) facts.push(endings[finish]!);
   return facts.join(" · ");
 }

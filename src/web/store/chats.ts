@@ -8,13 +8,13 @@ import { failureOf } from "../api/failure.ts";
 import { setKey } from "../api/http.ts";
 import { listModels, type ModelFacts } from "../api/models.ts";
 import { type Settings, textStart } from "../settings/settings.ts";
-import { ended } from "./answer.ts";
+import { interrupted } from "./interrupted.ts";
 import { type Notes, Saver } from "./saver.ts";
 import { memoryShelf, type Shelf } from "./shelf.ts";
 import { emptyTalk } from "./talk.ts";
 import { emptyText } from "./text.ts";
 import { exported, imported } from "./transfer.ts";
-import { type Answer, type Conversation, type Head, headOf, isEmpty, newId } from "./types.ts";
+import { type Conversation, type Head, headOf, isEmpty, newId } from "./types.ts";
 
 export interface State {
   /** Undefined until the server has said. */
@@ -271,16 +271,4 @@ export class Chats {
   leave(): void {
     this.#saver.leave();
   }
-}
-
-/** Answers that were still coming when their page went. */
-function interrupted(conversation: Conversation): Conversation {
-  const end = <A extends Answer>(answer: A): A =>
-    answer.finish === "running" ? ended(answer, "interrupted") : answer;
-  const { body } = conversation;
-  if (body.kind === "text") return { ...conversation, body: { ...body, segments: body.segments.map(end) } };
-  const messages = Object.fromEntries(
-    Object.entries(body.messages).map(([id, message]) => [id, end(message)]),
-  );
-  return { ...conversation, body: { ...body, messages } };
 }
