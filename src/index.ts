@@ -4,6 +4,7 @@ export { BatchAttention, type BatchPart, makeBatch, type TokenBatch } from "./ca
 export type { ChatTemplate, Tokenizer } from "./checkpoint/tokenizer/index.ts";
 export type { Grammar } from "./decode/grammar/index.ts";
 export { openDevice } from "./device/index.ts";
+export type { EngineFrame, EngineSnapshot, EngineStats, Monitor } from "./engine/report.ts";
 export { type Recompute, type Taped, type TapeOptions, tape } from "./grad/index.ts";
 export type { Decoder, Initialization, NamedValues, TrainableWeights } from "./nn/index.ts";
 /** Everything that a stream can be asked to compute: `ops.linear(stream, x, weight)`. */

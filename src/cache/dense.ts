@@ -87,6 +87,17 @@ export class DenseCache implements KvCache {
     return this.texts.kept;
   }
 
+  /** Blocks by what they are used for; see {@link PageTable}. */
+  counts(): { capacity: number; available: number; kept: number; idle: number; shared: number } {
+    const { capacity, available, idle, shared } = this.table;
+    return { capacity, available, kept: this.kept, idle, shared };
+  }
+
+  /** Sequences that use each block there is; −1 where it is kept for nobody in particular. */
+  users(): Int32Array {
+    return this.table.usage();
+  }
+
   add(prefix?: Prefix): SequenceId {
     const id = this.nextId++;
     this.changes++;

@@ -37,6 +37,16 @@ export class PageTable {
     return this.capacity - this.size + this.vacant + this.idle;
   }
 
+  /** Pages that several use. */
+  get shared(): number {
+    return this.users.reduce((sum, count) => sum + Number(count > 1), 0);
+  }
+
+  /** How many use each page; −1: nobody, but it is kept. */
+  usage(): Int32Array {
+    return Int32Array.from(this.users, (count, page) => (count === 0 && this.kept[page] ? -1 : count));
+  }
+
   grow(size: number): void {
     for (let page = size - 1; page >= this.users.length; page--) this.free.push(page);
     while (this.users.length < size) {

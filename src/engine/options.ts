@@ -1,4 +1,4 @@
-/** How an engine is set up, and what it tells of itself. */
+/** How an engine is set up. */
 import { ParameterError } from "../base/errors.ts";
 import type { CacheFormat } from "../ops/index.ts";
 import type { Limits } from "./scheduler.ts";
@@ -17,19 +17,6 @@ export interface EngineOptions {
   readonly keepPrefixes?: boolean;
   /** Whether sequences attend together to what they have in common; default true. Changes the speed alone. */
   readonly sharedAttention?: boolean;
-}
-
-/** Counts since the engine was made, and how things stand now. */
-export interface EngineStats {
-  readonly running: number;
-  readonly waiting: number;
-  readonly blocks: { readonly capacity: number; readonly available: number; readonly kept: number };
-  readonly steps: number;
-  readonly preemptions: number;
-  /** Tokens of prompts, and those of them that the cache had. */
-  readonly promptTokens: number;
-  readonly cachedTokens: number;
-  readonly generatedTokens: number;
 }
 
 /** Checks the options, and completes those that the scheduler needs. */

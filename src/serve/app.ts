@@ -16,6 +16,7 @@ import { chatCompletions } from "./chat.ts";
 import { completions } from "./completions.ts";
 import { endWork, type ServeContext, unixTime } from "./context.ts";
 import { type Dialect, openai } from "./dialect.ts";
+import { EngineView } from "./engine.ts";
 import { ApiError, apiError } from "./errors.ts";
 import { Gate } from "./gate.ts";
 import { ownerOf, requireKey } from "./keys.ts";
@@ -69,6 +70,7 @@ export function createApp(served: LanguageModel, options: AppOptions = {}): Hono
     onRequest,
     onError = console.error,
   } = options;
+  if (metrics && served.monitor) metrics.engine(served.monitor);
   const model = observe(served, [traceGenerations, ...(metrics ? [metrics.observer] : [])]);
   if (model.tokenizer === undefined)
     throw new ParameterError(
@@ -116,7 +118,8 @@ export function createApp(served: LanguageModel, options: AppOptions = {}): Hono
   if (loopback) app.use(loopbackOnly(origins));
   const body = (request: Request): Promise<unknown> => parseBody(request, maxBody);
   if (keys.length > 0)
-    for (const path of ["/v1/*", "/api/*", "/tokenize", "/detokenize"]) app.use(path, requireKey(keys));
+    for (const path of ["/v1/*", "/api/*", "/engine/*", "/tokenize", "/detokenize"])
+      app.use(path, requireKey(keys));
   app.get("/health", () => Response.json({ status: "ok", model: model.name }));
   app.get("/ready", () =>
     gate.open && model.ready
@@ -130,6 +133,9 @@ export function createApp(served: LanguageModel, options: AppOptions = {}): Hono
     app.get("/metrics", async (c) =>
       c.body(await metrics.text(), 200, { "content-type": metrics.contentType }),
     );
+  const engine = new EngineView(model.monitor, context.shutdown);
+  app.get("/engine", async () => Response.json(await engine.snapshot()));
+  app.get("/engine/events", () => engine.stream());
   // Two APIs have this route: requests of Anthropic's name its version.
   const forAnthropic = (request: Request): boolean => request.headers.has("anthropic-version");
   app.get("/v1/models", (c) =>

@@ -1,5 +1,6 @@
 /** What the request handlers share: the model, and how one request's work is started, counted and ended. */
 import { randomUUID } from "node:crypto";
+import { setMaxListeners } from "node:events";
 import type { Tokenizer } from "../checkpoint/tokenizer/index.ts";
 import type { GenerateOptions, Generation, GenerationResult, LanguageModel } from "../tasks/types.ts";
 import { ApiError } from "./errors.ts";
@@ -56,6 +57,8 @@ export function startWork(context: ServeContext, request: Request): Work {
   if (shutdown.aborted) stop();
   shutdown.addEventListener("abort", stop);
   const signal = AbortSignal.any([own.signal, request.signal]);
+  // Each of its generations listens; Node would take more than ten for a leak.
+  setMaxListeners(0, signal);
   const work: Work = {
     signal,
     options: { signal, cacheSalt: context.ownerOf(request) },

@@ -1,6 +1,8 @@
 /** Counts and times in the form that Prometheus reads. Knows generations; must not know routes. */
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
+import type { Monitor } from "../engine/report.ts";
+import { engineMetrics } from "./engine-metrics.ts";
 import type { Observer } from "./observe.ts";
 import type { RequestReport } from "./requests.ts";
 
@@ -11,6 +13,8 @@ const BETWEEN_TOKENS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.
 export interface Metrics {
   readonly contentType: string;
   text(): Promise<string>;
+  /** Tells of the engine too, and of those who run and wait as it sees them. */
+  engine(monitor: Monitor): void;
   request(report: RequestReport): void;
   readonly observer: Observer;
 }
@@ -31,12 +35,12 @@ export function createMetrics({ ofProcess = true } = {}): Metrics {
   });
   const waiting = new Gauge({
     name: "fovea_requests_waiting",
-    help: "Generations that have no token yet.",
+    help: "Generations that wait for a place in the engine.",
     registers,
   });
   const running = new Gauge({
     name: "fovea_requests_running",
-    help: "Generations that have a token and are not done.",
+    help: "Generations that the engine works on.",
     registers,
   });
   const generations = new Counter({
@@ -67,27 +71,40 @@ export function createMetrics({ ofProcess = true } = {}): Metrics {
     buckets: BETWEEN_TOKENS,
     registers,
   });
+  let look: ReturnType<typeof engineMetrics> | undefined;
+  /** Generations under way, and those of them that have a token. */
+  const now = { all: 0, begun: 0 };
   return {
     contentType: registry.contentType,
-    text: () => registry.metrics(),
+    async text() {
+      const seen = await look?.();
+      // While an engine is being started all wait for it; of a model without one only tokens are seen.
+      const begun = look ? 0 : now.begun;
+      running.set(seen?.stats.running ?? begun);
+      waiting.set(seen?.stats.waiting ?? now.all - begun);
+      return registry.metrics();
+    },
+    engine(monitor) {
+      look = engineMetrics(registry, monitor);
+    },
     request: ({ method, status }) => requests.inc({ method, status }),
     observer() {
       let last = performance.now();
-      let state = waiting;
-      state.inc();
+      let begun = false;
+      now.all++;
       return {
         token() {
-          const now = performance.now();
-          (state === waiting ? firstToken : betweenTokens).observe((now - last) / 1000);
-          last = now;
+          const time = performance.now();
+          (begun ? betweenTokens : firstToken).observe((time - last) / 1000);
+          last = time;
           generatedTokens.inc();
-          if (state === running) return;
-          waiting.dec();
-          state = running;
-          running.inc();
+          if (begun) return;
+          begun = true;
+          now.begun++;
         },
         end(outcome) {
-          state.dec();
+          now.all--;
+          if (begun) now.begun--;
           const reason =
             outcome === undefined ? "abort" : outcome instanceof Error ? "error" : outcome.finishReason;
           generations.inc({ reason });

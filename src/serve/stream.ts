@@ -48,17 +48,21 @@ export async function eventStream(
     work.abort();
     throw error;
   });
+  let left = false;
   const body = new ReadableStream<Uint8Array>({
     async pull(controller) {
       try {
         const { done, value } = await (next ?? objects.next());
         next = undefined;
+        if (left) return;
         const text = done ? dialect.end : dialect.write(value);
         if (text !== "") controller.enqueue(encoder.encode(text));
         if (!done) return;
         controller.close();
         work.done();
       } catch (error) {
+        // What comes of work that was ended because nobody waits for it is no failure.
+        if (left) return;
         if (!(error instanceof ApiError)) onError(error);
         controller.enqueue(encoder.encode(dialect.write(dialect.error(apiError(error, dialect)))));
         controller.close();
@@ -66,6 +70,7 @@ export async function eventStream(
       }
     },
     cancel() {
+      left = true;
       work.abort();
       objects.return(undefined).catch(() => {});
     },

@@ -5,7 +5,8 @@ import type { Tokenizer } from "../checkpoint/tokenizer/index.ts";
 import { type CompiledGrammar, type Grammar, GrammarCompiler } from "../decode/grammar/index.ts";
 import { nll } from "../decode/logprobs.ts";
 import { Engine } from "../engine/engine.ts";
-import type { EngineStats } from "../engine/options.ts";
+import { EngineMonitor } from "../engine/monitor.ts";
+import type { EngineStats } from "../engine/report.ts";
 import type { LoadedModel } from "../models/index.ts";
 import type { Decoder } from "../nn/index.ts";
 import { type CacheFormat, type Device, tensorBytes } from "../ops/index.ts";
@@ -49,6 +50,7 @@ export class LoadedLanguageModel implements LanguageModel {
   readonly ready = true;
   readonly tokenizer: Tokenizer | undefined;
   private readonly parts: ModelParts;
+  readonly monitor: EngineMonitor;
   private readonly engine: Engine;
   private compiler: GrammarCompiler | undefined;
   private readonly grammars = new Map<string, CompiledGrammar>();
@@ -66,6 +68,7 @@ export class LoadedLanguageModel implements LanguageModel {
       ...{ cacheFormat, cacheTokens },
       ...(sequences === undefined ? {} : { sequences }),
     });
+    this.monitor = new EngineMonitor(this.engine);
   }
 
   /** For those who measure; see `tune.ts`. */
@@ -159,6 +162,7 @@ export class LoadedLanguageModel implements LanguageModel {
 
   async close(): Promise<void> {
     const { device, loaded, checkpoint } = this.parts;
+    this.monitor.stop();
     this.engine.close();
     await loaded.weights.close();
     await device.close();

@@ -1,6 +1,7 @@
 /** What a user hands to a language model and gets back. Types only: the faces are written against these. */
 import type { Grammar } from "../decode/grammar/index.ts";
 import type { SamplingOptions } from "../decode/sampling.ts";
+import type { Monitor } from "../engine/report.ts";
 import type { CacheFormat } from "../ops/index.ts";
 
 export interface OpenOptions {
@@ -138,6 +139,8 @@ export interface LanguageModel {
   readonly chats: boolean;
   /** Whether what is asked now is worked on at once; not while a process that holds it is started again. */
   readonly ready: boolean;
+  /** What its engine does, live. Absent where nobody can look inside. */
+  readonly monitor?: Monitor;
   /** For people: device, instruction set, threads, formats, bytes. */
   describe(): ModelDescription;
   /** Text (encoded with the checkpoint's own tokenizer, with its BOS) or token ids as they are. */

@@ -1,32 +1,52 @@
-/** The line at the top: what is served, and how to begin anew. */
-import type { ModelFacts } from "./api.ts";
+/** The line at the top of every view: where one is, where else one can go, and the theme. */
+import { MoonIcon, SunIcon, SystemIcon } from "./icons.tsx";
+import { chatHash, type Route } from "./route.ts";
+import { type Theme, useTheme } from "./theme.ts";
 
 interface Props {
-  readonly model: ModelFacts | undefined;
-  /** Absent while there is nothing to take away. */
-  readonly onReset: (() => void) | undefined;
+  readonly route: Route;
+  /** The conversation that the link to the chat leads back to. */
+  readonly last: string | undefined;
 }
 
-export const Header = ({ model, onReset }: Props) => (
-  <header>
-    <svg class="mark" viewBox="0 0 32 32" aria-hidden="true">
-      <circle cx="16" cy="16" r="14" />
-      <circle cx="16" cy="16" r="9" />
-      <circle cx="16" cy="16" r="4" />
-    </svg>
-    <div class="served">
-      <h1>{model?.id ?? "Fovea"}</h1>
-      {model && (
-        <p>
-          {showCount(model.parameters)} parameters<span class="wide"> · {model.device}</span>
-        </p>
-      )}
-    </div>
-    <button type="button" class="quiet" onClick={onReset} disabled={onReset === undefined}>
-      New
-    </button>
-  </header>
-);
+const themes: Readonly<Record<Theme, { readonly icon: () => preact.JSX.Element; readonly name: string }>> = {
+  system: { icon: SystemIcon, name: "as the system" },
+  light: { icon: SunIcon, name: "light" },
+  dark: { icon: MoonIcon, name: "dark" },
+};
 
-const showCount = (count: number): string =>
-  new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 3 }).format(count);
+export function Header({ route, last }: Props) {
+  const { theme, next } = useTheme();
+  const { icon: ThemeIcon, name } = themes[theme];
+  const here = (view: Route["view"]) => (route.view === view ? ("page" as const) : undefined);
+  return (
+    <header class="top">
+      <button type="button" class="skip" onClick={() => document.querySelector("main")?.focus()}>
+        Skip to content
+      </button>
+      <svg class="mark" viewBox="0 0 32 32" aria-hidden="true">
+        <circle cx="16" cy="16" r="14" />
+        <circle cx="16" cy="16" r="9" />
+        <circle cx="16" cy="16" r="4" />
+      </svg>
+      <h1>Fovea</h1>
+      <nav aria-label="Views">
+        <a href={chatHash(last)} aria-current={here("chat")}>
+          Chat
+        </a>
+        <a href="#room" aria-current={here("room")}>
+          Engine room
+        </a>
+      </nav>
+      <button
+        type="button"
+        class="plain"
+        onClick={next}
+        aria-label={`Theme: ${name}`}
+        title={`Theme: ${name}`}
+      >
+        <ThemeIcon />
+      </button>
+    </header>
+  );
+}

@@ -4,5 +4,5 @@ import { defineConfig } from "vite";
 export default defineConfig({
   root: import.meta.dirname,
   build: { outDir: "../../dist/web", emptyOutDir: true, target: "es2022" },
-  server: { proxy: { "/v1": "http://127.0.0.1:8080" } },
+  server: { proxy: { "/v1": "http://127.0.0.1:8080", "/engine": "http://127.0.0.1:8080" } },
 });

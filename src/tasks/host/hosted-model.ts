@@ -6,6 +6,7 @@ import { type ChildProcess, fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { FoveaError } from "../../base/errors.ts";
 import type { Tokenizer } from "../../checkpoint/tokenizer/index.ts";
+import type { EngineSnapshot } from "../../engine/report.ts";
 import { type ChatPromptOptions, chatPrompt } from "../chat-prompt.ts";
 import type {
   ChatMessage,
@@ -16,6 +17,7 @@ import type {
   ModelDescription,
   ScoreOptions,
 } from "../types.ts";
+import { HostedMonitor } from "./hosted-monitor.ts";
 import type { Ask, Call, Facts, PlainOpen, Reply, Request, Source } from "./protocol.ts";
 import { errorFrom } from "./protocol.ts";
 import { HostedGeneration } from "./stream.ts";
@@ -45,11 +47,14 @@ interface PendingCall {
 }
 
 export class HostedModel implements LanguageModel {
+  readonly monitor: HostedMonitor;
   private readonly options: HostOptions;
   private child: ChildProcess | undefined;
   /** Settles when the present host has opened the model, or cannot. */
   private opening: Promise<Facts>;
   private facts: Facts | undefined;
+  /** Whether the present host has opened it. */
+  private opened = false;
   private readonly generations = new Map<number, HostedGeneration>();
   private readonly calls = new Map<number, PendingCall>();
   private nextId = 0;
@@ -58,6 +63,14 @@ export class HostedModel implements LanguageModel {
 
   private constructor(options: HostOptions) {
     this.options = options;
+    const model = this;
+    this.monitor = new HostedMonitor({
+      get ready() {
+        return model.ready;
+      },
+      look: async () => (await this.call({ kind: "look" }, undefined)) as EngineSnapshot,
+      watch: (on) => this.send({ kind: "watch", on }),
+    });
     this.opening = this.begin();
   }
 
@@ -104,7 +117,7 @@ export class HostedModel implements LanguageModel {
 
   /** Whether what is asked now is worked on at once. */
   get ready(): boolean {
-    return this.child?.connected === true && this.facts !== undefined;
+    return this.child?.connected === true && this.opened;
   }
 
   describe(): ModelDescription {
@@ -137,6 +150,7 @@ export class HostedModel implements LanguageModel {
 
   async close(): Promise<void> {
     this.closing = true;
+    this.monitor.stop();
     const { child } = this;
     this.failAll(new FoveaError("the model is closed"));
     if (!child || child.exitCode !== null || child.signalCode !== null) return;
@@ -150,10 +164,13 @@ export class HostedModel implements LanguageModel {
   private begin(): Promise<Facts> {
     const child = fork(MAIN, { serialization: "advanced", stdio: ["ignore", 2, 2, "ipc"] });
     this.child = child;
+    this.opened = false;
     const opening = new Promise<Facts>((resolve, reject) => {
       child.on("message", (reply: Reply) => {
         if (reply.kind === "opened") {
           this.facts = reply.facts;
+          this.opened = true;
+          this.monitor.opened();
           resolve(reply.facts);
         } else if (reply.kind === "failed") reject(errorFrom(reply.error));
         else this.take(reply);
@@ -215,6 +232,10 @@ export class HostedModel implements LanguageModel {
   private take(reply: Exclude<Reply, { kind: "opened" | "failed" }>): void {
     if (reply.kind === "events") {
       for (const [id, event] of reply.events) this.generations.get(id)?.push(event);
+      return;
+    }
+    if (reply.kind === "frame") {
+      this.monitor.tell(reply.frame);
       return;
     }
     if (reply.kind === "progress") {

@@ -62,15 +62,25 @@ async function generate(id: number, ask: Ask, signal: AbortSignal, hold: Hold): 
 }
 
 async function call(id: number, asked: Call, signal: AbortSignal): Promise<void> {
-  const value =
-    asked.kind === "logits"
-      ? await model!.logits(asked.ids, { signal })
-      : await model!.score(asked.ids, {
-          ...(asked.window === undefined ? {} : { window: asked.window }),
-          signal,
-          onProgress: (done, total) => send({ kind: "progressed", id, done, total }),
-        });
-  send({ kind: "value", id, value });
+  send({ kind: "value", id, value: await answer(id, asked, signal) });
+}
+
+function answer(id: number, asked: Call, signal: AbortSignal): Promise<unknown> {
+  if (asked.kind === "look") return model!.monitor!.snapshot();
+  if (asked.kind === "logits") return model!.logits(asked.ids, { signal });
+  return model!.score(asked.ids, {
+    ...(asked.window === undefined ? {} : { window: asked.window }),
+    signal,
+    onProgress: (done, total) => send({ kind: "progressed", id, done, total }),
+  });
+}
+
+let unwatch: (() => void) | undefined;
+function watch(on: boolean): void {
+  // The new one first, so that the engine is looked at all the while.
+  const before = unwatch;
+  unwatch = on ? model?.monitor?.watch((frame) => send({ kind: "frame", frame })) : undefined;
+  before?.();
 }
 
 function run(id: number, work: (signal: AbortSignal, hold: Hold) => Promise<void>): void {
@@ -114,6 +124,7 @@ process.on("message", (request: Request) => {
     running.get(request.id)?.abort.abort();
     running.get(request.id)?.hold.set(false);
   } else if (request.kind === "hold") running.get(request.id)?.hold.set(request.on);
+  else if (request.kind === "watch") watch(request.on);
   else void close();
 });
 process.on("disconnect", () => void close());

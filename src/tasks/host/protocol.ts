@@ -1,5 +1,6 @@
 /** What a process that holds a model and the one that uses it say to each other: plain data, structured clones. */
 import { CheckpointError, DeviceError, FoveaError, OpError, ParameterError } from "../../base/errors.ts";
+import type { EngineFrame } from "../../engine/report.ts";
 import type {
   ChatMessage,
   ChatOptions,
@@ -27,6 +28,8 @@ export type Ask =
   | { readonly kind: "chat"; readonly messages: readonly ChatMessage[]; readonly options: PlainChat };
 
 export type Call =
+  /** How the engine stands. */
+  | { readonly kind: "look" }
   | { readonly kind: "logits"; readonly ids: readonly number[] }
   | { readonly kind: "score"; readonly ids: readonly number[]; readonly window?: number };
 
@@ -39,6 +42,8 @@ export type Request =
   | { readonly kind: "abort"; readonly id: number }
   /** Whether a generation's reader is so far behind that it should wait. */
   | { readonly kind: "hold"; readonly id: number; readonly on: boolean }
+  /** Whether somebody looks at the engine. */
+  | { readonly kind: "watch"; readonly on: boolean }
   | { readonly kind: "close" };
 
 export interface Facts {
@@ -66,6 +71,7 @@ export type Reply =
       readonly description: ModelDescription;
     }
   | { readonly kind: "value"; readonly id: number; readonly value: unknown }
+  | { readonly kind: "frame"; readonly frame: EngineFrame }
   | { readonly kind: "progressed"; readonly id: number; readonly done: number; readonly total: number }
   | { readonly kind: "error"; readonly id: number; readonly error: PlainError };
 

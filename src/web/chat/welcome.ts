@@ -1,5 +1,5 @@
 /** What the page says before anything is written: what this model does, and texts to begin with that suit it. */
-import type { ModelFacts } from "./api.ts";
+import type { ModelFacts } from "../api/models.ts";
 
 export interface Welcome {
   readonly title: string;

@@ -1,0 +1,87 @@
+/** The line above a conversation: which one, with which model, and what can be opened beside it. */
+import { MenuIcon, PlusIcon, SlidersIcon } from "../icons.tsx";
+import { countOf } from "../settings/settings.ts";
+import { chats, useChats } from "../store/page.ts";
+import { isEmpty, titleOf } from "../store/types.ts";
+
+interface Props {
+  readonly listOpen: boolean;
+  readonly settingsOpen: boolean;
+  readonly onList: () => void;
+  readonly onSettings: () => void;
+}
+
+export function Toolbar({ listOpen, settingsOpen, onList, onSettings }: Props) {
+  const title = useChats(({ current }) => titleOf(current));
+  const set = useChats(({ current }) => countOf(current.settings));
+  const empty = useChats(({ current }) => isEmpty(current));
+  return (
+    <div class="toolbar">
+      <button
+        type="button"
+        class="plain"
+        aria-expanded={listOpen}
+        aria-label="Conversations"
+        title="Conversations"
+        onClick={onList}
+      >
+        <MenuIcon />
+      </button>
+      <h2 title={title}>{title}</h2>
+      <ModelChoice />
+      <button
+        type="button"
+        class="plain"
+        aria-label="New"
+        title="New"
+        disabled={empty}
+        onClick={() => chats.draft()}
+      >
+        <PlusIcon />
+      </button>
+      <button
+        type="button"
+        class="plain"
+        aria-expanded={settingsOpen}
+        aria-label={set === 0 ? "Settings" : `Settings, ${set} made`}
+        title="Settings"
+        onClick={onSettings}
+      >
+        <SlidersIcon />
+        {set > 0 && <span class="badge">{set}</span>}
+      </button>
+    </div>
+  );
+}
+
+function ModelChoice() {
+  const models = useChats((state) => state.models);
+  const chosen = useChats(() => chats.model()?.id);
+  if (models === undefined) return null;
+  if (models.length === 1) {
+    const { id, parameters, device } = models[0]!;
+    const facts = [parameters && `${compact(parameters)} parameters`, device].filter(Boolean).join(", ");
+    return (
+      <p class="model" title={facts}>
+        {id}
+      </p>
+    );
+  }
+  return (
+    <select
+      class="model"
+      aria-label="Model"
+      value={chosen}
+      onChange={(event) => chats.chooseModel(event.currentTarget.value)}
+    >
+      {models.map(({ id }) => (
+        <option key={id} value={id}>
+          {id}
+        </option>
+      ))}
+    </select>
+  );
+}
+
+const compact = (count: number): string =>
+  new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 3 }).format(count);

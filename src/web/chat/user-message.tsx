@@ -1,0 +1,103 @@
+/** What the reader said, and another way to say it. */
+import { useState } from "preact/hooks";
+import { PencilIcon, TrashIcon } from "../icons.tsx";
+import { CopyButton } from "../parts/copy-button.tsx";
+import { memo } from "../parts/memo.ts";
+import { talking } from "../store/page.ts";
+import type { Message } from "../store/types.ts";
+import { Branches } from "./branches.tsx";
+import { GrowingField } from "./growing-field.tsx";
+
+interface Props {
+  readonly message: Message;
+  readonly branches: readonly Message[];
+  readonly editing: boolean;
+  /** Begins the edit of a message, or ends it. */
+  readonly onEdit: (id: string | undefined) => void;
+  readonly busy: boolean;
+}
+
+export const UserMessage = memo(({ message, branches, editing, onEdit, busy }: Props) => {
+  if (editing) return <Edit message={message} busy={busy} onEnd={() => onEdit(undefined)} />;
+  return (
+    <article class="message user">
+      <h3 class="hidden">You</h3>
+      <p class="said">{message.text}</p>
+      <div class="actions">
+        <Branches message={message} branches={branches} busy={busy} />
+        <CopyButton text={message.text} label="Copy message" />
+        <button
+          type="button"
+          class="plain"
+          aria-label="Edit message"
+          title="Edit: a branch beside this one"
+          disabled={busy}
+          onClick={() => onEdit(message.id)}
+        >
+          <PencilIcon />
+        </button>
+        <button
+          type="button"
+          class="plain"
+          aria-label="Delete message and what follows"
+          title="Delete, with what follows"
+          disabled={busy}
+          onClick={() => talking.remove(message)}
+        >
+          <TrashIcon />
+        </button>
+      </div>
+    </article>
+  );
+});
+
+function Edit({
+  message,
+  busy,
+  onEnd,
+}: {
+  readonly message: Message;
+  readonly busy: boolean;
+  readonly onEnd: () => void;
+}) {
+  const [text, setText] = useState(message.text);
+  const send = () => {
+    if (busy || text.trim() === "") return;
+    onEnd();
+    talking.edit(message, text);
+  };
+  return (
+    <form
+      class="message edit"
+      onSubmit={(event) => {
+        event.preventDefault();
+        send();
+      }}
+    >
+      <GrowingField
+        label="Edit your message"
+        value={text}
+        autofocus
+        onInput={setText}
+        onKeyDown={(event) => {
+          if (event.key === "Escape") {
+            event.preventDefault();
+            onEnd();
+          } else if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
+            event.preventDefault();
+            send();
+          }
+        }}
+      />
+      <div class="row">
+        <p>The old message is kept as another version.</p>
+        <button type="button" class="button" onClick={onEnd}>
+          Cancel
+        </button>
+        <button type="submit" class="button main" disabled={busy || text.trim() === ""}>
+          Send
+        </button>
+      </div>
+    </form>
+  );
+}

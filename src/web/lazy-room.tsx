@@ -1,0 +1,20 @@
+/** The engine room, loaded when it is first opened: who chats does not wait for its charts. */
+import type { ComponentType } from "preact";
+import { useEffect, useState } from "preact/hooks";
+
+export function Room() {
+  const [Loaded, setLoaded] = useState<ComponentType>();
+  const [failure, setFailure] = useState<string>();
+  useEffect(() => {
+    import("./room/room.tsx").then(
+      ({ Room }) => setLoaded(() => Room),
+      (error: Error) => setFailure(error.message),
+    );
+  }, []);
+  if (Loaded !== undefined) return <Loaded />;
+  return (
+    <main tabIndex={-1} aria-busy={failure === undefined}>
+      {failure !== undefined && <p role="alert">The engine room could not be loaded: {failure}</p>}
+    </main>
+  );
+}
