@@ -14,6 +14,7 @@ export default defineConfig({
       project("device", 60_000, { FOVEA_ALONE: "0" }),
       project("golden", 120_000),
       project("serve", 60_000),
+      project("web"),
       project("hostile", 300_000),
       project("recipes", 120_000),
       ...(process.env.FOVEA_PEERS ? [project("peers", 300_000)] : []),

@@ -27,7 +27,9 @@ export const RightIcon = stroke("M9.5 6l6 6-6 6");
 export const UndoIcon = stroke("M8 5L4 9l4 4M4 9h10a5 5 0 0 1 0 10h-3");
 export const RedoIcon = stroke("M16 5l4 4-4 4M20 9H10a5 5 0 0 0 0 10h3");
 export const SendIcon = stroke("M12 19V5M6 11l6-6 6 6");
-export const SlidersIcon = stroke("M4 7h9M17 7h3M4 17h3M11 17h9M13 4.5v5M7 14.5v5");
+export const SlidersIcon = stroke(
+  "M4 7.5h8M18 7.5h2M4 16.5h2M12 16.5h8M15 4.8a2.7 2.7 0 1 0 0 5.4 2.7 2.7 0 0 0 0-5.4zM9 13.8a2.7 2.7 0 1 0 0 5.4 2.7 2.7 0 0 0 0-5.4z",
+);
 export const MoreIcon = stroke("M6 12h.01M12 12h.01M18 12h.01");
 export const SystemIcon = stroke("M4 5h16v11H4zM9 20h6M12 16v4");
 export const SunIcon = stroke(

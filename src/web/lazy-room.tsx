@@ -13,7 +13,7 @@ export function Room() {
   }, []);
   if (Loaded !== undefined) return <Loaded />;
   return (
-    <main id="main" tabIndex={-1} aria-busy={failure === undefined}>
+    <main tabIndex={-1} aria-busy={failure === undefined}>
       {failure !== undefined && <p role="alert">The engine room could not be loaded: {failure}</p>}
     </main>
   );

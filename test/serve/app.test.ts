@@ -125,7 +125,7 @@ describe("the page", () => {
     const page = await get("/");
     expect(await page.text()).toContain("<title>Page");
     expect(page.headers.get("content-type")).toBe("text/html; charset=utf-8");
-    expect(page.headers.get("content-security-policy")).toContain("default-src 'self'");
+    expect(page.headers.get("content-security-policy")).toContain("script-src 'self'");
     expect(page.headers.get("cache-control")).toBe("no-cache");
     const again = await get("/", { "if-none-match": page.headers.get("etag") });
     expect(again.status).toBe(304);

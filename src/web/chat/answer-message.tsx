@@ -4,6 +4,7 @@ import { AgainIcon, OnIcon, TrashIcon } from "../icons.tsx";
 import { Markdown } from "../markdown/markdown.tsx";
 import { CopyButton } from "../parts/copy-button.tsx";
 import { FailureBox } from "../parts/failure-box.tsx";
+import { memo } from "../parts/memo.ts";
 import { noteOf } from "../store/answer.ts";
 import { talking } from "../store/page.ts";
 import { usePreference } from "../store/preferences.ts";
@@ -21,7 +22,7 @@ interface Props {
   readonly busy: boolean;
 }
 
-export function AnswerMessage({ message, branches, last, busy }: Props) {
+export const AnswerMessage = memo(({ message, branches, last, busy }: Props) => {
   const growing = message.finish === "running";
   const { thinking, answer, start } = splitThinking(message.text);
   const thought = message.reasoning ?? thinking;
@@ -84,7 +85,7 @@ export function AnswerMessage({ message, branches, last, busy }: Props) {
       </div>
     </article>
   );
-}
+});
 
 function AnswerText({
   message,

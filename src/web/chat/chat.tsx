@@ -44,7 +44,7 @@ export function Chat({ route }: { readonly route: Extract<Route, { view: "chat" 
           <List onPick={() => setDrawer(undefined)} onHelp={() => setHelp(true)} />
         </Panel>
       )}
-      <div class="center">
+      <main class="center" tabIndex={-1}>
         <Toolbar
           listOpen={listOpen}
           settingsOpen={settingsOpen}
@@ -53,7 +53,7 @@ export function Chat({ route }: { readonly route: Extract<Route, { view: "chat" 
         />
         <Notices />
         <Shown />
-      </div>
+      </main>
       {settingsOpen && (
         <Panel title="Settings" side="end" onClose={toggleSettings}>
           <SettingsPanel />

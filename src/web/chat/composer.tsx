@@ -60,29 +60,17 @@ export function Composer({ id, running, onUp }: Props) {
             send();
           }}
         />
-        {running ? (
-          <button
-            key="stop"
-            type="button"
-            class="send"
-            aria-label="Stop"
-            title="Stop (Esc)"
-            onClick={() => chats.stop(id)}
-          >
-            <StopIcon />
-          </button>
-        ) : (
-          <button
-            key="send"
-            type="submit"
-            class="send"
-            aria-label="Send"
-            title="Send (Enter)"
-            disabled={!sendable}
-          >
-            <SendIcon />
-          </button>
-        )}
+        {/* One button, so that the focus stays where it is. */}
+        <button
+          type={running ? "button" : "submit"}
+          class="send"
+          aria-label={running ? "Stop" : "Send"}
+          title={running ? "Stop (Esc)" : "Send (Enter)"}
+          disabled={!running && !sendable}
+          onClick={running ? () => chats.stop(id) : undefined}
+        >
+          {running ? <StopIcon /> : <SendIcon />}
+        </button>
       </div>
     </form>
   );

@@ -3,10 +3,11 @@
  * field above has only a caret and a selection. What is drawn also knows its tokens.
  */
 import { useEffect, useMemo, useRef } from "preact/hooks";
+import { memo } from "../parts/memo.ts";
 import { usePreference } from "../store/preferences.ts";
 import { wholeText } from "../store/text.ts";
 import type { Segment } from "../store/types.ts";
-import { firstEndingAfter, type Marked, type Span, spansOf } from "../tokens/marked.ts";
+import { firstEndingAfter, type Marked, type Span, spansOf, spansOfAnswer } from "../tokens/marked.ts";
 import { point } from "../tokens/pointed.ts";
 import { TokenText } from "../tokens/token-text.tsx";
 
@@ -26,7 +27,7 @@ export function Editor({ segments, running, onInput, onContinue, onUndo, onRedo 
   const field = useRef<HTMLTextAreaElement>(null);
   const drawn = useRef<HTMLDivElement>(null);
   const spans = useMemo(() => spansOfText(segments), [segments]);
-  const marked: Marked | undefined = mode === "off" ? undefined : { spans, offset: 0 };
+  const shown = mode !== "off";
 
   useEffect(() => {
     if (!running && matchMedia("(hover: hover)").matches) {
@@ -37,7 +38,7 @@ export function Editor({ segments, running, onInput, onContinue, onUndo, onRedo 
   const show = (index: number, byKeys: boolean) => {
     const span = spans[index];
     const element = drawn.current?.querySelector(`[data-t="${index}"]`);
-    point(marked && span && element ? { span, element, byKeys } : undefined);
+    point(shown && span && element ? { span, element, byKeys } : undefined);
   };
   /** The token before the caret: where one stands after moving over it. */
   const showAtCaret = (byKeys: boolean) => {
@@ -51,7 +52,7 @@ export function Editor({ segments, running, onInput, onContinue, onUndo, onRedo 
   return (
     <div class="editor">
       <div class="drawn" ref={drawn} aria-hidden="true">
-        {drawnSegments(segments, marked)}
+        {drawnSegments(segments, shown)}
         {running && <span class="caret" />}
         {/* A last line that is empty has no height otherwise. */}
         {"\u200b"}
@@ -100,22 +101,31 @@ export function Editor({ segments, running, onInput, onContinue, onUndo, onRedo 
   );
 }
 
-function drawnSegments(segments: readonly Segment[], marked: Marked | undefined) {
-  let at = 0;
+function drawnSegments(segments: readonly Segment[], shown: boolean) {
+  let first = 0;
   return segments.map((segment, i) => {
-    const start = at;
-    at += segment.text.length;
-    return (
-      <span key={i} class={segment.from}>
-        {marked && segment.tokens ? (
-          <TokenText text={segment.text} start={start} marked={marked} />
-        ) : (
-          segment.text
-        )}
-      </span>
-    );
+    const own = first;
+    first += spansOfAnswer(segment).length;
+    return <Drawn key={i} segment={segment} first={own} shown={shown} />;
   });
 }
+
+interface DrawnProps {
+  readonly segment: Segment;
+  /** The number of its first token in the whole text. */
+  readonly first: number;
+  readonly shown: boolean;
+}
+
+/** While the model writes only its own segment is drawn again. */
+const Drawn = memo(({ segment, first, shown }: DrawnProps) => {
+  const marked: Marked = { spans: spansOfAnswer(segment), offset: 0, first };
+  return (
+    <span class={segment.from}>
+      {shown && segment.tokens ? <TokenText text={segment.text} start={0} marked={marked} /> : segment.text}
+    </span>
+  );
+});
 
 /** The tokens of all segments, by their place in the whole text. */
 function spansOfText(segments: readonly Segment[]): readonly Span[] {

@@ -13,15 +13,15 @@ export function TalkView() {
   const current = useChats((state) => state.current);
   const running = useChats((state) => state.running.has(state.current.id));
   const [editing, setEditing] = useState<string>();
-  const main = useRef<HTMLElement>(null);
-  useFollowing(main, current.body, current.id);
+  const scroller = useRef<HTMLElement>(null);
+  useFollowing(scroller, current.body, current.id);
   if (current.body.kind !== "chat") return null;
   const talk = current.body;
   const path = pathOf(talk);
   const last = path.at(-1);
   return (
     <>
-      <main id="main" ref={main} tabIndex={-1} aria-label="Conversation">
+      <section class="scroller" ref={scroller} aria-label="Conversation">
         <div class="column">
           {path.length === 0 && <Welcome onPick={(text) => talking.send(text)} />}
           {path.map((message) => {
@@ -52,7 +52,7 @@ export function TalkView() {
             </button>
           )}
         </div>
-      </main>
+      </section>
       <Live id={last?.id} text={last?.role === "assistant" ? last.text : ""} running={running} />
       <Composer
         key={current.id}

@@ -15,8 +15,8 @@ export function TextView() {
   const current = useChats((state) => state.current);
   const running = useChats((state) => state.running.has(state.current.id));
   const ready = useChats((state) => state.models !== undefined);
-  const main = useRef<HTMLElement>(null);
-  useFollowing(main, running ? current.body : undefined, current.id);
+  const scroller = useRef<HTMLElement>(null);
+  useFollowing(scroller, running ? current.body : undefined, current.id);
   if (current.body.kind !== "text") return null;
   const { segments, failure } = current.body;
   const text = wholeText(segments);
@@ -24,7 +24,7 @@ export function TextView() {
   const free = ready && !running;
   return (
     <>
-      <main id="main" ref={main} tabIndex={-1} aria-label="Text">
+      <section class="scroller" ref={scroller} aria-label="Text">
         <div class="column">
           {segments.length === 0 && (
             <Welcome
@@ -48,25 +48,19 @@ export function TextView() {
             <FailureBox failure={last.failure} onRetry={free ? () => writing.continue() : undefined} />
           )}
         </div>
-      </main>
+      </section>
       <Live id={current.id} text={text} running={running} />
       <div class="desk column" role="toolbar" aria-label="Text">
-        {running ? (
-          <button key="stop" type="button" class="button main" onClick={() => chats.stop()} title="Esc">
-            <StopIcon /> Stop
-          </button>
-        ) : (
-          <button
-            key="on"
-            type="button"
-            class="button main"
-            disabled={!free || text.trim() === ""}
-            onClick={() => writing.continue()}
-            title="Ctrl Enter"
-          >
-            <OnIcon /> Continue
-          </button>
-        )}
+        {/* One button, so that the focus stays where it is. */}
+        <button
+          type="button"
+          class="button main"
+          disabled={!running && (!free || text.trim() === "")}
+          onClick={() => (running ? chats.stop() : writing.continue())}
+          title={running ? "Esc" : "Ctrl Enter"}
+        >
+          {running ? <StopIcon /> : <OnIcon />} {running ? "Stop" : "Continue"}
+        </button>
         <button
           type="button"
           class="button"

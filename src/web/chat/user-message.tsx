@@ -2,6 +2,7 @@
 import { useState } from "preact/hooks";
 import { PencilIcon, TrashIcon } from "../icons.tsx";
 import { CopyButton } from "../parts/copy-button.tsx";
+import { memo } from "../parts/memo.ts";
 import { talking } from "../store/page.ts";
 import type { Message } from "../store/types.ts";
 import { Branches } from "./branches.tsx";
@@ -16,7 +17,7 @@ interface Props {
   readonly busy: boolean;
 }
 
-export function UserMessage({ message, branches, editing, onEdit, busy }: Props) {
+export const UserMessage = memo(({ message, branches, editing, onEdit, busy }: Props) => {
   if (editing) return <Edit message={message} busy={busy} onEnd={() => onEdit(undefined)} />;
   return (
     <article class="message user">
@@ -48,7 +49,7 @@ export function UserMessage({ message, branches, editing, onEdit, busy }: Props)
       </div>
     </article>
   );
-}
+});
 
 function Edit({
   message,

@@ -22,8 +22,10 @@ export function lex(text: string, before?: Blocks): Blocks {
   if (before === undefined || !text.startsWith(before.text)) return { text, blocks: read(text) };
   if (text.length === before.text.length) return before;
   const kept = before.blocks.slice(0, -open);
-  const start = kept.reduce((sum, { raw }) => sum + raw.length, 0);
-  return { text, blocks: [...kept, ...read(text.slice(start))] };
+  const done = kept.map(({ raw }) => raw).join("");
+  // Some white space at the end of a list is not given back as it was written.
+  if (!text.startsWith(done)) return { text, blocks: read(text) };
+  return { text, blocks: [...kept, ...read(text.slice(done.length))] };
 }
 
 const entities: Readonly<Record<string, string>> = {

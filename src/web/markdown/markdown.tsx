@@ -58,7 +58,7 @@ type Cell = { readonly tokens: Token[]; readonly align: "center" | "left" | "rig
 type Item = { readonly raw: string; readonly tokens: Token[] };
 
 /** What scrolls must be reached by keyboard. */
-const reachable = { role: "group", tabIndex: 0 } as const;
+const reachable = { role: "group", "aria-label": "Table", tabIndex: 0 } as const;
 
 class Writer {
   readonly #places: Places;
@@ -130,7 +130,7 @@ class Writer {
         </Tag>
       ));
     return (
-      <div class="scroll" {...reachable} aria-label="Table">
+      <div class="scroll" {...reachable}>
         <table>
           <thead>
             <tr>{cells(header, "th")}</tr>

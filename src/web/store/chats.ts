@@ -62,6 +62,7 @@ export class Chats {
       running: new Set(),
       notice: undefined,
     };
+    this.#open.set(this.#state.current.id, this.#state.current);
   }
 
   get state(): State {
@@ -106,7 +107,14 @@ export class Chats {
       this.#set({ failure: failureOf(error) });
       return;
     }
-    if (isEmpty(this.#state.current)) this.draft();
+    this.#suit();
+  }
+
+  /** A conversation that nobody has begun is of the kind that the model is for. */
+  #suit(): void {
+    const { current } = this.#state;
+    const talks = this.model()?.chat ?? true;
+    if (isEmpty(current) && talks !== (current.body.kind === "chat")) this.draft();
   }
 
   /** Takes a key for this session, and tries it. */
@@ -180,11 +188,10 @@ export class Chats {
     this.#around.others.tell();
   }
 
-  /** One conversation, or all, as the text of a file. */
-  async export(id?: string): Promise<string> {
+  /** All conversations as the text of a file. */
+  async export(): Promise<string> {
     await this.#saver.flush();
-    const ids = id === undefined ? this.#state.heads.map((head) => head.id) : [id];
-    const found = await Promise.all(ids.map((one) => this.#shelf.load(one)));
+    const found = await Promise.all(this.#state.heads.map(({ id }) => this.#shelf.load(id)));
     return exported(found.filter((conversation) => conversation !== undefined));
   }
 
@@ -222,7 +229,7 @@ export class Chats {
 
   chooseModel(model: string): void {
     this.update(this.#state.current.id, (conversation) => ({ ...conversation, model }));
-    if (isEmpty(this.#state.current)) this.draft();
+    this.#suit();
   }
 
   #put(conversation: Conversation): void {

@@ -6,6 +6,8 @@ import type { Shelf } from "./shelf.ts";
 import type { Conversation } from "./types.ts";
 
 const soon = 300;
+/** Handing a long conversation to the database takes the page's time; saving may take this share of it. */
+const share = 1 / 20;
 
 /** A small store that answers at once, as localStorage does. */
 export interface Notes {
@@ -21,6 +23,7 @@ export class Saver {
   readonly #notes: Notes | undefined;
   readonly #onFailure: (error: Error) => void;
   readonly #dirty = new Map<string, Conversation>();
+  #wait = soon;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #saving: Promise<void> = Promise.resolve();
 
@@ -32,7 +35,7 @@ export class Saver {
 
   save(conversation: Conversation): void {
     this.#dirty.set(conversation.id, conversation);
-    this.#timer ??= setTimeout(() => void this.flush(), soon);
+    this.#timer ??= setTimeout(() => void this.flush(), this.#wait);
   }
 
   /** A conversation that was removed must not come back with a save that waits. */
@@ -47,7 +50,10 @@ export class Saver {
     this.#saving = this.#saving.then(async () => {
       for (const [id, conversation] of this.#dirty)
         try {
-          await this.#shelf.save(conversation);
+          const started = performance.now();
+          const saved = this.#shelf.save(conversation);
+          this.#wait = Math.max(soon, (performance.now() - started) / share);
+          await saved;
           if (this.#dirty.get(id) === conversation) this.#dirty.delete(id);
         } catch (error) {
           this.#dirty.delete(id);
@@ -72,7 +78,10 @@ export class Saver {
   async recover(): Promise<void> {
     const note = this.#notes?.getItem(key);
     if (!note) return;
-    for (const conversation of JSON.parse(note) as Conversation[]) await this.#shelf.save(conversation);
-    this.#notes?.removeItem(key);
+    try {
+      for (const conversation of JSON.parse(note) as Conversation[]) await this.#shelf.save(conversation);
+    } finally {
+      this.#notes?.removeItem(key);
+    }
   }
 }

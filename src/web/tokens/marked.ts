@@ -12,6 +12,8 @@ export interface Marked {
   readonly spans: readonly Span[];
   /** Where the shown text begins in the text that the spans count in. */
   readonly offset: number;
+  /** The number of the first span; 0 unless said. */
+  readonly first?: number;
 }
 
 /** @param start where the text of the tokens begins */

@@ -10,9 +10,6 @@ interface Props {
   readonly children: ComponentChildren;
 }
 
-/** Arrow keys move among the tokens inside. */
-const reachable = { role: "group", tabIndex: 0 } as const;
-
 export function TokenArea({ spans, label, children }: Props) {
   const at = useRef(-1);
   const area = useRef<HTMLDivElement>(null);
@@ -44,10 +41,13 @@ export function TokenArea({ spans, label, children }: Props) {
   };
 
   return (
+    // biome-ignore lint/a11y/useSemanticElements: no form's fields are inside
     <div
       ref={area}
       class="tokens"
-      {...reachable}
+      role="group"
+      // biome-ignore lint/a11y/noNoninteractiveTabindex: arrow keys move among the tokens inside
+      tabIndex={0}
       aria-label={label}
       onPointerOver={pointAt}
       onPointerLeave={() => point(undefined)}

@@ -8,13 +8,13 @@ interface Props {
   readonly marked: Marked;
 }
 
-export const TokenText = ({ text, start, marked: { spans, offset } }: Props) => (
+export const TokenText = ({ text, start, marked: { spans, offset, first = 0 } }: Props) => (
   <>
     {piecesOf(text, start + offset, spans).map((piece, i) =>
       piece.span === undefined ? (
         piece.text
       ) : (
-        <span key={i} class={`t t${surprise(spans[piece.span]!)}`} data-t={piece.span}>
+        <span key={i} class={`t t${surprise(spans[piece.span]!)}`} data-t={first + piece.span}>
           {piece.text}
         </span>
       ),

@@ -1,0 +1,296 @@
+/** The page's state over the server itself and a database of a browser: what one does, and what is kept of it. */
+import "fake-indexeddb/auto";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { Chats, type Surroundings } from "../../src/web/store/chats.ts";
+import { Saver } from "../../src/web/store/saver.ts";
+import { memoryShelf, openShelf } from "../../src/web/store/shelf.ts";
+import { pathOf, siblingsOf } from "../../src/web/store/talk.ts";
+import { Talking } from "../../src/web/store/talking.ts";
+import { wholeText } from "../../src/web/store/text.ts";
+import type { Conversation, Message } from "../../src/web/store/types.ts";
+import { Writing } from "../../src/web/store/writing.ts";
+import { serve } from "./support.ts";
+
+let database = 0;
+let notes: Map<string, string>;
+beforeEach(() => {
+  database++;
+  notes = new Map();
+});
+afterEach(() => void vi.unstubAllGlobals());
+
+const around = (): Surroundings => ({
+  shelf: () => openShelf(`test-${database}`),
+  notes: {
+    getItem: (key) => notes.get(key) ?? null,
+    setItem: (key, value) => void notes.set(key, value),
+    removeItem: (key) => void notes.delete(key),
+  },
+  keys: undefined,
+  others: { tell: () => {}, listen: () => {} },
+});
+
+/** A page that was just opened, on what earlier ones of the same test have kept. */
+async function page(id?: string, probabilities = true) {
+  const chats = new Chats(around());
+  await chats.start(id);
+  const path = (): readonly Message[] => {
+    const { body } = chats.state.current;
+    return body.kind === "chat" ? pathOf(body) : [];
+  };
+  const text = (): string => {
+    const { body } = chats.state.current;
+    return body.kind === "text" ? wholeText(body.segments) : "";
+  };
+  return {
+    chats,
+    path,
+    text,
+    said: () => path().map(({ role, text }) => `${role}: ${text}`),
+    talking: new Talking(chats, () => probabilities),
+    writing: new Writing(chats, () => probabilities),
+    quiet: () => vi.waitFor(() => expect(chats.state.running.size).toBe(0), { timeout: 5000, interval: 5 }),
+  };
+}
+
+const hello = "assistant: Hello, world! Grüße 🌍.";
+
+describe("a talk", () => {
+  it("is asked with its settings, answered, titled and kept", async () => {
+    const model = serve({ contextLength: 1000 });
+    const { chats, talking, said, path, quiet } = await page();
+    chats.set({ system: "Be brief.", temperature: 0.5 });
+    talking.send("Hi\nthere");
+    expect(chats.state.running.has(chats.state.current.id)).toBe(true);
+    await quiet();
+    expect(said()).toEqual(["user: Hi\nthere", hello]);
+    expect(path()[1]).toMatchObject({ finish: "stop", stats: { promptTokens: 34 } });
+    expect(model.calls[0]!.options).toMatchObject({ temperature: 0.5, logprobs: 5 });
+    expect(Buffer.from(model.calls[0]!.prompt.slice(1)).toString()).toBe(
+      "system: Be brief.\nuser: Hi\nthere\n",
+    );
+    expect(chats.state.heads.map(({ title }) => title)).toEqual(["Hi"]);
+
+    const again = await page(chats.state.current.id);
+    expect(again.said()).toEqual(said());
+    expect(again.chats.state.current.settings).toEqual({ system: "Be brief.", temperature: 0.5 });
+  });
+
+  it("branches where a question or an answer is tried again", async () => {
+    const model = serve({ contextLength: 1000 });
+    const { chats, talking, said, path, quiet } = await page();
+    talking.send("Hi");
+    await quiet();
+    talking.regenerate(path()[1]!);
+    await quiet();
+    talking.edit(path()[0]!, "Ho");
+    await quiet();
+    expect(said()).toEqual(["user: Ho", hello]);
+    talking.send("And?");
+    await quiet();
+    expect(Buffer.from(model.calls.at(-1)!.prompt.slice(1)).toString()).toBe(
+      `user: Ho\n${hello}\nuser: And?\n`,
+    );
+    const { body } = chats.state.current;
+    if (body.kind !== "chat") throw new Error("no talk");
+    const [first] = siblingsOf(body, path()[0]!);
+    talking.showBranch(first!);
+    expect(said()).toEqual(["user: Hi", hello]);
+    talking.remove(path()[1]!);
+    expect(said()).toEqual(["user: Hi", hello]);
+    talking.remove(path()[1]!);
+    expect(said()).toEqual(["user: Hi"]);
+    talking.answer(path()[0]!);
+    await quiet();
+    expect(said()).toEqual(["user: Hi", hello]);
+  });
+
+  it("stops, keeps what came, and goes on from there", async () => {
+    const model = serve({ contextLength: 1000, delay: 5 });
+    const { chats, talking, path, quiet } = await page();
+    talking.send("Hi");
+    await vi.waitFor(() => expect(path()[1]!.text.length).toBeGreaterThan(2), { timeout: 5000, interval: 5 });
+    chats.stop();
+    await quiet();
+    const { text, finish } = path()[1]!;
+    expect(finish).toBe("stopped");
+    expect("Hello, world! Grüße 🌍.".startsWith(text)).toBe(true);
+    await vi.waitFor(() => expect(model.endings).toEqual(["abort"]));
+    talking.continue(path()[1]!);
+    await quiet();
+    // The model is written beforehand: it begins anew, behind what it said.
+    expect(path()[1]!.text).toBe(`${text}Hello, world! Grüße 🌍.`);
+    expect(Buffer.from(model.calls[1]!.prompt.slice(1)).toString()).toBe(`user: Hi\n${text}`);
+    expect(
+      path()[1]!
+        .tokens!.map((token) => token.text)
+        .join(""),
+    ).toBe(path()[1]!.text);
+    expect(path()[1]!.finish).toBe("stop");
+  });
+
+  it("shows an error where it happened, and answers when asked again", async () => {
+    serve({ contextLength: 30 });
+    const { talking, path, said, quiet } = await page();
+    talking.send("x".repeat(40));
+    await quiet();
+    expect(path()[1]).toMatchObject({
+      text: "",
+      finish: "failed",
+      failure: {
+        status: 400,
+        code: "context_length_exceeded",
+        message: expect.stringMatching(/context of 30/),
+      },
+    });
+    serve({ contextLength: 1000 });
+    talking.regenerate(path()[1]!);
+    await quiet();
+    expect(said()).toEqual([`user: ${"x".repeat(40)}`, hello]);
+  });
+
+  it("goes on while another one is shown", async () => {
+    serve({ contextLength: 1000, delay: 3 });
+    const { chats, talking, said, quiet } = await page();
+    talking.send("first");
+    const { id } = chats.state.current;
+    chats.draft();
+    talking.send("second");
+    expect(chats.state.running.size).toBe(2);
+    await quiet();
+    expect(said()).toEqual(["user: second", hello]);
+    await chats.select(id);
+    expect(said()).toEqual(["user: first", hello]);
+    expect(chats.state.heads.map(({ title }) => title)).toContain("second");
+  });
+
+  it("that its page left in the middle keeps what had come", async () => {
+    serve({ contextLength: 1000, delay: 5 });
+    const { chats, talking, path } = await page();
+    talking.send("Hi");
+    await vi.waitFor(() => expect(path()[1]!.text.length).toBeGreaterThan(4), { timeout: 5000, interval: 5 });
+    // What came since the last save goes with the page as a note.
+    chats.leave();
+    const kept = path()[1]!.text;
+    const again = await page(chats.state.current.id);
+    expect(again.path()[1]).toMatchObject({ finish: "interrupted" });
+    expect(again.path()[1]!.text.startsWith(kept)).toBe(true);
+    expect(notes.size).toBe(0);
+    chats.stop();
+  });
+});
+
+describe("a text", () => {
+  it("is what a model without a template opens with, and is continued, again, undone and redone", async () => {
+    const model = serve({ chats: false, contextLength: 1000 });
+    const { chats, writing, text, quiet } = await page();
+    expect(chats.state.current).toMatchObject({ body: { kind: "text" }, settings: { temperature: 0.8 } });
+    writing.edit("Once");
+    writing.continue();
+    await quiet();
+    expect(text()).toBe("OnceHello, world! Grüße 🌍.");
+    expect(model.calls[0]!.options).toMatchObject({
+      temperature: 0.8,
+      topP: 0.95,
+      maxTokens: 200,
+      logprobs: 5,
+    });
+    writing.again();
+    await quiet();
+    expect(Buffer.from(model.calls[1]!.prompt.slice(1)).toString()).toBe("Once");
+    writing.undo();
+    writing.undo();
+    expect(text()).toBe("Once");
+    expect(writing.steps).toEqual({ back: true, forth: true });
+    writing.redo();
+    expect(text()).toBe("OnceHello, world! Grüße 🌍.");
+    const again = await chats.export();
+    expect(again).toContain("Once");
+  });
+
+  it("longer than the context is continued from as much of its end as fits", async () => {
+    const model = serve({ chats: false, contextLength: 100 });
+    const { writing, text, quiet } = await page();
+    const long = "0123456789".repeat(30);
+    writing.edit(long);
+    writing.continue();
+    await quiet();
+    expect(text().startsWith(`${long}Hello, world! Grü`)).toBe(true);
+    const [call] = model.calls;
+    expect(call!.prompt).toHaveLength(75);
+    // The mark of a beginning stays.
+    expect(call!.prompt[0]).toBe(256);
+    expect(call!.options.maxTokens).toBe(25);
+  });
+
+  it("says why nothing came, and stands as it stood", async () => {
+    serve({ chats: false, contextLength: 100 });
+    const { chats, writing, text, quiet } = await page();
+    chats.set({ maxTokens: 4000 });
+    vi.stubGlobal("fetch", async () => Response.json({ error: { message: "no room" } }, { status: 429 }));
+    writing.edit("Once");
+    writing.continue();
+    await quiet();
+    expect(text()).toBe("Once");
+    expect(chats.state.current.body).toMatchObject({ failure: { message: "no room", status: 429 } });
+    writing.edit("Once more");
+    expect(chats.state.current.body).not.toHaveProperty("failure");
+  });
+});
+
+describe("the list", () => {
+  it("renames, deletes, exports and imports", async () => {
+    serve({ contextLength: 1000 });
+    const { chats, talking, said, quiet } = await page();
+    talking.send("Hi");
+    await quiet();
+    const { id } = chats.state.current;
+    await chats.rename(id, "  My talk ");
+    expect(chats.state.heads[0]!.title).toBe("My talk");
+    const file = await chats.export();
+    await chats.remove(id);
+    expect(chats.state.heads).toEqual([]);
+    expect(said()).toEqual([]);
+    await chats.import(file);
+    expect(chats.state.heads.map(({ title }) => title)).toEqual(["My talk"]);
+    expect(chats.state.current.id).not.toBe(id);
+    expect(said()).toEqual(["user: Hi", hello]);
+    await chats.rename(chats.state.current.id, "");
+    expect(chats.state.heads[0]!.title).toBe("Hi");
+    await chats.import("{}");
+    expect(chats.state.notice).toMatch(/Nothing was imported/);
+    const again = await page();
+    expect(again.chats.state.heads).toHaveLength(1);
+  });
+
+  it("does not bring back what was deleted while it was answered", async () => {
+    serve({ contextLength: 1000, delay: 5 });
+    const { chats, talking, quiet } = await page();
+    talking.send("Hi");
+    await chats.remove(chats.state.current.id);
+    await quiet();
+    expect((await page()).chats.state.heads).toEqual([]);
+  });
+
+  it("works, and says so, where nothing can be kept", async () => {
+    serve({ contextLength: 1000 });
+    const chats = new Chats({ ...around(), shelf: () => Promise.reject(new Error("private window")) });
+    await chats.start(undefined);
+    expect(chats.state.notice).toMatch(/private window/);
+    new Talking(chats, () => false).send("Hi");
+    await vi.waitFor(() => expect(chats.state.running.size).toBe(0));
+    expect(chats.state.heads).toHaveLength(1);
+  });
+});
+
+describe("saving", () => {
+  it("tells of a failure, and does not try the same for ever", async () => {
+    const problems: string[] = [];
+    const shelf = { ...memoryShelf(), save: () => Promise.reject(new Error("the disk is full")) };
+    const saver = new Saver(shelf, undefined, ({ message }) => problems.push(message));
+    saver.save({ id: "a" } as Conversation);
+    await saver.flush();
+    await saver.flush();
+    expect(problems).toEqual(["the disk is full"]);
+  });
+});
