@@ -6,12 +6,12 @@ import type {
   EngineStats,
   SequenceReport,
   SequenceState,
-} from "../../../src/engine/report.ts";
-import { countTime, percentile } from "../../../src/engine/times.ts";
-import { History, SAMPLES } from "../../../src/web/room/history.ts";
-import { Lanes, ROWS, SPAN } from "../../../src/web/room/lanes.ts";
-import { describeCache, describeSequences, showTime } from "../../../src/web/room/words.ts";
-import { Random } from "../../support/random.ts";
+} from "../../src/engine/report.ts";
+import { countTime, percentile } from "../../src/engine/times.ts";
+import { History, SAMPLES } from "../../src/web/room/history.ts";
+import { Lanes, ROWS, SPAN } from "../../src/web/room/lanes.ts";
+import { describeCache, describeSequences, showTime } from "../../src/web/room/words.ts";
+import { Random } from "../support/random.ts";
 
 const stats = (more: Partial<EngineStats> = {}): EngineStats => ({
   ...{ running: 0, waiting: 0, steps: 0, stepMs: 0, preemptions: 0, promptTokens: 0, cachedTokens: 0 },
