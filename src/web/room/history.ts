@@ -54,7 +54,7 @@ export class History {
     // Another engine, which counts from the beginning.
     if (frame.stats.steps < before.steps) {
       this.base = frame.stats;
-      this.lanes.begin(frame.at, []);
+      this.lanes.begin(this.now!.at, []);
     }
     const { at, stats, sequences, blocks } = frame;
     this.now = { at, stats, sequences, limits };

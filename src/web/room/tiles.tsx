@@ -41,7 +41,7 @@ export function Tiles({ history: { now, samples } }: { readonly history: History
       <Tile
         name="Found in cache"
         value={stats ? showShare(stats.cachedTokens, stats.promptTokens) : "–"}
-        more={stats ? `of ${showCount(stats.promptTokens)} prompt tokens` : ""}
+        more={stats ? `of ${showCount(stats.promptTokens)} tokens` : ""}
       />
       <Tile name="Prompts" value={last ? showRate(last.prefill) : "–"} more="tokens/s" />
       <Tile name="Generated" value={last ? showRate(last.generated) : "–"} more="tokens/s" />
