@@ -5,12 +5,24 @@
 import { existsSync, mkdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { Fields } from "../dist/checkpoint/config.js";
 import { writeGguf } from "../dist/checkpoint/gguf-writer.js";
+import { locate } from "../dist/checkpoint/locate.js";
+import { openCheckpoint } from "../dist/checkpoint/open.js";
 import { randomCheckpoint } from "../dist/checkpoint/random.js";
 import { architectureOf, ggufContents } from "../dist/models/index.js";
 
 export { shapeNames } from "../dist/checkpoint/random-shapes.js";
+
+/** The model that ships. */
+export function defaultModel() {
+  const path = fileURLToPath(new URL("../models/default/model.gguf", import.meta.url));
+  const checkpoint = openCheckpoint(locate(path));
+  const [vocabulary] = checkpoint.tensors.get("token_embd.weight").shape;
+  checkpoint.close();
+  return { path, vocabulary };
+}
 
 const string = (value) => ({ type: "string", value });
 

@@ -11,7 +11,8 @@ import { markdown } from "./report.mjs";
 const usage = `usage: npm run bench -- [options]
   --case NAMES       some of the cases, by name, e.g. decode,encoder
   --only FORMATS     weights of the cases that have a choice, e.g. q4_0,f16; any format of Fovea's
-  --shape SHAPES     models of those cases, e.g. llama-1.1b; any of Fovea's (fovea bench --help)
+  --shape SHAPES     models of those cases, e.g. llama-1.1b; any of Fovea's (fovea bench --help), and for
+                     clients default, the model that ships
   --threads COUNTS   default 2, or 1 on one core; e.g. 1,2
   --prefill N        tokens of the prompt, where a case has a choice
   --decode N         generated tokens, likewise
@@ -67,7 +68,8 @@ const known = cases.map(({ name }) => name);
 const chosen = list("case") ?? known;
 for (const name of chosen) if (!known.includes(name)) fail(`--case ${name} is none of ${known.join(", ")}`);
 for (const name of list("shape") ?? [])
-  if (!shapeNames.includes(name)) fail(`--shape ${name} is none of ${shapeNames.join(", ")}`);
+  if (name !== "default" && !shapeNames.includes(name))
+    fail(`--shape ${name} is none of default, ${shapeNames.join(", ")}`);
 
 /** Only what was given: each case has its own defaults. */
 const given = Object.fromEntries(

@@ -1,5 +1,5 @@
 /** Clients that ask again as soon as they have their answer: what an engine serves to many, and to one. */
-import { benchModel } from "../models.mjs";
+import { benchModel, defaultModel } from "../models.mjs";
 import { fovea, llama, llamaApart } from "./engines.mjs";
 
 const [PROMPT, COUNT] = [64, 32];
@@ -12,18 +12,19 @@ export const clients = {
     "when it has them; tokens written by all. Fovea through its library, llama.cpp through node-llama-cpp's sequences.",
 
   async *plans({
-    shapes = ["qwen2.5-0.5b", "llama-1.1b"],
+    shapes = ["default", "qwen2.5-0.5b", "llama-1.1b"],
     formats = ["q4_0"],
     threadCounts,
     rounds = 5,
     device,
   }) {
     for (const shape of shapes)
-      for (const format of formats)
+      for (const format of shape === "default" ? ["as it ships"] : formats)
         for (const threads of threadCounts)
           for (const count of [1, 32]) {
-            const { path, vocabulary } = await benchModel(shape, format);
-            const requests = count === 1 ? 2 : 1;
+            const small = shape === "default";
+            const { path, vocabulary } = small ? defaultModel() : await benchModel(shape, format);
+            const requests = (count === 1 ? 2 : 1) * (small ? 4 : 1);
             const time = { clients: count, requests, prompt: PROMPT, count: COUNT };
             const theirs = {
               path,

@@ -2,7 +2,7 @@
 // in registers for few rows and once in scratch memory for many; no bit depends on which.
 #pragma once
 #include "products.h"
-#include "softmax.h"
+#include "soften.h"
 
 namespace fovea::FOVEA_ISA {
 
@@ -91,6 +91,25 @@ inline void weigh_tile(const Rows& rows, int64_t first, int64_t last, int64_t st
   }
 }
 
+/** The scores of the rows [first, last) become weights. */
+inline void soften_rows(const Rows& rows, int64_t first, int64_t last, int64_t start, const Scratch& scratch) {
+  constexpr int tile = Attention::tile, together = 4;
+  const Attention& a = rows.a;
+  bool plain = a.softcap == 0 && a.scale > 0;
+  auto whole = [&](int64_t r) {
+    Sight s = rows.sight(r, start);
+    return s.low == 0 && s.high == tile;
+  };
+  for (int64_t r = first; r < last;) {
+    float *scores = scratch.scores + r * tile, *maxima = scratch.maxima + r, *totals = scratch.totals + r;
+    // Those between two that see the whole tile see it too.
+    if (plain && last - r >= together && whole(r) && whole(r + together - 1)) {
+      soften_whole<together>(a, scores, maxima, totals);
+      r += together;
+    } else soften(a, rows.sight(r, start), scores, *maxima, *totals), r++;
+  }
+}
+
 /**
  * The rows [first, last) of a block, all of which see keys of the tile that begins at `start`: leaves each
  * row's maximum, total and weighted sum of values in the scratch memory.
@@ -118,8 +137,7 @@ inline void attend_tile(const Rows& rows, int64_t first, int64_t last, int64_t s
     score_tile<float>(rows, first, last, start, wide, nullptr, scratch.queries, scratch.scores);
   });
 
-  for (int64_t r = first; r < last; r++)
-    soften(a, rows.sight(r, start), scratch.scores + r * Attention::tile, scratch.maxima[r], scratch.totals[r]);
+  soften_rows(rows, first, last, start, scratch);
 
   with_cached(a.values.dtype, [&](auto type) {
     using T = decltype(type);

@@ -3,7 +3,9 @@ import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { checkPrices } from "../../src/cli/price/check.ts";
 import { takeProfile } from "../../src/cli/price/profile.ts";
+import { fitRuntime } from "../../src/pricing/runtime.ts";
 import { createApp } from "../../src/serve/app.ts";
 import { listen } from "../../src/serve/listen.ts";
 import { fakeModel } from "../support/fake-model.ts";
@@ -70,13 +72,35 @@ describe("a profile", () => {
 
   it("is checked against requests that it has not seen", async () => {
     await cli(bench);
-    const report = JSON.parse((await cli(["price", "--model", "x", "--check", "10", "--json"])).out);
-    expect(report).toMatchObject({
-      requests: 10,
-      medianError: expect.any(Number),
-      p95Error: expect.any(Number),
+    const check = ["price", "--model", "x", "--check", "10", "--runs", "2"];
+    const report = JSON.parse((await cli([...check, "--json"])).out);
+    expect(report).toMatchObject({ requests: 10, repeats: 2 });
+    for (const form of ["idealized", "denoised"]) {
+      const { medianError, p95Error } = report[form];
+      expect(medianError).toBeGreaterThanOrEqual(0);
+      expect(medianError).toBeLessThanOrEqual(p95Error);
+    }
+    expect((await cli(check)).out).toMatch(/requests +10 +2 times each.*\nerror .*%.*\nat best .*%/);
+  });
+
+  it("compares the median of a request's times, and the least of them, each with its own prices", async () => {
+    const flat = fitRuntime(
+      [1, 64].flatMap((prompt) => [1, 2, 4].map((output) => ({ prompt, output, ms: 10 + output - 1 }))),
+    );
+    const half = fitRuntime(
+      [1, 64].flatMap((prompt) => [1, 2, 4].map((output) => ({ prompt, output, ms: (10 + output - 1) / 2 }))),
+    );
+    let asked = 0;
+    const found = await checkPrices({
+      profile: { idealized: flat, denoised: half },
+      // Each round another factor: 1, 0.5, 3.
+      time: async (_, [output = 1]) => [(10 + output - 1) * [1, 0.5, 3][Math.floor(asked++ / 20)]!],
+      ...{ requests: 20, repeats: 3, limit: 128, seed: 0, onProgress: () => {} },
     });
-    expect(report.medianError).toBeLessThanOrEqual(report.p95Error);
+    for (const { medianError, p95Error } of [found.idealized, found.denoised]) {
+      expect(medianError).toBeCloseTo(0, 10);
+      expect(p95Error).toBeCloseTo(0, 10);
+    }
   });
 
   it("of a context that is too short is refused", async () => {

@@ -4,7 +4,7 @@ import { type AddCommand, type CommandContext, examples, UsageError } from "../c
 import { integer, jsonFlag, type ModelFlags, modelFlags, positive } from "../flags.ts";
 import { print, printJson } from "../io.ts";
 import { withModel } from "../open-model.ts";
-import { checkPrices } from "../price/check.ts";
+import { checkPrices, type PriceErrors } from "../price/check.ts";
 import { keyOf, loadProfile } from "../price/store.ts";
 import { timeModel } from "../price/time.ts";
 import { progress } from "../progress.ts";
@@ -17,6 +17,7 @@ interface Flags extends ModelFlags {
   readonly perHour?: number;
   readonly watts?: number;
   readonly check?: number;
+  readonly runs: number;
   readonly seed: number;
   readonly json?: boolean;
 }
@@ -40,6 +41,7 @@ export const price: AddCommand = (program, context) => {
       "time this many random requests instead, and say how far the prices were off",
       integer(1),
     )
+    .option("--runs <n>", "how often --check times each of them", integer(1), 3)
     .option("--seed <n>", "of the random requests", integer(0), 0);
   jsonFlag(command)
     .addHelpText(
@@ -73,19 +75,19 @@ async function run(flags: Flags, context: CommandContext): Promise<void> {
       const bar = progress(io.stderr, "checking", (requests) => requests.toFixed(0));
       const time = timeModel(model, io.signal);
       await time(8, [2]); // warms up
-      const found = await checkPrices(
-        profile.idealized,
-        time,
-        check,
-        model.contextLength,
-        flags.seed,
-        bar.update,
-      ).finally(bar.end);
+      const found = await checkPrices({
+        ...{ profile, time, requests: check, repeats: flags.runs, limit: model.contextLength },
+        ...{ seed: flags.seed, onProgress: bar.update },
+      }).finally(bar.end);
       const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
+      const row = (name: string, { medianError, p95Error, meanError }: PriceErrors): string[] => [
+        ...[name, percent(medianError)],
+        `median; 95 % are within ${percent(p95Error)}; mean ${percent(meanError)}, above 0 where requests took longer`,
+      ];
       const text = table([
-        ["requests", String(found.requests), "lengths drawn evenly on a logarithmic scale"],
-        ["error", percent(found.medianError), `median; 95 % are within ${percent(found.p95Error)}`],
-        ["bias", percent(found.meanError), "mean; above 0, requests took longer than their prices"],
+        ["requests", String(found.requests), `${found.repeats} times each, of random lengths`],
+        row("error", found.idealized),
+        row("at best", found.denoised),
       ]);
       return flags.json ? printJson(io.stdout, { key, ...found }) : print(io.stdout, text);
     }
