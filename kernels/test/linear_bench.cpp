@@ -1,6 +1,6 @@
 // Speed of the matrix kernels of one instruction set: `linear_bench [threads] [formats] [m] [k] [megabytes]
 // [tokens...]`. Walks over copies of a matrix [m, k] that fill so many megabytes (more than the last cache
-// holds, for the speed of memory). Prints the weight bytes read per second, the operations per second, and the
+// holds, for the speed of memory). Links with cpu.cpp. Prints the weight bytes read per second, the operations per second, and the
 // speed of packing.
 #include <algorithm>
 #include <atomic>
@@ -14,6 +14,7 @@
 #include <vector>
 #include <sys/mman.h>
 
+#include "../cpu.h"
 #include "../kernels.h"
 
 namespace fovea {
@@ -53,6 +54,8 @@ int main(int count, char** arguments) {
   const int64_t megabytes = count > 5 ? std::atoll(arguments[5]) : 1000;
   for (int i = 6; i < count; i++) tokens.push_back(std::atoll(arguments[i]));
   if (tokens.empty()) tokens = {1, 4, 512};
+  // Also asks the system for the tiles of AMX.
+  machine_runs("amx");
   const KernelTable& table = BENCH_TABLE;
   const char* names[] = {"f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "q5_0", "q5_1", "q4_K", "q5_K", "q6_K", "i8_row"};
   const int64_t block[] = {1, 1, 1, 32, 32, 32, 32, 32, 256, 256, 256, 1}, size[] = {4, 2, 2, 34, 18, 20, 22, 24, 144, 176, 210, 1};
