@@ -130,7 +130,7 @@ static void check_matmul(const KernelTable& table, int64_t batch, int64_t n, int
     run(table, Kind::matmul,
         {{a.data(), DType::f32, Layout::rows, left}, {b.data(), DType::f32, Layout::rows, right},
          {c.data(), DType::f32, Layout::rows, {batch, n, m}}, {y.data(), DType::f32, Layout::rows, {batch, n, m}}},
-        {double(ta), double(tb)}, threads);
+        {double(ta), double(tb), 0}, threads);
     return y;
   };
   Floats y = product(1);
