@@ -1,10 +1,24 @@
 /** The encoder of bert.mjs as Fovea's ops, for any device: what a model file would push on the stream. */
 import { formats } from "../dist/format/index.js";
-import { activation, add, embed, layerNorm, linear, Stream, Tensor, tensorBytes } from "../dist/ops/index.js";
+import {
+  activation,
+  add,
+  attendWithin,
+  embed,
+  layerNorm,
+  linear,
+  Stream,
+  Tensor,
+  tensorBytes,
+} from "../dist/ops/index.js";
 import { bert, numbers } from "./bert.mjs";
 
-/** Positions in a page of the cache. */
-const PAGE = 64;
+const HEAD = bert.width / bert.heads;
+/** All tokens of a sequence see each other. */
+const ATTENTION = { scale: HEAD ** -0.5, window: 0, softcap: 0, causal: 0 };
+
+/** Rows as heads. */
+const split = (x) => x.reshape(x.dim(0), bert.heads, HEAD);
 
 export class Encoder {
   /**
@@ -43,56 +57,32 @@ export class Encoder {
       }
   }
 
-  /** Makes room for the keys and values of a batch; layers use it one after another. */
+  /** Sequences of one length, one after another. */
   prepare(batch, length) {
-    const { width, heads } = bert;
-    const pages = Math.ceil(length / PAGE);
-    const shape = [batch * pages, heads, PAGE, width / heads];
-    const store = () => new Tensor("f32", shape, this.device.allocate(tensorBytes("f32", shape)));
     this.batch = batch;
     this.length = length;
-    this.keys = store();
-    this.values = store();
-    const position = (i) => Math.floor(i / length) * pages * PAGE + (i % length);
-    this.slots = Int32Array.from({ length: batch * length }, (_, i) => position(i));
-    this.pages = Int32Array.from({ length: batch * pages }, (_, i) => i);
-    this.spans = Int32Array.from({ length: 3 * batch }, (_, i) => [(i / 3) * length, length, 0][i % 3] | 0);
+    this.offsets = Int32Array.from({ length: batch + 1 }, (_, i) => i * length);
   }
 
   /** Hidden states [batch · length, width] of ids [batch · length]. */
   async run(ids) {
-    const { batch, length } = this;
+    const { length } = this;
     const s = new Stream(this.device);
     const weight = (name) => this.weights.get(name);
     const norm = (x) => layerNorm(s, x, weight("ones"), weight("zeros"), bert.epsilon);
     const places = s.constant(Int32Array.from(ids, (_, i) => i % length));
-    const index = {
-      slots: s.constant(this.slots),
-      spans: s.constant(this.spans, [batch, 3]),
-      pages: s.constant(this.pages, [batch, this.pages.length / batch]),
-    };
+    const offsets = s.constant(this.offsets);
     const words = embed(s, weight("words"), s.constant(Int32Array.from(ids)));
     let x = norm(add(s, words, embed(s, weight("positions"), places)));
     for (let layer = 0; layer < bert.layers; layer++) {
       const apply = (part, input) =>
         linear(s, input, weight(`${layer}.${part}`), weight(`${layer}.${part}.bias`));
-      const attended = this.#attend(s, apply("q", x), apply("k", x), apply("v", x), index);
-      x = norm(add(s, apply("o", attended), x));
+      const [q, k, v] = ["q", "k", "v"].map((part) => split(apply(part, x)));
+      const attended = attendWithin(s, { q, k, v }, offsets, { ...ATTENTION, longest: length });
+      x = norm(add(s, apply("o", attended.y.reshape(x.dim(0), bert.width)), x));
       x = norm(add(s, apply("down", activation(s, apply("up", x), "gelu")), x));
     }
     return await s.read(x);
-  }
-
-  #attend(s, q, k, v, { slots, spans, pages }) {
-    const { keys, values, length } = this;
-    const split = (x) => x.reshape(x.dim(0), bert.heads, bert.width / bert.heads);
-    s.push({ kind: "cache_write", k: split(k), v: split(v), slots, keys, values });
-    const y = s.empty("f32", split(q).shape);
-    s.push({
-      ...{ kind: "attend", q: split(q), keys, values, pages, spans, y, longest: length },
-      ...{ scale: (bert.width / bert.heads) ** -0.5, window: 0, softcap: 0, causal: 0, sharedRows: 0 },
-    });
-    return y.reshape(q.dim(0), bert.width);
   }
 
   #upload(name, values, shape) {

@@ -87,6 +87,7 @@ struct Op {
   uint8_t* const* buffers;
   int tensors;
 
+  FOVEA_INLINE Kind kind() const { return Kind(int(words[0])); }
   /** Tensor `i`, counted through the fields that are read and then those that are written. */
   FOVEA_INLINE Tensor tensor(int i) const {
     const double* w = words + 2 + 8 * i;

@@ -1,6 +1,6 @@
-// Which neighbouring ops of a program go in one: an rmsnorm, the linear ops over its result, and a gate over
-// theirs. Saves meetings, and the rounding of the same activations once for each matrix. Knows shapes and
-// places; the sums are the same either way.
+// Which neighbouring ops of a program go in one: an rmsnorm, the linear ops over its result, and a gate, an activation
+// or a sum over theirs. Saves meetings, the rounding of the same activations once for each matrix, and a way through
+// memory. Knows shapes and places; the sums are the same either way.
 #pragma once
 #include "kernels.h"
 
@@ -15,6 +15,7 @@ struct Place {
     return {w[0], w[1], w[1] + 4 * w[4] * w[5] * w[6] * w[7]};
   }
   bool meets(const Place& o) const { return id >= 0 && id == o.id && begin < o.end && o.begin < end; }
+  bool equals(const Place& o) const { return id == o.id && begin == o.begin && end == o.end; }
 };
 
 /** Whether the tensors are the same: buffer, offset, dtype, layout and shape. */
@@ -52,13 +53,17 @@ inline int fuse(const Program& program, const Op& op, Fused& fused) {
     ops++;
   }
   if (fused.count == 0) return 0;
-  if (fused.count == 2 && is(at, Kind::gated)) {
-    Op gate = op_at(at);
-    if (same_tensor(gate, 0, fused.linear[0], y) && same_tensor(gate, 1, fused.linear[1], y)) {
-      fused.gate = gate;
-      ops++;
-    }
+  auto follows = [&](Kind kind) { return is(at, kind) && same_tensor(op_at(at), 0, fused.linear[0], y); };
+  if (fused.count == 2 && follows(Kind::gated) && same_tensor(op_at(at), 1, fused.linear[1], y)) fused.after = op_at(at);
+  if (fused.count == 1 && follows(Kind::activation)) fused.after = op_at(at);
+  if (fused.count == 1 && is(at, Kind::add)) {
+    Op sum = op_at(at);
+    // The product may be either operand; one that is repeated for all rows comes in another order.
+    fused.other = same_tensor(sum, 0, fused.linear[0], y) ? 1 : 0;
+    bool whole = dim(sum, 0, 0) == dim(sum, 1, 0) && dim(sum, 0, 1) == dim(sum, 1, 1);
+    if (whole && same_tensor(sum, 1 - fused.other, fused.linear[0], y)) fused.after = sum;
   }
+  if (fused.after.words) ops++;
   if (ops < 2) return 0;
 
   // One after the other, an op may write what an earlier one has read; in one go it may not.
@@ -73,9 +78,15 @@ inline int fuse(const Program& program, const Op& op, Fused& fused) {
     reads[read++] = Place::of(fused.linear[i], 2);
     writes[written++] = Place::of(fused.linear[i], y);
   }
-  if (fused.gate.words) {
-    bool in_place = same_tensor(fused.gate, 2, fused.gate, 0) || same_tensor(fused.gate, 2, fused.gate, 1);
-    if (!in_place) writes[written++] = Place::of(fused.gate, 2);
+  if (fused.after.words) {
+    const Op& after = fused.after;
+    const int result = after.tensors - 1;
+    bool is_sum = after.kind() == Kind::add, in_place = false;
+    // What is added is read when its place in the product is known, so no other place of it may be written before.
+    for (int i = 0; is_sum && i < written; i++)
+      if (writes[i].meets(Place::of(after, fused.other)) && !writes[i].equals(Place::of(after, fused.other))) return 0;
+    for (int i = 0; i < fused.count; i++) in_place = in_place || same_tensor(after, result, fused.linear[i], y);
+    if (!in_place) writes[written++] = Place::of(after, result);
   }
   for (int i = 0; i < written; i++) {
     for (int j = 0; j < read; j++)

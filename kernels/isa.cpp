@@ -6,7 +6,6 @@
 #include "dense/matmul.h"
 #include "linear/embed.h"
 #include "linear/linear.h"
-#include "ops/attend_within.h"
 #include "ops/cached.h"
 #include "ops/checksum.h"
 #include "ops/elementwise.h"
@@ -18,6 +17,7 @@
 #include "ops/norm_grad.h"
 #include "ops/optimizer.h"
 #include "ops/reduce.h"
+#include "within/attend_within.h"
 
 #define FOVEA_TEXT(x) #x
 #define FOVEA_TEXT_OF(x) FOVEA_TEXT(x)

@@ -94,12 +94,13 @@ class Ranges {
 
 /**
  * Neighbouring ops that are run in one go, their results being those of one after the other: an rmsnorm (or
- * none), one to four linear ops of one format over its result, and a gate (or none) over the two results.
+ * none), one to four linear ops of one format over its result, and what follows them (or nothing): a gate over two
+ * results, an activation of one, or the sum of one and another tensor, which is number `other` of that op's.
  */
 struct Fused {
   static constexpr int most = 4;
-  Op norm, linear[most], gate;
-  int count;
+  Op norm, linear[most], after;
+  int count, other;
 };
 
 struct KernelTable {

@@ -86,12 +86,21 @@ struct DenseWork {
     blocks = (tiles + p.tiles_at_once() - 1) / p.tiles_at_once();
     int64_t panels = 0, wanted = dense_units * work.threads;
     for (int s = 0; s < strips(); s++) panels += panels_of_strip(s);
-    most = clamped(p.batch * blocks * panels / wanted, 1, dense_group);
-    groups = 0;
-    for (int s = 0; s < strips(); s++) groups += groups_of_strip(s);
+    const int64_t largest = clamped(p.batch * blocks * panels / wanted, 1, dense_group);
+    cut(largest);
+    // Where units are few, one more than the other threads have keeps these waiting: smaller ones are dealt evenly.
+    auto even = [&] { return units() >= 2 * wanted || units() % work.threads == 0; };
+    for (int64_t size = largest - 1; !even() && 2 * size > largest; size--) cut(size);
+    if (!even()) cut(largest);
     // Where columns are few, rows are cut instead.
     if (p.batch * blocks * groups < wanted)
       blocks = clamped((wanted + p.batch * groups - 1) / (p.batch * groups), blocks, tiles);
+  }
+
+  /** Groups of up to `size` panels. */
+  void cut(int64_t size) {
+    most = size, groups = 0;
+    for (int s = 0; s < strips(); s++) groups += groups_of_strip(s);
   }
 
   int strips() const { return p.sides / p.together; }

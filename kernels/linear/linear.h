@@ -219,10 +219,10 @@ template <class Fmt> struct Multiplier {
 
   /**
    * All panels of all matrices of a chunk, in units that the threads take as they come. Matrices follow one
-   * another; but with a gate the same panels of both are one unit, and their results are joined at its end.
+   * another; but with a gate the same panels of both are one unit. What follows the product follows each unit.
    */
   void chunk(const Chunk& c, const Work& work) const {
-    const int sides = p.gate ? 2 : 1, strips = p.count / sides;
+    const int sides = p.together(), strips = p.count / sides;
     int64_t panels = 0, blocks = 0, parts = 1;
     for (int i = 0; i < strips; i++) panels += panels_of(p.matrix[i].m);
     // Sixteen units for each thread keep the threads busy to the end; a unit of several panels, or of a part
@@ -245,9 +245,9 @@ template <class Fmt> struct Multiplier {
       while (at >= blocks_of(strip)) at -= blocks_of(strip++);
       int64_t last = panels_of(p.matrix[strip].m), p0 = at * per_unit, p1 = p0 + per_unit < last ? p0 + per_unit : last;
       for (int side = 0; side < sides; side++) block(p.matrix[strip + side], p0, p1, a, b);
-      if (p.gate)
+      if (p.after)
         for (int i = a; i < b; i++)
-          join(p, tiles.row + tiles.tile[i].first, tiles.tile[i].count, p0 * panel_rows, p1 * panel_rows);
+          follow(p, tiles.row + tiles.tile[i].first, tiles.tile[i].count, p0 * panel_rows, p1 * panel_rows);
     }
   }
 };
@@ -341,10 +341,14 @@ inline void fused(const Fused& f, const Work& work) {
     norm = {f.norm.tensor(0).f32(), f.norm.tensor(1).f32(), float(f.norm.number(0))};
     p.norm = &norm;
   }
-  Gate gate;
-  if (f.gate.words) {
-    gate = {f.gate.tensor(2).f32(), int(f.gate.number(0))};
-    p.gate = &gate;
+  After after;
+  if (f.after.words) {
+    switch (f.after.kind()) {
+      case Kind::gated: after = {After::gate, f.after.tensor(2).f32(), int(f.after.number(0)), nullptr}; break;
+      case Kind::activation: after = {After::activation, f.after.tensor(1).f32(), int(f.after.number(0)), nullptr}; break;
+      default: after = {After::sum, f.after.tensor(2).f32(), 0, f.after.tensor(f.other).f32()};
+    }
+    p.after = &after;
   }
   run_product(p, work);
 }

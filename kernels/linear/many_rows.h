@@ -17,7 +17,7 @@ template <class Fmt> inline Dense dense_of(const Product& p) {
   Dense d = {};
   d.a = {reinterpret_cast<const uint8_t*>(p.x), DType::f32, true, p.k, 0};
   d.batch = 1, d.n = p.n, d.k = p.k;
-  d.sides = p.count, d.together = p.gate ? 2 : 1;
+  d.sides = p.count, d.together = p.together();
   for (int i = 0; i < p.count; i++) {
     const Matrix& from = p.matrix[i];
     const bool rows = p.in_rows();
@@ -27,21 +27,26 @@ template <class Fmt> inline Dense dense_of(const Product& p) {
   return d;
 }
 
-/** The gate of a product over some rows and columns [from, to), as far as there are. */
-inline void join(const Product& p, const int32_t* rows, int count, int64_t from, int64_t to) {
+/** What follows a product, over some rows and columns [from, to), as far as there are. */
+inline void follow(const Product& p, const int32_t* rows, int count, int64_t from, int64_t to) {
   const int64_t m = p.matrix[0].m;
   if (to > m) to = m;
-  with_function(p.gate->fn, [&](auto fn) {
+  auto each_element = [&](auto of) {
     for (int i = 0; i < count; i++) {
       const int64_t at = rows[i] * m;
-      each(p.gate->y + at, from, to, [&](auto load, int64_t j) {
-        return V::mul(fn(load(p.matrix[0].y + at + j)), load(p.matrix[1].y + at + j));
-      });
+      each(p.after->y + at, from, to, [&](auto load, int64_t j) { return of(load, at + j); });
     }
+  };
+  const float *a = p.matrix[0].y, *b = p.after->what == After::sum ? p.after->other : p.matrix[1].y;
+  if (p.after->what == After::sum)
+    return each_element([&](auto load, int64_t j) { return V::add(load(a + j), load(b + j)); });
+  with_function(p.after->fn, [&](auto fn) {
+    if (p.after->what == After::activation) each_element([&](auto load, int64_t j) { return fn(load(a + j)); });
+    else each_element([&](auto load, int64_t j) { return V::mul(fn(load(a + j)), load(b + j)); });
   });
 }
 
-/** A product of many rows, its norm before it and its gate behind it. */
+/** A product of many rows, its norm before it and what follows behind it. */
 template <class Fmt> inline void multiply_many(const Product& p, const Work& work) {
   if (p.norm) {
     int64_t begin, end;
@@ -53,8 +58,8 @@ template <class Fmt> inline void multiply_many(const Product& p, const Work& wor
     work.barrier();
   }
   multiply_dense(dense_of<Fmt>(p), work, [&](int64_t row, int64_t end, int64_t j0, int64_t j1) {
-    if (p.gate)
-      for (int32_t i = int32_t(row); i < end; i++) join(p, &i, 1, j0, j1);
+    if (p.after)
+      for (int32_t i = int32_t(row); i < end; i++) follow(p, &i, 1, j0, j1);
   });
 }
 

@@ -23,10 +23,12 @@ struct Norm {
   float eps;
 };
 
-/** `y = fn(y of matrix 0) * (y of matrix 1)` behind a product. */
-struct Gate {
+/** What is done with each element of a product behind it: fn(a) * b of two results, or fn(a) or a + other of one. */
+struct After {
+  enum What { gate, activation, sum } what;
   float* y;
   int fn;
+  const float* other;
 };
 
 /**
@@ -42,8 +44,10 @@ struct Product {
   Matrix matrix[most];
   int count;
   const Norm* norm;
-  const Gate* gate;
+  const After* after;
 
+  /** Matrices whose equal columns are needed at the same time. */
+  int together() const { return after && after->what == After::gate ? 2 : 1; }
   DType dtype() const { return matrix[0].weight.dtype; }
   bool in_rows() const { return matrix[0].weight.layout == Layout::rows; }
   int64_t multiplications() const {
@@ -57,7 +61,7 @@ struct Product {
 inline ProductShape shape_of(const Product& p, int threads) {
   ProductShape s;
   for (int i = 0; i < p.count; i++) s.m += p.matrix[i].m;
-  s.k = p.k, s.dtype = int32_t(p.dtype()), s.experts = p.experts ? int32_t(p.e) : 0, s.gated = p.gate != nullptr;
+  s.k = p.k, s.dtype = int32_t(p.dtype()), s.experts = p.experts ? int32_t(p.e) : 0, s.gated = p.together() > 1;
   s.threads = threads, s.rows = row_class(p.n);
   // Matrices in rows are packed on the way: nothing of this is theirs.
   if (p.in_rows()) s.m = 0;

@@ -19,12 +19,23 @@ template <Function fn> inline V::F apply(V::F x) {
   if constexpr (fn == Function::sigmoid) return sigmoid(x);
 }
 
+/**
+ * step(j, load, store) for the vectors from `begin` on and for what is left before `end`: it reads with `load(pointer)`
+ * and writes with `store(pointer, vector)`, in this order, so that results may take the places of operands.
+ */
+template <class Fn> FOVEA_FLAT inline void each_step(int64_t begin, int64_t end, const Fn& step) {
+  int64_t j = begin;
+  for (; j + V::lanes <= end; j += V::lanes)
+    step(j, [](const float* p) FOVEA_FLAT { return V::load(p); }, [](float* p, V::F a) FOVEA_FLAT { V::store(p, a); });
+  int rest = int(end - j);
+  if (rest > 0)
+    step(j, [rest](const float* p) FOVEA_FLAT { return V::load_tail(p, rest); },
+         [rest](float* p, V::F a) FOVEA_FLAT { V::store_tail(p, a, rest); });
+}
+
 /** y[j] = f(j) for `begin` to `end`, where `f(load, j)` reads its operands with `load(pointer)`. */
 template <class Fn> inline void each(float* y, int64_t begin, int64_t end, Fn f) {
-  int64_t j = begin;
-  for (; j + V::lanes <= end; j += V::lanes) V::store(y + j, f([](const float* p) { return V::load(p); }, j));
-  int rest = int(end - j);
-  if (rest > 0) V::store_tail(y + j, f([rest](const float* p) { return V::load_tail(p, rest); }, j), rest);
+  each_step(begin, end, [&](int64_t j, auto load, auto store) FOVEA_FLAT { store(y + j, f(load, j)); });
 }
 
 /** As `each`, over this thread's share of `count` elements. */
@@ -34,11 +45,11 @@ template <class Fn> inline void each_shared(const Work& work, float* y, int64_t 
   each(y, begin, end, f);
 }
 
-/** Calls `run` with the function that `index` names, as a constant. */
-template <class Fn> inline void with_function(int index, Fn run) {
+/** Calls run(Int<index>()), the index of a function as a constant. */
+template <class Fn> inline void with_index(int index, Fn run) {
   switch (Function(index)) {
 #define FOVEA_CASE(name) \
-  case Function::name: return run([](V::F x) { return apply<Function::name>(x); });
+  case Function::name: return run(Int<int(Function::name)>());
     FOVEA_CASE(silu)
     FOVEA_CASE(gelu)
     FOVEA_CASE(gelu_tanh)
@@ -49,6 +60,11 @@ template <class Fn> inline void with_function(int index, Fn run) {
     FOVEA_CASE(sigmoid)
 #undef FOVEA_CASE
   }
+}
+
+/** Calls `run` with the function that `index` names, as a constant. */
+template <class Fn> inline void with_function(int index, Fn run) {
+  with_index(index, [&](auto i) { run([](V::F x) FOVEA_FLAT { return apply<Function(decltype(i)::value)>(x); }); });
 }
 
 inline void activation(const Op& op, const Work& work) {

@@ -46,20 +46,10 @@ template <Function fn> inline V::F slope(V::F x) {
 
 /** Calls `run` with the function that `index` names and its derivative, as constants. */
 template <class Fn> inline void with_slope(int index, Fn run) {
-  switch (Function(index)) {
-#define FOVEA_CASE(name) \
-  case Function::name: \
-    return run([](V::F x) { return apply<Function::name>(x); }, [](V::F x) { return slope<Function::name>(x); });
-    FOVEA_CASE(silu)
-    FOVEA_CASE(gelu)
-    FOVEA_CASE(gelu_tanh)
-    FOVEA_CASE(quick_gelu)
-    FOVEA_CASE(relu)
-    FOVEA_CASE(relu2)
-    FOVEA_CASE(tanh)
-    FOVEA_CASE(sigmoid)
-#undef FOVEA_CASE
-  }
+  with_index(index, [&](auto i) {
+    constexpr Function fn = Function(decltype(i)::value);
+    run([](V::F x) FOVEA_FLAT { return apply<fn>(x); }, [](V::F x) FOVEA_FLAT { return slope<fn>(x); });
+  });
 }
 
 inline void activation_grad(const Op& op, const Work& work) {
@@ -78,19 +68,12 @@ inline void gated_grad(const Op& op, const Work& work) {
   int64_t begin, end;
   work.share(dgate.elements(), 1024, begin, end);
   with_slope(int(op.number(0)), [&](auto fn, auto slope) {
-    auto step = [&](int64_t j, auto load, auto store) FOVEA_FLAT {
-      // All is read before anything is written: results may take the places of operands.
+    each_step(begin, end, [&](int64_t j, auto load, auto store) FOVEA_FLAT {
+      // All is read before anything is written.
       V::F x = load(gate + j), other = load(up + j), back = load(dy + j);
       store(to + j, V::mul(V::mul(back, other), slope(x)));
       store(dup + j, V::mul(back, fn(x)));
-    };
-    int64_t j = begin;
-    for (; j + V::lanes <= end; j += V::lanes)
-      step(j, [](const float* p) FOVEA_FLAT { return V::load(p); }, [](float* p, V::F a) FOVEA_FLAT { V::store(p, a); });
-    int rest = int(end - j);
-    if (rest > 0)
-      step(j, [rest](const float* p) FOVEA_FLAT { return V::load_tail(p, rest); },
-           [rest](float* p, V::F a) FOVEA_FLAT { V::store_tail(p, a, rest); });
+    });
   });
 }
 

@@ -23,9 +23,13 @@ inline V::F exp(V::F x) {
   return V::scale2(p, n);
 }
 
-/** 2^x = 2^n * 2^r with n = round(x): 0 below -160, for x up to 128. Cheaper than exp, for softmax. */
+/**
+ * 2^x = 2^n * 2^r with n = round(x), for x up to 128; 0 below -126. Cheaper than exp, for softmax, where numbers that
+ * are not normal would weigh nothing and make products with them many times slower.
+ */
 inline V::F exp2(V::F x) {
-  x = V::max(V::set1(-160.0f), V::min(V::set1(129.0f), x));
+  V::M vanishes = V::lt(x, V::set1(-126.0f));
+  x = V::max(V::set1(-126.0f), V::min(V::set1(129.0f), x));
   // The last place of 1.5 * 2^23 is 1: adding it rounds to a whole number, ties to even.
   V::F n = V::sub(V::add(x, V::set1(0x1.8p23f)), V::set1(0x1.8p23f));
   V::F r = V::sub(x, n);
@@ -36,7 +40,7 @@ inline V::F exp2(V::F x) {
   p = V::fma(p, r, V::set1(2.40226477e-1f));
   p = V::fma(p, r, V::set1(6.93147182e-1f));
   p = V::fma(p, r, V::set1(1.0f));
-  return V::scale2(p, n);
+  return V::select(vanishes, V::zero(), V::scale2(p, n));
 }
 
 /** 1 / (1 + e^-x) */
@@ -85,9 +89,24 @@ inline V::F erf(V::F x) {
   return V::select(V::lt(z, V::set1(1.0f)), near, far);
 }
 
-/** x * Φ(x), Φ the normal distribution function. */
+/**
+ * x * Φ(x), Φ the normal distribution function, as max(x, 0) - |x| * Φ(-|x|): the log2 of Φ(-t) is a polynomial on
+ * [0, 14], and goes on falling to 14.5, where exp2 gives 0.
+ */
 inline V::F gelu(V::F x) {
-  return V::mul(V::mul(V::set1(0.5f), x), V::add(V::set1(1.0f), erf(V::mul(x, V::set1(0.707106781f)))));
+  V::F t = V::min(V::set1(14.5f), V::abs(x));
+  V::F p = V::set1(-2.85036528e-9f);
+  p = V::fma(p, t, V::set1(1.46614497e-7f));
+  p = V::fma(p, t, V::set1(-2.97732595e-6f));
+  p = V::fma(p, t, V::set1(2.94562597e-5f));
+  p = V::fma(p, t, V::set1(-1.23376580e-4f));
+  p = V::fma(p, t, V::set1(-3.00218555e-4f));
+  p = V::fma(p, t, V::set1(7.27553340e-3f));
+  p = V::fma(p, t, V::set1(-5.26355430e-2f));
+  p = V::fma(p, t, V::set1(-4.59165752e-1f));
+  p = V::fma(p, t, V::set1(-1.15110993f));
+  p = V::fma(p, t, V::set1(-0.999999881f));
+  return V::fnma(t, exp2(p), V::max(V::zero(), x));
 }
 
 /** The usual approximation of gelu: x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3))). */

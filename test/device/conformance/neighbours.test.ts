@@ -1,10 +1,19 @@
 /**
- * Devices may run neighbouring ops in one go: a norm, the products of its result, and a gate behind them. The
- * bits are those of the same ops in steps of their own.
+ * Devices may run neighbouring ops in one go: a norm, the products of its result, and a gate, an activation or a sum
+ * behind them. The bits are those of the same ops in steps of their own.
  */
 import { describe, expect, it } from "vitest";
 import type { FormatName } from "../../../src/format/index.ts";
-import { gated, linear, type Plan, placeOf, rmsNorm, type Tensor } from "../../../src/ops/index.ts";
+import {
+  activation,
+  add,
+  gated,
+  linear,
+  type Plan,
+  placeOf,
+  rmsNorm,
+  type Tensor,
+} from "../../../src/ops/index.ts";
 import { Job, layoutsOf, subjects, useDevice } from "../../support/devices.ts";
 import { expectSameBits } from "../../support/numerics.ts";
 import { Random } from "../../support/random.ts";
@@ -64,6 +73,51 @@ describe.each(subjects)("$name", (subject) => {
         const wanted = [rows, ...products, gate];
         for (const [i, values] of together.entries())
           expect(Buffer.compare(Buffer.from(values.buffer), Buffer.from(wanted[i]!.buffer))).toBe(0);
+      }
+    });
+
+  for (const format of ["f32", "bf16", "q4_0", "i8_row"] as FormatName[])
+    it.each(counts)(`${format} products with a sum or an activation behind them over %i rows`, async (n) => {
+      const m = K;
+      const random = new Random(n);
+      const x = random.normals(n * K);
+      const bias = random.normals(m);
+      const other = random.normals(n * m);
+      const { bytes } = randomWeight(random, format, [m, K]);
+      const apart = async (build: (job: Job) => Tensor): Promise<Float32Array> => {
+        const own = new Job(use.device);
+        return (await own.run(build(own)))[0]!;
+      };
+      for (const layout of layoutsOf(use.device, format, [m, K])) {
+        const product = (on: Job, rows: Tensor): Tensor =>
+          linear(on.stream, rows, on.weight(format, [m, K], bytes, layout), on.f32(bias, m));
+        const y = await apart((on) => product(on, on.f32(x, n, K)));
+        const sum = (a: Float32Array, b: Float32Array): Promise<Float32Array> =>
+          apart((on) => add(on.stream, on.f32(a, n, m), on.f32(b, n, m)));
+        const wanted = [
+          await sum(y, other),
+          await sum(x, y),
+          await sum(y, y),
+          await apart((on) => activation(on.stream, on.f32(y, n, m), "gelu")),
+          await apart((on) => add(on.stream, on.f32(y, n, m), on.f32(bias, 1, m))),
+        ];
+
+        const job = new Job(use.device);
+        const s = job.stream;
+        const given = job.f32(x, n, K);
+        const both = product(job, given);
+        const outputs = [
+          add(s, product(job, given), job.f32(other, n, m)),
+          // What is added is what is multiplied.
+          add(s, given, product(job, given)),
+          add(s, both, both),
+          activation(s, product(job, given), "gelu"),
+          add(s, product(job, given), job.f32(bias, 1, m)),
+          // Nobody needs the rows behind this: the sum may take their place, but not while they are multiplied.
+          add(s, given, product(job, given)),
+        ];
+        for (const [i, values] of (await job.run(...outputs)).entries())
+          expectSameBits(values, wanted[i] ?? wanted[1]!, `${layout}, output ${i}`);
       }
     });
 
