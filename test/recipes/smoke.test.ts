@@ -76,6 +76,18 @@ describe("the default model's recipe", () => {
   });
 });
 
+describe("the choice of the default model's shape", () => {
+  it("trains every candidate once, and compares them in a table", async () => {
+    const args = ["--out", join(folder, "shapes"), "--data", books];
+    expect((await recipe("default-shapes", args).ended).code).toBe(0);
+    const outcome = readFileSync(join(folder, "shapes/table.md"), "utf8");
+    expect(outcome.match(/^\| \d+ x \d+ \|( [\d.]+ \|){5}$/gm)).toHaveLength(2);
+    const again = await recipe("default-shapes", args).ended;
+    expect(again.err).not.toContain("bits per byte\n");
+    expect(again.err).toContain(outcome);
+  });
+});
+
 describe("a training that is killed", () => {
   const args = (out: string) => ["--out", out, "--data", text, "--device", "reference", "--steps", "40"];
 
