@@ -26,6 +26,8 @@ export interface RunFacts {
   readonly step: number;
   readonly tokensPerStep: number;
   readonly seconds: number;
+  /** How many times the command was given. */
+  readonly runs: number;
   readonly device: string;
   readonly command: string;
   readonly rate: number;

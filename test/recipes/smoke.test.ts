@@ -55,6 +55,7 @@ describe("the default model's recipe", () => {
     await model.close();
     const card = readFileSync(join(out, "ship/README.md"), "utf8");
     expect(card).toMatch(/\| \*\*this one, q8_0\*\* \| \*\*\d\.\d{3}\*\* \|/);
+    expect(card).toMatch(/ in 1 run on .*\n- \*\*Command\.\*\* `npm run recipe default -- [^/]*--finish/);
     expect(card).toMatch(/Kneser-Ney, from the same books \| \d\.\d{3} \|/);
     expect(readFileSync(join(out, "ship/curves.svg"), "utf8")).toContain("default: validation");
     const lines = readLog(join(out, "training/log.jsonl"));
