@@ -5,6 +5,7 @@
  */
 import { copyFileSync } from "node:fs";
 import { join } from "node:path";
+import { ParameterError } from "fovea";
 import {
   cosine,
   curvesOf,
@@ -47,6 +48,8 @@ const small: readonly Candidate[] = [
 
 const defaults = {
   ...{ out: "", data: "", cache: "" },
+  /** Some of the candidates by name, 256x8-4096,192x8-4096; empty: all. */
+  only: "",
   /** Operations of each training: 6 · parameters · tokens. */
   compute: 2e13,
   ...{ context: 1024, windows: 2, batches: 1, rate: 2e-3, decay: 0.1, precision: "bf16", seed: 20 },
@@ -56,6 +59,7 @@ const smoke = { compute: 1e9, context: 64, windows: 4, heldOut: 0.4, scored: 400
 
 /** What a training gave, kept so that the same command goes on after a stop. */
 interface Outcome {
+  readonly compute: number;
   readonly parameters: number;
   readonly tokens: number;
   readonly bits: number;
@@ -66,11 +70,12 @@ export async function recipe(args: readonly string[], signal: AbortSignal): Prom
   const flags = flagsOf(args, defaults, smoke);
   const out = flags.out || join(root, "build/runs", flags.smoke ? "default-shapes-smoke" : "default-shapes");
   const screen = screenOn(process.stderr);
-  const chosen = flags.smoke ? small : candidates;
+  const chosen = choose(flags.smoke ? small : candidates, flags.only);
   const outcomes: Outcome[] = [];
   for (const candidate of chosen) {
     const folder = join(out, nameOf(candidate));
-    const outcome = readJson<Outcome>(join(folder, "outcome.json")) ?? (await learn(candidate, folder));
+    const known = readJson<Outcome>(join(folder, "outcome.json"));
+    const outcome = known?.compute === flags.compute ? known : await learn(candidate, folder);
     if (!outcome) {
       screen.line("stopped; the same command goes on");
       return;
@@ -119,11 +124,26 @@ export async function recipe(args: readonly string[], signal: AbortSignal): Prom
     const texts = beginnings(corpus.heldOut, flags.scored);
     const { bits } = await bitsPerByteOf(join(folder, "model"), texts, screen, signal);
     const tokens = steps * tokensPerStep;
-    const outcome = { parameters, tokens, bits, tokensPerSecond: tokens / result.seconds };
+    const outcome = {
+      compute: flags.compute,
+      parameters,
+      tokens,
+      bits,
+      tokensPerSecond: tokens / result.seconds,
+    };
     writeJson(join(folder, "outcome.json"), outcome);
     screen.line(`${nameOf(candidate)}: ${bits.toFixed(4)} bits per byte`);
     return outcome;
   }
+}
+
+function choose(all: readonly Candidate[], names: string): readonly Candidate[] {
+  if (names === "") return all;
+  return names.split(",").map((name) => {
+    const found = all.find((candidate) => nameOf(candidate) === name);
+    if (!found) throw new ParameterError("--only", `${name} is none of ${all.map(nameOf).join(", ")}`);
+    return found;
+  });
 }
 
 const nameOf = ({ width, depth, vocabulary }: Candidate): string => `${width}x${depth}-${vocabulary}`;
