@@ -1,6 +1,15 @@
 /** The recipes, run as a user runs them, in seconds; and one that is killed and goes on. Needs the built library. */
 import { spawn } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
@@ -60,8 +69,15 @@ describe("the default model's recipe", () => {
     expect(readFileSync(join(out, "ship/curves.svg"), "utf8")).toContain("default: validation");
     const lines = readLog(join(out, "training/log.jsonl"));
     expect(lines.at(-1)!.loss).toBeLessThan(lines[0]!.loss);
-    // What is there already is taken.
-    expect((await recipe("default", ["--out", out, "--data", books]).ended).err).toContain("as prepared");
+    // What is there already is taken, from wherever the same texts lie; others are not the same.
+    const moved = join(folder, "moved");
+    cpSync(books, moved, { recursive: true });
+    expect((await recipe("default", ["--out", out, "--data", moved]).ended).err).toContain("as prepared");
+    const [first = ""] = readdirSync(moved);
+    appendFileSync(join(moved, first), "The end.");
+    const other = await recipe("default", ["--out", out, "--data", moved]).ended;
+    expect(other.err).toContain("vocabulary of 512");
+    expect(other.err).not.toContain("as prepared");
   });
 
   it("refuses unknown flags and data that is not there", async () => {
