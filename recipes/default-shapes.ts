@@ -85,7 +85,7 @@ export async function recipe(args: readonly string[], signal: AbortSignal): Prom
   const curves = chosen.flatMap((candidate) =>
     curvesOf(nameOf(candidate), readLog(join(stateOf(join(out, nameOf(candidate))), "log.jsonl")), "tokens"),
   );
-  const title = `Shapes, ${flags.compute} operations each`;
+  const title = `Shapes, ${flags.compute.toExponential()} operations each`;
   writeText(join(out, "curves.svg"), plot(curves, { title, xLabel: "tokens", yLabel: "nats per token" }));
   writeText(join(out, "table.md"), table(chosen, outcomes));
   screen.line(`${table(chosen, outcomes)}${out}`);
