@@ -26,7 +26,7 @@ export interface RunFacts {
   readonly step: number;
   readonly tokensPerStep: number;
   readonly seconds: number;
-  /** How many times the command was given. */
+  /** In how many runs it was trained. */
   readonly runs: number;
   readonly device: string;
   readonly command: string;
