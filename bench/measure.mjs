@@ -9,6 +9,7 @@
  * @property {object} open parameters of its `open`
  * @property {object} time parameters of its `time`
  * @property {{ execPath?: string, execArgv?: string[] }} [process] how its process is started
+ * @property {boolean} [brief] in place of the plan's
  * @property {() => void} [before] called before each start of a process, where each round has a new one
  *
  * @typedef {object} Measure what is read off what an engine's `time` answers
@@ -75,7 +76,7 @@ export async function measureRow(plan, limits, bounds) {
     const parameters = { ...engine.time, seed: round };
     if (!plan.fresh) {
       const child = running.get(engine.name);
-      if (plan.brief) await child.call("time", parameters);
+      if (engine.brief ?? plan.brief) await child.call("time", parameters);
       return await child.call("time", parameters);
     }
     try {

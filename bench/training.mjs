@@ -2,7 +2,6 @@
  * The model that the case `training` trains, the same for every engine: a Llama of some ten million parameters, its
  * first weights, and the tokens of each step. Knows no engine.
  */
-import { numbers } from "./bert.mjs";
 import { tokens } from "./tokens.mjs";
 
 export const llama = {
@@ -46,13 +45,22 @@ export function parameterShapes() {
 
 export const parameters = [...parameterShapes().values()].reduce((sum, [a, b]) => sum + a * b, 0);
 
-/** What a parameter begins with: ones for a norm, else numbers of a deviation of about 0.02. */
+/**
+ * What a parameter begins with: ones for a norm, else numbers of a deviation of 0.02. They must not repeat as those of
+ * `numbers` do: rows that are alike make attention so sharp that its probabilities become denormal, which is slow.
+ */
 export function firstValues(name, shape) {
-  const count = shape.reduce((n, d) => n * d, 1);
-  if (shape[0] === 1) return new Float32Array(count).fill(1);
-  const values = numbers(name, count);
-  const size = Math.sqrt(values.reduce((sum, x) => sum + x * x, 0) / count);
-  return values.map((x) => (0.02 * x) / size);
+  const values = new Float32Array(shape.reduce((n, d) => n * d, 1));
+  if (shape[0] === 1) return values.fill(1);
+  const span = 0.02 * Math.sqrt(12);
+  let state = [...name].reduce((h, c) => Math.imul(h ^ c.charCodeAt(0), 0x01000193), 0x811c9dc5);
+  return values.map(() => {
+    // Marsaglia's xorshift (2003).
+    state ^= state << 13;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    return span * ((state >>> 0) / 2 ** 32 - 0.5);
+  });
 }
 
 /** Ids and targets of a step: windows of a sequence, the target of a token being the next. */

@@ -13,7 +13,7 @@ import {
   warmupStableDecay,
   writeText,
 } from "fovea/learn";
-import { flagsOf } from "./lib/flags.js";
+import { flagName, flagsOf } from "./lib/flags.js";
 import { findData, root } from "./lib/places.js";
 import { prepare } from "./lib/prepare.js";
 import { ship } from "./lib/ship.js";
@@ -127,8 +127,18 @@ export async function recipe(args: readonly string[], signal: AbortSignal): Prom
       tokensPerStep,
       seconds: result.seconds,
       device: training.device.description,
-      command: `npm run recipe default -- ${args.join(" ")}`.trim(),
+      runs: result.runs,
+      command: commandOf(flags),
       rate: flags.rate,
     },
   });
+}
+
+/** The command that was given, less where its files lie, which nobody else has. */
+function commandOf(flags: Readonly<Record<string, string | number | boolean>>): string {
+  const places = ["out", "data", "cache", "ship"];
+  const given = Object.entries(defaults)
+    .filter(([key, value]) => flags[key] !== value && !places.includes(key))
+    .map(([key]) => (flags[key] === true ? flagName(key) : `${flagName(key)} ${flags[key]}`));
+  return ["npm run recipe default", ...(given.length > 0 ? ["--", ...given] : [])].join(" ");
 }

@@ -11,6 +11,8 @@ import { small } from "../tokens.mjs";
 
 let device;
 let input;
+/** Of one product. */
+let operations;
 /** Pushes the product on a stream. */
 let push;
 
@@ -30,6 +32,7 @@ async function product() {
 serve({
   async open({ threads, device: name = "auto", n, k, m, gradient }) {
     device = await openDevice(name, { threads });
+    operations = 2 * n * k * m;
     if (gradient) {
       input = plain(k, n);
       const other = plain(k, m);
@@ -45,11 +48,11 @@ serve({
     return { device: `${device.name}: ${device.description}`, sample: [...y.slice(0, 8)] };
   },
 
-  /** Milliseconds of one product, the mean of `repeat`. */
+  /** Milliseconds of one product, the mean of `repeat`, and its operations. */
   async time({ repeat, seed }) {
     write(input, small(input.elements, seed));
     const start = performance.now();
     for (let i = 0; i < repeat; i++) await product();
-    return { run: (performance.now() - start) / repeat };
+    return { run: (performance.now() - start) / repeat, operations };
   },
 });

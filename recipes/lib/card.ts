@@ -37,8 +37,9 @@ A small language model that continues English prose. It was trained by Fovea its
 - **Data.** ${train.facts.documents.length} books, ${million(train.facts.textBytes)} bytes, ${million(train.facts.tokens)} tokens, from the repository mlschmitt/classic-books-markdown. Front matter and the marks of markdown were taken away (\`cleanBook\`); nothing was filtered otherwise.
 - **Held out.** ${validation.facts.documents.length} whole books, chosen by a hash of their names: ${million(validation.facts.textBytes)} bytes. Their authors may have other books among those that were learned from.
 - **Training.** ${facts.step} steps of ${facts.tokensPerStep} tokens: ${million(tokens)} tokens, ${epochs.toFixed(1)} passes over the books. AdamW, peak rate ${facts.rate}, warm-up, stable, decay; weights in f32, products of operands rounded to bf16.
-- **Cost.** ${duration(facts.seconds)} on ${facts.device} (${cpus()[0]?.model.trim() ?? "unknown CPU"}).
-- **Command.** \`${facts.command}\`; the same command goes on after a stop.
+- **Shape.** Compared with others in short runs of the same compute: \`recipes/README.md\`.
+- **Cost.** ${duration(facts.seconds)} in ${facts.runs} ${facts.runs === 1 ? "run" : "runs"} on ${facts.device} (${cpus()[0]?.model.trim() ?? "unknown CPU"}).
+- **Command.** \`${facts.command}\`, the last; without \`--finish\` the same goes on and on.
 
 ![Loss over tokens](curves.svg)
 

@@ -6,6 +6,9 @@ type Value = number | string | boolean;
 /** Widens `64` to number: what a default says is a kind, not the only value. */
 type Wide<T> = { [K in keyof T]: T[K] extends number ? number : T[K] extends boolean ? boolean : string };
 
+/** `someName` as it is given: `--some-name`. */
+export const flagName = (key: string): string => `--${key.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`)}`;
+
 /**
  * Reads `--some-name 3`, `--name text` and `--switch` over defaults; `--smoke` puts `smoke` over these first. Anything
  * else is refused by name.
@@ -15,9 +18,7 @@ export function flagsOf<T extends Readonly<Record<string, Value>>>(
   defaults: T,
   smoke: Partial<Wide<T>>,
 ): Wide<T> & { smoke: boolean } {
-  const names = new Map(
-    Object.keys(defaults).map((key) => [key.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`), key]),
-  );
+  const names = new Map(Object.keys(defaults).map((key) => [flagName(key).slice(2), key]));
   const kinds = Object.fromEntries(
     [...names].map(([name, key]) => [
       name,

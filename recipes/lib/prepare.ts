@@ -2,9 +2,10 @@
  * From a corpus to a tokenizer, token files and held-out texts in a cache folder. Each step is done once: what is there
  * already, for the same data and settings, is taken.
  */
-import { existsSync, mkdirSync, readFileSync, statSync } from "node:fs";
-import { join, resolve } from "node:path";
-import type { Tokenizer } from "fovea";
+import { createHash } from "node:crypto";
+import { createReadStream, existsSync, mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { ParameterError, type Tokenizer } from "fovea";
 import {
   cleanBook,
   isHeldOut,
@@ -49,8 +50,8 @@ export interface PrepareOptions {
 
 export async function prepare(options: PrepareOptions): Promise<PreparedCorpus> {
   const { data, folder, vocabulary, context, share, limit = Number.MAX_SAFE_INTEGER, screen } = options;
-  const { size, mtimeMs } = statSync(data);
-  const identity = JSON.stringify({ data: resolve(data), size, mtimeMs, vocabulary, context, share, limit });
+  const digest = await digestOf(data);
+  const identity = JSON.stringify({ digest, vocabulary, context, share, limit });
   mkdirSync(folder, { recursive: true });
   const done = join(folder, "corpus.json");
   if (readJson<{ identity: string }>(done)?.identity !== identity) {
@@ -70,6 +71,24 @@ export async function prepare(options: PrepareOptions): Promise<PreparedCorpus> 
     validation,
     heldOut: JSON.parse(readFileSync(texts, "utf8")) as HeldOut[],
   };
+}
+
+/** Of what a file or the files of a folder hold, wherever they lie: a copy is the same data, an edited one is not. */
+async function digestOf(data: string): Promise<string> {
+  if (!existsSync(data)) throw new ParameterError("--data", `${data} is neither a folder nor a file`);
+  const hash = createHash("sha256");
+  const files = statSync(data).isDirectory()
+    ? (readdirSync(data, { recursive: true }) as string[])
+        .sort()
+        .map((name) => [name, join(data, name)] as const)
+    : [["", data] as const];
+  for (const [name, path] of files) {
+    if (!statSync(path).isFile()) continue;
+    hash.update(name);
+    for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 }))
+      hash.update(chunk as Buffer);
+  }
+  return hash.digest("hex");
 }
 
 async function make(

@@ -26,6 +26,8 @@ export interface RunFacts {
   readonly step: number;
   readonly tokensPerStep: number;
   readonly seconds: number;
+  /** In how many runs it was trained. */
+  readonly runs: number;
   readonly device: string;
   readonly command: string;
   readonly rate: number;

@@ -5,20 +5,15 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { writeSafetensors } from "../checkpoint/safetensors-writer.ts";
+import type { NamedValues } from "../nn/index.ts";
 import { writeJson } from "./files.ts";
-
-export interface NamedWeights {
-  readonly name: string;
-  readonly shape: readonly number[];
-  readonly values: Float32Array;
-}
 
 export interface ModelFiles {
   /** What config.json says. */
   readonly config: object;
   /** What generation_config.json says. */
   readonly generation: object;
-  readonly weights: readonly NamedWeights[];
+  readonly weights: readonly NamedValues[];
 }
 
 /** The weights are written last: where they are, all is there. */

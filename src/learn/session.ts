@@ -17,6 +17,8 @@ export interface Position {
   readonly step: number;
   readonly seconds: number;
   readonly logBytes: number;
+  /** How many runs made steps: the first, and those that went on from a state. */
+  readonly runs: number;
   /** Where the learning rate began to fall, and for how many steps. */
   readonly decay?: { readonly from: number; readonly steps: number } | undefined;
 }
@@ -73,7 +75,7 @@ export async function train(options: SessionOptions): Promise<SessionResult> {
       "was made with other settings or data; use those, or choose another folder",
     );
   await trainer.parameters.refresh();
-  let position: Position = saved ?? { step: 0, seconds: 0, logBytes: 0 };
+  let position: Position = saved ?? { step: 0, seconds: 0, logBytes: 0, runs: 0 };
   const log = new Log(join(folder, "log.jsonl"), position.logBytes);
   if (finish !== undefined && !position.decay)
     position = {
@@ -108,6 +110,7 @@ export async function train(options: SessionOptions): Promise<SessionResult> {
 class Run {
   private readonly options: SessionOptions;
   private readonly log: Log;
+  private readonly runsBefore: number;
   private readonly decay: Position["decay"];
   private readonly schedule: Schedule;
   private readonly started = performance.now();
@@ -122,6 +125,7 @@ class Run {
   constructor(options: SessionOptions, position: Position, log: Log) {
     this.options = options;
     this.log = log;
+    this.runsBefore = position.runs;
     this.decay = position.decay;
     this.schedule = options.schedule(position);
     this.secondsBefore = position.seconds;
@@ -135,8 +139,9 @@ class Run {
   }
 
   position(): Position {
+    const runs = this.runsBefore + (this.made > this.madeBefore ? 1 : 0);
     return {
-      ...{ step: this.made, seconds: this.seconds(), logBytes: this.log.position },
+      ...{ step: this.made, seconds: this.seconds(), logBytes: this.log.position, runs },
       ...(this.decay && { decay: this.decay }),
     };
   }

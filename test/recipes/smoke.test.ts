@@ -1,6 +1,15 @@
 /** The recipes, run as a user runs them, in seconds; and one that is killed and goes on. Needs the built library. */
 import { spawn } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
@@ -55,12 +64,20 @@ describe("the default model's recipe", () => {
     await model.close();
     const card = readFileSync(join(out, "ship/README.md"), "utf8");
     expect(card).toMatch(/\| \*\*this one, q8_0\*\* \| \*\*\d\.\d{3}\*\* \|/);
+    expect(card).toMatch(/ in 1 run on .*\n- \*\*Command\.\*\* `npm run recipe default -- [^/]*--finish/);
     expect(card).toMatch(/Kneser-Ney, from the same books \| \d\.\d{3} \|/);
     expect(readFileSync(join(out, "ship/curves.svg"), "utf8")).toContain("default: validation");
     const lines = readLog(join(out, "training/log.jsonl"));
     expect(lines.at(-1)!.loss).toBeLessThan(lines[0]!.loss);
-    // What is there already is taken.
-    expect((await recipe("default", ["--out", out, "--data", books]).ended).err).toContain("as prepared");
+    // What is there already is taken, from wherever the same texts lie; others are not the same.
+    const moved = join(folder, "moved");
+    cpSync(books, moved, { recursive: true });
+    expect((await recipe("default", ["--out", out, "--data", moved]).ended).err).toContain("as prepared");
+    const [first = ""] = readdirSync(moved);
+    appendFileSync(join(moved, first), "The end.");
+    const other = await recipe("default", ["--out", out, "--data", moved]).ended;
+    expect(other.err).toContain("vocabulary of 512");
+    expect(other.err).not.toContain("as prepared");
   });
 
   it("refuses unknown flags and data that is not there", async () => {
@@ -73,6 +90,18 @@ describe("the default model's recipe", () => {
     ]).ended;
     expect(code).toBe(1);
     expect(err).toMatch(/none\.txt/);
+  });
+});
+
+describe("the choice of the default model's shape", () => {
+  it("trains every candidate once, and compares them in a table", async () => {
+    const args = ["--out", join(folder, "shapes"), "--data", books];
+    expect((await recipe("default-shapes", args).ended).code).toBe(0);
+    const outcome = readFileSync(join(folder, "shapes/table.md"), "utf8");
+    expect(outcome.match(/^\| \d+ x \d+ \|( [\d.]+ \|){5}$/gm)).toHaveLength(2);
+    const again = await recipe("default-shapes", args).ended;
+    expect(again.err).not.toContain("bits per byte\n");
+    expect(again.err).toContain(outcome);
   });
 });
 
