@@ -34,10 +34,13 @@ export class CheckpointError extends FoveaError {
 export class ParameterError extends FoveaError {
   override name = "ParameterError";
   readonly parameter: string;
+  /** The message without the parameter's name. */
+  readonly problem: string;
 
   constructor(parameter: string, problem: string) {
     super(`${parameter}: ${problem}`);
     this.parameter = parameter;
+    this.problem = problem;
   }
 }
 

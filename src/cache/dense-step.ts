@@ -1,7 +1,9 @@
 /** One step of a paged cache: its numbers, in the arrays that the step's constants are, and the ops of each layer. */
 import type { Stream, Tensor } from "../ops/index.ts";
+import type { TokenBatch } from "./batch.ts";
 import type { AttentionOptions, CacheStep } from "./kv-cache.ts";
 import type { LayerPages } from "./layer-store.ts";
+import type { PagedSequences } from "./sequences.ts";
 import { emptyPlan, type SharePlan } from "./shares.ts";
 
 /** The numbers of a step for s sequences and n tokens. */
@@ -25,6 +27,24 @@ export class StepIndex {
     this.width = width;
     this.sharedRows = sharedRows;
     this.plan = sharedRows > 0 ? emptyPlan(sequences) : undefined;
+  }
+
+  /** Writes where the batch's tokens belong, for sequences that have been extended by them. */
+  locate(batch: TokenBatch, sequences: PagedSequences, page: number): void {
+    const { slots, spans, pages, width } = this;
+    for (let i = 0; i < batch.sequences.length; i++) {
+      const held = sequences.get(batch.sequences[i]!);
+      const [from, to] = [batch.offsets[i]!, batch.offsets[i + 1]!];
+      const start = held.length - (to - from);
+      for (let row = from; row < to; row++) {
+        const position = start + row - from;
+        slots[row] = held.pages[Math.floor(position / page)]! * page + (position % page);
+      }
+      spans[3 * i] = from;
+      spans[3 * i + 1] = to - from;
+      spans[3 * i + 2] = start;
+      pages.set(held.pages, i * width);
+    }
   }
 }
 

@@ -21,7 +21,7 @@ const KNOWN: readonly ReasoningMarks[] = [
 export const reasoningOf = (template: string): ReasoningMarks | undefined =>
   KNOWN.find(({ close }) => template.includes(close));
 
-/** Whether the template lets one switch the thinking off. */
+/** The template's name for whether to think; undefined where that cannot be chosen. */
 export const reasoningSwitch = (template: string): string | undefined =>
   ["enable_thinking", "thinking"].find((name) => new RegExp(`\\b${name}\\b`).test(template));
 
@@ -29,18 +29,27 @@ export const reasoningSwitch = (template: string): string | undefined =>
 export const opensReasoning = ({ open }: ReasoningMarks, prompt: string): boolean =>
   prompt.trimEnd().endsWith(open);
 
+/** What opens thoughts, as tokens have it: a mark, and behind some a word. */
+const opening = ({ open }: ReasoningMarks): readonly string[] => open.split(/(?<=>)(?=[a-z])/);
+
+/** Those of the marks that a vocabulary may have as special tokens. */
+export const reasoningTokens = (marks: ReasoningMarks): readonly string[] => [
+  opening(marks)[0]!,
+  marks.close,
+];
+
 /** The answer's grammar behind thoughts, which may be left out unless the prompt has begun them. */
 export function behindReasoning(
-  { open, close }: ReasoningMarks,
+  marks: ReasoningMarks,
   opened: boolean,
   answer: Grammar,
   mark: Mark,
 ): Grammar {
-  const closing: Grammar[] = [upTo(close, mark), { regex: "\\n{0,2}" }];
+  const closing: Grammar[] = [upTo(marks.close, mark), { regex: "\\n{0,2}" }];
   if (opened) return { sequence: [...closing, answer] };
-  const [first = "", ...more] = open.split(/(?<=>)(?=[a-z])/);
-  const opening = [mark(first), ...more.map((text): Grammar => ({ text }))];
-  return { choice: [answer, { sequence: [...opening, ...closing, answer] }] };
+  const [first, ...words] = opening(marks);
+  const begun = [mark(first!), ...words.map((text): Grammar => ({ text }))];
+  return { choice: [answer, { sequence: [...begun, ...closing, answer] }] };
 }
 
 export interface Piece {

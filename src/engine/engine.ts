@@ -17,7 +17,7 @@ import type { Decision, Limits } from "./scheduler.ts";
 import type { Sequence } from "./sequence.ts";
 import { planStep, type StepPlan } from "./step.ts";
 
-/** The global is looked up anew each time. */
+/** The global is a getter: a binding of our own saves its calls. */
 const { performance } = globalThis;
 
 /** Milliseconds after which timers and sockets get their turn on this thread. */
@@ -85,7 +85,7 @@ export class Engine {
   }
 
   /** How things stand, with each sequence and block. */
-  look(): EngineSnapshot {
+  snapshot(): EngineSnapshot {
     const { running, waiting } = this.queues;
     const { sequences, tokens: stepTokens, block } = this.limits;
     return {

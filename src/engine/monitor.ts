@@ -12,7 +12,7 @@ const MAP = 250;
 export interface Observed {
   /** Told of each step when it is done. */
   observer: ((record: StepRecord) => void) | undefined;
-  look(): EngineSnapshot;
+  snapshot(): EngineSnapshot;
   /** Its clock. */
   now(): number;
 }
@@ -36,7 +36,7 @@ export class EngineMonitor implements Monitor {
   }
 
   async snapshot(): Promise<EngineSnapshot> {
-    return this.engine.look();
+    return this.engine.snapshot();
   }
 
   watch(listener: (frame: EngineFrame) => void): () => void {
@@ -82,7 +82,7 @@ export class EngineMonitor implements Monitor {
   }
 
   private tell(): void {
-    const { limits: _, blocks, ...rest } = this.engine.look();
+    const { limits: _, blocks, ...rest } = this.engine.snapshot();
     const { steps, preemptions, running, waiting } = rest.stats;
     const state = [steps, preemptions, running, waiting, rest.sequences.at(-1)?.id].join();
     const now = this.engine.now();

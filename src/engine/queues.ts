@@ -8,7 +8,7 @@ import type { GenerateRequest, Generating, RequestOptions, Scoring } from "./req
 import { type Decision, type Limits, schedule } from "./scheduler.ts";
 import { Sequence } from "./sequence.ts";
 
-/** The global is looked up anew each time. */
+/** The global is a getter: a binding of our own saves its calls. */
 const { performance } = globalThis;
 
 export class Queues {

@@ -93,7 +93,7 @@ export function createApp(served: LanguageModel, options: AppOptions = {}): Hono
   const app = new Hono();
   app.onError((error, c) => {
     endWork(c.req.raw);
-    const dialect = dialectOf(c.req.path);
+    const dialect = dialectOf(c.req.raw, c.req.path);
     const refusal = apiError(error, dialect);
     if (refusal.status >= 500 && !(error instanceof ApiError)) onError(error);
     const { status, retryAfter } = refusal;
@@ -135,9 +135,8 @@ export function createApp(served: LanguageModel, options: AppOptions = {}): Hono
     );
   const engine = new EngineView(model.monitor, context.shutdown);
   app.get("/engine", async () => Response.json(await engine.snapshot()));
-  app.get("/engine/events", () => engine.stream());
-  // Two APIs have this route: requests of Anthropic's name its version.
-  const forAnthropic = (request: Request): boolean => request.headers.has("anthropic-version");
+  app.get("/engine/events", (c) => engine.stream(c.req.raw));
+  // Two APIs have this route.
   app.get("/v1/models", (c) =>
     forAnthropic(c.req.raw)
       ? listModels(context)
@@ -179,9 +178,14 @@ export function createApp(served: LanguageModel, options: AppOptions = {}): Hono
   return app;
 }
 
-/** Which API a path belongs to. */
-const dialectOf = (path: string): Dialect =>
-  path.startsWith("/v1/messages") ? anthropic : path.startsWith("/api/") ? ollama : openai;
+/** Requests of Anthropic's API name its version. */
+const forAnthropic = (request: Request): boolean => request.headers.has("anthropic-version");
+
+/** Which API a request belongs to. */
+function dialectOf(request: Request, path: string): Dialect {
+  if (path.startsWith("/api/")) return ollama;
+  return path.startsWith("/v1/messages") || forAnthropic(request) ? anthropic : openai;
+}
 
 /** The model object of the API, with what a client may want to know besides. */
 function describe({ model, created }: ServeContext) {

@@ -15,14 +15,21 @@ import {
   usageOf,
   type Work,
 } from "./context.ts";
-import { ApiError, invalid } from "./errors.ts";
+import { invalid } from "./errors.ts";
 import { Fields } from "./fields.ts";
 import { chatLogprobs } from "./logprobs.ts";
 import { parseMessages } from "./messages.ts";
-import { mostLogprobs, optionsOfChoice, present, type Shared, sharedFields } from "./parameters.ts";
+import {
+  mostLogprobs,
+  optionsOfChoice,
+  present,
+  type Shared,
+  sharedFields,
+  tokenBudget,
+} from "./parameters.ts";
 import { responseFormat } from "./response-format.ts";
 import { eventStream, merge } from "./stream.ts";
-import { namingGrammar, type Plan, planTalk } from "./talk.ts";
+import { namingGrammar, needTemplate, type Plan, planTalk } from "./talk.ts";
 import { callId, readTools } from "./tools.ts";
 
 interface ChatRequest extends Shared {
@@ -47,9 +54,9 @@ export async function chatCompletions(
   request: Request,
   body: unknown,
 ): Promise<Response> {
-  const format = () => (new Fields(body).take("response_format") === undefined ? "tools" : "response_format");
   try {
-    return await namingGrammar(format, () => answer(context, request, body));
+    const parsed = parse(context, body);
+    return await namingGrammar(parsed.plan.grammarField, () => answer(context, request, parsed));
   } catch (error) {
     throw named(error, body);
   }
@@ -58,16 +65,14 @@ export async function chatCompletions(
 /** The library speaks of the prompt and of maxTokens; this endpoint calls them otherwise. */
 function named(error: unknown, body: unknown): unknown {
   if (!(error instanceof ParameterError)) return error;
-  const { parameter, message } = error;
-  const problem = message.slice(parameter.length + 2);
+  const { parameter, problem } = error;
   if (parameter === "prompt") return invalid("messages", problem, "context_length_exceeded");
   if (parameter !== "maxTokens") return error;
   const newer = new Fields(body).take("max_completion_tokens") !== undefined;
   return invalid(newer ? "max_completion_tokens" : "max_tokens", problem, "context_length_exceeded");
 }
 
-async function answer(context: ServeContext, request: Request, body: unknown): Promise<Response> {
-  const parsed = parse(context, body);
+async function answer(context: ServeContext, request: Request, parsed: ChatRequest): Promise<Response> {
   const work = startWork(context, request);
   const generations = Array.from({ length: parsed.n }, (_, i) =>
     context.model.chat(parsed.plan.messages, optionsOfChoice(parsed.options, i, work)),
@@ -122,13 +127,9 @@ function parse(context: ServeContext, body: unknown): ChatRequest {
   const { model } = context;
   const shared = sharedFields(fields, model);
   const messages = parseMessages(fields.take("messages"));
-  if (!model.chats)
-    throw new ApiError(400, `messages: "${model.name}" has no chat template; use /v1/completions`, {
-      param: "messages",
-      code: "no_chat_template",
-    });
-  const maxTokens = fields.number("max_completion_tokens", { integer: true, min: 1 });
-  const older = fields.number("max_tokens", { integer: true, min: 1 });
+  needTemplate(model, "messages", "/v1/completions");
+  const maxTokens = tokenBudget(fields, "max_completion_tokens", model);
+  const older = tokenBudget(fields, "max_tokens", model);
   if (maxTokens !== undefined && older !== undefined && maxTokens !== older)
     throw invalid("max_tokens", "differs from max_completion_tokens; give one of them");
   const wanted = fields.boolean("logprobs") ?? false;
@@ -137,14 +138,13 @@ function parse(context: ServeContext, body: unknown): ChatRequest {
   standardFields(fields);
   const format = responseFormat(fields);
   const tools = readTools(fields);
-  const variables =
-    fields.take("chat_template_kwargs") && Object.fromEntries(fields.entries("chat_template_kwargs"));
+  const variables = fields.entries("chat_template_kwargs");
   fields.done();
   const plan = planTalk(context, {
     messages,
     tools,
     format: format && { grammar: format, field: "response_format" },
-    variables: variables as Record<string, unknown> | undefined,
+    variables: variables.length > 0 ? Object.fromEntries(variables) : undefined,
   });
   const { grammar } = plan.options;
   if (grammar !== undefined && shared.options.ignoreEnd)
@@ -152,20 +152,13 @@ function parse(context: ServeContext, body: unknown): ChatRequest {
       "ignore_eos",
       "cannot go on after the end of an answer that response_format or tool_choice decides about",
     );
-  const budget = maxTokens ?? older;
-  if (budget !== undefined && budget > model.contextLength)
-    throw invalid(
-      maxTokens === undefined ? "max_tokens" : "max_completion_tokens",
-      `${budget} tokens exceed the model's context of ${model.contextLength}`,
-      "context_length_exceeded",
-    );
   return {
     ...shared,
     plan,
     options: {
       ...shared.options,
       ...plan.options,
-      ...present({ maxTokens: budget, logprobs: wanted ? (top ?? 0) : undefined }),
+      ...present({ maxTokens: maxTokens ?? older, logprobs: wanted ? (top ?? 0) : undefined }),
     },
   };
 }

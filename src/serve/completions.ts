@@ -48,10 +48,7 @@ interface Choice {
 export async function completions(context: ServeContext, request: Request, body: unknown): Promise<Response> {
   const parsed = parse(context, body);
   const work = startWork(context, request);
-  const choices = await start(context, parsed, work).catch((error: unknown) => {
-    work.abort();
-    throw error;
-  });
+  const choices = await start(context, parsed, work);
   const head = {
     id: newId("cmpl"),
     object: "text_completion",

@@ -35,7 +35,7 @@ export interface Work {
 /** Of requests that are worked on, so that whatever refuses one also ends its work. */
 const works = new WeakMap<Request, Work>();
 
-/** Ends the work of a request that has failed, if it had begun. */
+/** Ends the work of a request that has failed, if it had begun: called where errors become answers. */
 export const endWork = (request: Request): void => works.get(request)?.abort();
 
 /**
@@ -72,19 +72,14 @@ export function startWork(context: ServeContext, request: Request): Work {
   return work;
 }
 
-/** Runs all to their ends. If one fails, the others are ended too. */
+/** Runs all to their ends. */
 export async function allResults(
   work: Work,
   generations: readonly Generation[],
 ): Promise<GenerationResult[]> {
-  try {
-    const results = await Promise.all(generations.map((g) => g.result()));
-    work.done();
-    return results.map((result) => complete(result, work));
-  } catch (error) {
-    work.abort();
-    throw error;
-  }
+  const results = await Promise.all(generations.map((g) => g.result()));
+  work.done();
+  return results.map((result) => complete(result, work));
 }
 
 /** Refuses to pass off a result that was cut short as a whole one. */

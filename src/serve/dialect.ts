@@ -15,6 +15,13 @@ export interface Dialect {
 
 export const eventStreamType = "text/event-stream; charset=utf-8";
 
+/** Of a response that is written piece by piece: nobody on the way is to keep it, or to wait for more of it. */
+export const streamHeaders = (contentType: string): Readonly<Record<string, string>> => ({
+  "content-type": contentType,
+  "cache-control": "no-cache",
+  "x-accel-buffering": "no",
+});
+
 /** Server-sent events whose type is that of the object. */
 export const typedEvent = (object: object): string =>
   `event: ${(object as { type: string }).type}\ndata: ${JSON.stringify(object)}\n\n`;

@@ -3,6 +3,7 @@
  * frames; must not know how they come.
  */
 import type { EngineFrame, EngineSnapshot, Monitor } from "../engine/report.ts";
+import { eventStreamType, streamHeaders } from "./dialect.ts";
 import { ApiError } from "./errors.ts";
 
 /** Those who watch at once. */
@@ -52,10 +53,13 @@ export class EngineView {
   }
 
   /** A stream of server-sent events: a snapshot, then a frame for each 50 ms in which something happened. */
-  async stream(): Promise<Response> {
+  async stream({ method }: Request): Promise<Response> {
     this.checkRoom();
     const snapshot = await this.snapshot();
     this.checkRoom();
+    const headers = streamHeaders(eventStreamType);
+    // Nobody would read the stream, nor cancel it.
+    if (method === "HEAD") return new Response(null, { headers });
     let watcher: Watcher | undefined;
     const body = new ReadableStream<Uint8Array>(
       {
@@ -68,13 +72,7 @@ export class EngineView {
       },
       { highWaterMark: 4 },
     );
-    return new Response(body, {
-      headers: {
-        "content-type": "text/event-stream; charset=utf-8",
-        "cache-control": "no-cache",
-        "x-accel-buffering": "no",
-      },
-    });
+    return new Response(body, { headers });
   }
 
   private checkRoom(): void {

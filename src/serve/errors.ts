@@ -46,7 +46,7 @@ export function apiError(error: unknown, dialect: Dialect): ApiError {
   if (error instanceof ApiError) return error;
   if (error instanceof ParameterError) {
     const param = fieldOf(error.parameter, dialect);
-    return new ApiError(400, error.message.replace(error.parameter, param), { param, code: "invalid_value" });
+    return invalid(param, error.problem);
   }
   if (error instanceof FoveaError) return new ApiError(500, error.message);
   return new ApiError(500, "the server failed while it worked on this request; its log says more");

@@ -6,7 +6,7 @@ import type { ChatMessage } from "../tasks/types.ts";
 import { invalid } from "./errors.ts";
 import { Fields, shown } from "./fields.ts";
 import { present } from "./parameters.ts";
-import { parsedArguments, pastCall } from "./tools.ts";
+import { parsedArguments, pastCall, pastCalls } from "./tools.ts";
 
 /** `developer` is the newer name of the system role; templates know the older one. */
 const roles: Readonly<Record<string, string>> = {
@@ -33,7 +33,12 @@ function parseMessage(fields: Fields): ChatMessage {
         ? 'is of the older API; use "tool"'
         : `must be ${Object.keys(roles).join(", ")}, not ${shown(given ?? null)}`,
     );
-  const calls = role === "assistant" ? toolCalls(fields) : undefined;
+  const calls =
+    role === "assistant"
+      ? pastCalls(fields, (made, name, id) =>
+          pastCall(id, name, parsedArguments(made.string("arguments") ?? "{}")),
+        )
+      : undefined;
   const content = calls !== undefined && fields.take("content") === undefined ? "" : text(fields);
   const answered = role === "tool" ? fields.string("tool_call_id") : undefined;
   if (role === "tool" && answered === undefined)
@@ -57,26 +62,6 @@ function parseMessage(fields: Fields): ChatMessage {
 function reasoningText(fields: Fields): string | undefined {
   const text = fields.string("reasoning_content");
   return fields.string("reasoning") ?? text;
-}
-
-/** Calls that the model made before, with their arguments as values: that is how templates take them. */
-function toolCalls(fields: Fields): object[] | undefined {
-  const value = fields.take("tool_calls");
-  if (value === undefined) return undefined;
-  if (!Array.isArray(value)) throw invalid(fields.name("tool_calls"), "must be a list");
-  if (value.length === 0) return undefined;
-  return value.map((item: unknown, i) => {
-    const call = new Fields(item, `${fields.name("tool_calls")}[${i}]`);
-    const id = call.string("id");
-    call.only("type", ["function"], "only functions can be called");
-    const made = call.object("function");
-    const name = made?.string("name");
-    const given = made?.string("arguments");
-    if (made === undefined || name === undefined) throw invalid(call.name("function"), "must have a name");
-    made.done();
-    call.done();
-    return pastCall(id, name, parsedArguments(given ?? "{}"));
-  });
 }
 
 /** A string, or text parts joined. */

@@ -42,8 +42,8 @@ export function sharedFields(fields: Fields, model: LanguageModel): Shared {
       topP: fields.number("top_p", { min: 0, max: 1 }),
       topK: fields.number("top_k", { integer: true, min: 0 }),
       minP: fields.number("min_p", { min: 0, max: 1 }),
-      typicalP: typical(fields),
-      repetitionPenalty: positive(fields, "repetition_penalty"),
+      typicalP: aboveZero(fields, "typical_p", 1),
+      repetitionPenalty: aboveZero(fields, "repetition_penalty"),
       presencePenalty: fields.number("presence_penalty", { min: -2, max: 2 }),
       frequencyPenalty: fields.number("frequency_penalty", { min: -2, max: 2 }),
       seed: fields.number("seed", { integer: true }),
@@ -53,6 +53,22 @@ export function sharedFields(fields: Fields, model: LanguageModel): Shared {
       ignoreEnd: fields.boolean("ignore_eos"),
     }),
   };
+}
+
+/** New tokens at most, which the context must have room for even without a prompt. */
+export function tokenBudget(
+  fields: Fields,
+  field: string,
+  { contextLength }: LanguageModel,
+): number | undefined {
+  const tokens = fields.number(field, { integer: true, min: 1 });
+  if (tokens !== undefined && tokens > contextLength)
+    throw invalid(
+      field,
+      `${tokens} tokens exceed the model's context of ${contextLength}`,
+      "context_length_exceeded",
+    );
+  return tokens;
 }
 
 /** The options with a value. */
@@ -87,15 +103,10 @@ function withoutEffect(fields: Fields): void {
   fields.only("service_tier", ["auto", "default"], 'there is one tier here; leave it out or say "auto"');
 }
 
-function typical(fields: Fields): number | undefined {
-  const value = fields.number("typical_p", { min: 0, max: 1 });
-  if (value === 0) throw invalid("typical_p", "must be above 0; 1 is off");
-  return value;
-}
-
-function positive(fields: Fields, name: string): number | undefined {
-  const value = fields.number(name, { min: 0, max: Number.MAX_VALUE });
-  if (value === 0) throw invalid(name, "must be above 0; 1 is off");
+/** A number that turns its sampler off where it is 1. */
+export function aboveZero(fields: Fields, field: string, max = Number.MAX_VALUE): number | undefined {
+  const value = fields.number(field, { min: 0, max });
+  if (value === 0) throw invalid(fields.name(field), "must be above 0; 1 is off");
   return value;
 }
 
@@ -110,14 +121,16 @@ function logitBias(fields: Fields, vocabularySize: number): Record<number, numbe
   return entries.length === 0 ? undefined : (Object.fromEntries(entries) as Record<number, number>);
 }
 
-function stops(fields: Fields): string[] | undefined {
+/** `stop`: a string or several. */
+export function stops(fields: Fields): string[] | undefined {
   const value = fields.take("stop");
   if (value === undefined) return undefined;
+  const name = fields.name("stop");
   const list: unknown[] = Array.isArray(value) ? value : [value];
-  if (list.length > mostStops) throw invalid("stop", `takes at most ${mostStops} strings`);
+  if (list.length > mostStops) throw invalid(name, `takes at most ${mostStops} strings`);
   return list.map((text) => {
-    if (typeof text !== "string") throw invalid("stop", `must be a string or a list of strings`);
-    if (text === "") throw invalid("stop", "an empty string would stop at once; leave it out");
+    if (typeof text !== "string") throw invalid(name, "must be a string or a list of strings");
+    if (text === "") throw invalid(name, "an empty string would stop at once; leave it out");
     return text;
   });
 }

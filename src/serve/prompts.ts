@@ -23,8 +23,7 @@ export function parsePrompts({ model, tokenizer }: ServeContext, value: unknown)
       return { ids: promptIds(tokenizer, text, model.contextLength), text };
     } catch (error) {
       if (!(error instanceof ParameterError)) throw error;
-      const { parameter, message } = error;
-      throw invalid(parameter, message.slice(parameter.length + 2), "context_length_exceeded");
+      throw invalid(error.parameter, error.problem, "context_length_exceeded");
     }
   };
   const fromIds = (ids: unknown, name: string): Prompt => {

@@ -3,7 +3,7 @@
  * Knows async iteration; must not know what the objects say, or how they are written.
  */
 import type { Work } from "./context.ts";
-import { type Dialect, openai } from "./dialect.ts";
+import { type Dialect, openai, streamHeaders } from "./dialect.ts";
 import { ApiError, apiError } from "./errors.ts";
 
 /** Items of all sources as they come, each with the index of its source. A source's own order is kept. */
@@ -44,10 +44,7 @@ export async function eventStream(
   dialect: Dialect = openai,
 ): Promise<Response> {
   const encoder = new TextEncoder();
-  let next: IteratorResult<object> | undefined = await objects.next().catch((error: unknown) => {
-    work.abort();
-    throw error;
-  });
+  let next: IteratorResult<object> | undefined = await objects.next();
   let left = false;
   const body = new ReadableStream<Uint8Array>({
     async pull(controller) {
@@ -75,11 +72,5 @@ export async function eventStream(
       objects.return(undefined).catch(() => {});
     },
   });
-  return new Response(body, {
-    headers: {
-      "content-type": dialect.contentType,
-      "cache-control": "no-cache",
-      "x-accel-buffering": "no",
-    },
-  });
+  return new Response(body, { headers: streamHeaders(dialect.contentType) });
 }

@@ -6,10 +6,16 @@ import { createHash } from "node:crypto";
 import { ParameterError } from "../base/errors.ts";
 import type { AnswerForm } from "../decode/answer.ts";
 import type { Grammar } from "../decode/grammar/index.ts";
-import { behindReasoning, opensReasoning, reasoningOf, reasoningSwitch } from "../decode/reasoning.ts";
+import {
+  behindReasoning,
+  opensReasoning,
+  reasoningOf,
+  reasoningSwitch,
+  reasoningTokens,
+} from "../decode/reasoning.ts";
 import type { Mark, ToolDialect } from "../decode/tools/dialect.ts";
 import { dialectOf, showsTools } from "../decode/tools/known.ts";
-import type { ChatMessage, ChatOptions } from "../tasks/types.ts";
+import type { ChatMessage, ChatOptions, LanguageModel } from "../tasks/types.ts";
 import type { ServeContext } from "./context.ts";
 import { ApiError, invalid } from "./errors.ts";
 import { present } from "./parameters.ts";
@@ -39,6 +45,15 @@ export interface Plan {
   prompt(): readonly number[];
 }
 
+/** Refuses a model without a chat template. @param instead the endpoint that needs none */
+export function needTemplate({ chats, name }: LanguageModel, param: string, instead: string): void {
+  if (chats) return;
+  throw new ApiError(400, `${param}: "${name}" has no chat template; use ${instead}`, {
+    param,
+    code: "no_chat_template",
+  });
+}
+
 export function planTalk(context: ServeContext, talk: Talk): Plan {
   const { model, tokenizer } = context;
   const { tools, format } = talk;
@@ -55,7 +70,8 @@ export function planTalk(context: ServeContext, talk: Talk): Plan {
     described === undefined ? talk.messages : told(talk.messages, described),
   );
   const chat = present({ tools: tools?.shown, variables });
-  const prompt = () => model.chatPrompt(messages, chat);
+  let ids: readonly number[] | undefined;
+  const prompt = () => (ids ??= model.chatPrompt(messages, chat));
   const marks = reasoningOf(source);
   const reasoning = marks && { marks, opened: opensReasoning(marks, ending(context, prompt())) };
 
@@ -73,10 +89,7 @@ export function planTalk(context: ServeContext, talk: Talk): Plan {
   const thinks = reasoning?.opened || variables?.[reasoningSwitch(source) ?? ""] === true;
   const grammar =
     answer && reasoning && thinks ? behindReasoning(reasoning.marks, reasoning.opened, answer, mark) : answer;
-  const shown = [
-    ...(tools ? dialect!.marks : []),
-    ...(marks ? [...marks.open.split(/(?<=>)(?=[a-z])/).slice(0, 1), marks.close] : []),
-  ].filter(special);
+  const shown = [...(tools ? dialect!.marks : []), ...(marks ? reasoningTokens(marks) : [])].filter(special);
   return {
     messages,
     options: { ...chat, ...present({ grammar, showTokens: shown.length > 0 ? shown : undefined }) },
@@ -97,17 +110,17 @@ function callsOf(
     return dialect.grammar(demanded ?? definitions, parallel, mark);
   } catch (error) {
     if (!(error instanceof ParameterError)) throw error;
-    throw invalid("tools", error.message.slice(error.parameter.length + 2));
+    throw invalid("tools", error.problem);
   }
 }
 
 /** Runs what may find fault with the grammar, and names the field that it came from. */
-export async function namingGrammar<T>(field: () => string, run: () => Promise<T>): Promise<T> {
+export async function namingGrammar<T>(field: string, run: () => Promise<T>): Promise<T> {
   try {
     return await run();
   } catch (error) {
     if (!(error instanceof ParameterError) || error.parameter !== "grammar") throw error;
-    throw invalid(field(), error.message.slice("grammar: ".length));
+    throw invalid(field, error.problem);
   }
 }
 

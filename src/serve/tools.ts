@@ -17,21 +17,35 @@ export interface ToolRequest {
   readonly parallel: boolean;
 }
 
-/** The model decides, must call one of them, or this one. */
-export type ToolChoice = "auto" | "required" | { readonly name: string };
+/** The model decides, calls none of them, must call one, or this one. */
+export type ToolChoice = "auto" | "none" | "required" | { readonly name: string };
 
 export interface GivenTool {
   readonly definition: ToolDefinition;
   readonly shown: unknown;
 }
 
-/** @param choiceField the field that names a tool, for errors */
+/** `tools`, one by one; no list is an empty one. */
+export function toolList(fields: Fields, read: (item: unknown, i: number) => GivenTool): GivenTool[] {
+  const list = fields.take("tools") ?? [];
+  if (!Array.isArray(list)) throw invalid("tools", "must be a list");
+  return list.map(read);
+}
+
+/**
+ * Undefined where there are no tools, or none may be called.
+ *
+ * @param choiceField the field that names a tool, for errors
+ */
 export function toolRequest(
   tools: readonly GivenTool[],
   choice: ToolChoice,
   parallel: boolean,
   choiceField: string,
-): ToolRequest {
+): ToolRequest | undefined {
+  if (tools.length === 0 && choice !== "auto" && choice !== "none")
+    throw invalid("tool_choice", "needs tools");
+  if (tools.length === 0 || choice === "none") return undefined;
   const definitions = tools.map(({ definition }) => definition);
   const names = definitions.map(({ name }) => name);
   const twice = names.find((name, i) => names.indexOf(name) !== i);
@@ -48,11 +62,16 @@ export function toolRequest(
   };
 }
 
-export function checkName(fields: Fields, field: string, name: string | undefined): string {
+export function toolName(fields: Fields): string {
+  const name = fields.string("name");
   if (name === undefined || !/^[a-zA-Z0-9_.-]{1,128}$/.test(name))
-    throw invalid(fields.name(field), "must be 1 to 128 letters, digits, underscores, points and hyphens");
+    throw invalid(fields.name("name"), "must be 1 to 128 letters, digits, underscores, points and hyphens");
   return name;
 }
+
+/** A JSON Schema of arguments; one that is left out lets any object through. */
+export const parametersOf = (fields: Fields): unknown =>
+  fields.object("parameters") ? fields.take("parameters") : { type: "object" };
 
 /** What templates take of a tool. */
 export function given(name: string, description: string | undefined, parameters: unknown): GivenTool {
@@ -65,19 +84,10 @@ export function given(name: string, description: string | undefined, parameters:
 
 /** `tools`, `tool_choice` and `parallel_tool_calls` of a chat completion. */
 export function readTools(fields: Fields): ToolRequest | undefined {
-  const list = fields.take("tools");
-  const choice = fields.take("tool_choice");
+  const tools = toolList(fields, functionOf);
+  const choice = functionChoice(fields.take("tool_choice"), "tool_choice.function");
   const parallel = fields.boolean("parallel_tool_calls") ?? true;
-  if (list === undefined || (Array.isArray(list) && list.length === 0)) {
-    if (choice !== undefined && choice !== "none" && choice !== "auto")
-      throw invalid("tool_choice", "needs tools");
-    return undefined;
-  }
-  if (!Array.isArray(list)) throw invalid("tools", "must be a list");
-  const tools = list.map(functionOf);
-  const wanted = choiceOf(choice);
-  if (wanted === "none") return undefined;
-  return toolRequest(tools, wanted, parallel, "tool_choice.function.name");
+  return toolRequest(tools, choice, parallel, "tool_choice.function.name");
 }
 
 /** A tool of chat completions and of Ollama: the function stands within it. */
@@ -85,25 +95,29 @@ export function functionOf(item: unknown, i: number): GivenTool {
   const tool = new Fields(item, `tools[${i}]`);
   if (tool.string("type") !== "function") throw invalid(tool.name("type"), 'must be "function"');
   const made = tool.object("function");
-  const name = checkName(tool, "function.name", made?.string("name"));
-  made!.string("description");
-  made!.boolean("strict"); // a demanded call always keeps to its schema
-  const parameters = made!.take("parameters") ?? { type: "object" };
-  made!.done();
+  if (made === undefined) throw invalid(tool.name("function"), "is needed");
+  const name = toolName(made);
+  made.string("description");
+  made.boolean("strict"); // a demanded call always keeps to its schema
+  const parameters = parametersOf(made);
+  made.done();
   tool.done();
   return { definition: { name, parameters }, shown: item };
 }
 
-function choiceOf(choice: unknown): ToolChoice | "none" {
+/** `tool_choice` of OpenAI's endpoints. @param place the object that has a function's name in it */
+export function functionChoice(choice: unknown, place: "tool_choice" | "tool_choice.function"): ToolChoice {
   if (choice === undefined) return "auto";
   if (choice === "auto" || choice === "none" || choice === "required") return choice;
   if (typeof choice === "string")
     throw invalid("tool_choice", `must be none, auto, required or a function, not ${shown(choice)}`);
   const fields = new Fields(choice, "tool_choice");
   if (fields.string("type") !== "function") throw invalid("tool_choice.type", 'must be "function"');
-  const name = fields.object("function")?.string("name");
+  const named = place === "tool_choice" ? fields : fields.object("function");
+  const name = named?.string("name");
+  named?.done();
   fields.done();
-  if (name === undefined) throw invalid("tool_choice.function.name", "is missing");
+  if (name === undefined) throw invalid(`${place}.name`, "is needed");
   return { name };
 }
 
@@ -120,6 +134,32 @@ export const pastCall = (id: string | undefined, name: string, given: unknown): 
   type: "function",
   function: { name, arguments: given },
 });
+
+/**
+ * `tool_calls` of an earlier message; undefined where there are none.
+ *
+ * @param read makes one of what the dialect has in its `function` besides the name
+ */
+export function pastCalls(
+  message: Fields,
+  read: (made: Fields, name: string, id: string | undefined) => object,
+): object[] | undefined {
+  const value = message.take("tool_calls") ?? [];
+  if (!Array.isArray(value)) throw invalid(message.name("tool_calls"), "must be a list");
+  if (value.length === 0) return undefined;
+  return value.map((item: unknown, i) => {
+    const call = new Fields(item, `${message.name("tool_calls")}[${i}]`);
+    const id = call.string("id");
+    call.only("type", ["function"], "only functions can be called");
+    const made = call.object("function");
+    const name = made?.string("name");
+    if (made === undefined || name === undefined) throw invalid(call.name("function"), "must have a name");
+    const past = read(made, name, id);
+    made.done();
+    call.done();
+    return past;
+  });
+}
 
 /** What a model wrote may be no JSON; the template then gets it as it is. */
 export function parsedArguments(text: string): unknown {

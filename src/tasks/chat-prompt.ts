@@ -2,11 +2,7 @@
 import { ParameterError } from "../base/errors.ts";
 import type { Tokenizer } from "../checkpoint/tokenizer/index.ts";
 import { promptIds } from "./prompt-ids.ts";
-import type { ChatMessage, ChatOptions } from "./types.ts";
-
-export type ChatPromptOptions = {
-  readonly [K in "tools" | "variables"]?: ChatOptions[K] | undefined;
-};
+import type { ChatMessage, ChatPromptOptions } from "./types.ts";
 
 export function chatPrompt(
   { name, contextLength }: { readonly name: string; readonly contextLength: number },

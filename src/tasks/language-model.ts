@@ -10,12 +10,13 @@ import type { EngineStats } from "../engine/report.ts";
 import type { LoadedModel } from "../models/index.ts";
 import type { Decoder } from "../nn/index.ts";
 import { type CacheFormat, type Device, tensorBytes } from "../ops/index.ts";
-import { type ChatPromptOptions, chatPrompt } from "./chat-prompt.ts";
+import { chatPrompt } from "./chat-prompt.ts";
 import { TextGeneration } from "./generation.ts";
 import { promptIds } from "./prompt-ids.ts";
 import type {
   ChatMessage,
   ChatOptions,
+  ChatPromptOptions,
   GenerateOptions,
   Generation,
   LanguageModel,

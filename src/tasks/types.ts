@@ -1,4 +1,5 @@
 /** What a user hands to a language model and gets back. Types only: the faces are written against these. */
+import type { Tokenizer } from "../checkpoint/tokenizer/index.ts";
 import type { Grammar } from "../decode/grammar/index.ts";
 import type { SamplingOptions } from "../decode/sampling.ts";
 import type { Monitor } from "../engine/report.ts";
@@ -45,8 +46,8 @@ export interface GenerateOptions extends SamplingOptions {
   /** Alternatives to report for each token, 0 to 100; undefined: no log-probabilities at all. */
   readonly logprobs?: number;
   /**
-   * What the text must be: `{ jsonSchema }`, `{ regex }`, `{ gbnf }` or `{ lark }`. Tokens that would break it are
-   * never drawn, and the text ends where it is complete. Not with `ignoreEnd`.
+   * What the text must be, as a JSON Schema, a pattern, a grammar in GBNF or Lark, or a combination of these. Tokens
+   * that would break it are never drawn, and the text ends where it is complete. Not with `ignoreEnd`.
    */
   readonly grammar?: Grammar;
   /** Special tokens that are written into the text when they come; others never are. */
@@ -70,6 +71,11 @@ export interface ChatOptions extends GenerateOptions {
   /** More names for the template, such as `enable_thinking`. */
   readonly variables?: Readonly<Record<string, unknown>>;
 }
+
+/** What decides about a chat's prompt besides the messages. */
+export type ChatPromptOptions = {
+  readonly [K in "tools" | "variables"]?: ChatOptions[K] | undefined;
+};
 
 export interface TokenLogprob {
   readonly token: number;
@@ -134,7 +140,7 @@ export interface LanguageModel {
   /** Positions that the model was made for. */
   readonly contextLength: number;
   readonly vocabularySize: number;
-  readonly tokenizer: import("../checkpoint/tokenizer/index.ts").Tokenizer | undefined;
+  readonly tokenizer: Tokenizer | undefined;
   /** Whether the checkpoint has a chat template. */
   readonly chats: boolean;
   /** Whether what is asked now is worked on at once; not while a process that holds it is started again. */
@@ -148,10 +154,7 @@ export interface LanguageModel {
   /** The messages through the checkpoint's chat template. Refused when it has none. */
   chat(messages: readonly ChatMessage[], options?: ChatOptions): Generation;
   /** The token ids that `chat` begins with: the messages through the checkpoint's chat template. */
-  chatPrompt(
-    messages: readonly ChatMessage[],
-    options?: { readonly [K in "tools" | "variables"]?: ChatOptions[K] | undefined },
-  ): readonly number[];
+  chatPrompt(messages: readonly ChatMessage[], options?: ChatPromptOptions): readonly number[];
   /** Logits of the next token after each position: one row of `vocabularySize` for each id. */
   logits(ids: readonly number[], options?: { signal?: AbortSignal }): Promise<Float32Array[]>;
   /** Negative log-likelihood (nats) of ids[1..] given what stands before each, in windows of the context. */

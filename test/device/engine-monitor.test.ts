@@ -81,11 +81,11 @@ describe.skipIf(!haveShared)("an engine that is looked at", () => {
 
   it("shows each sequence, and the blocks with those who share them", async () => {
     const engine = start({ sequences: 4 });
-    const seen: ReturnType<Engine["look"]>[] = [];
-    engine.observer = () => seen.push(engine.look());
+    const seen: ReturnType<Engine["snapshot"]>[] = [];
+    engine.observer = () => seen.push(engine.snapshot());
     const prompt = text(140);
     await ask(engine, prompt, { maxTokens: 1 });
-    const before = engine.look();
+    const before = engine.snapshot();
     expect(before.blocks).toBe("--");
     expect(before.stats.blocks).toMatchObject({ kept: 2, idle: 2, shared: 0 });
     await Promise.all([
@@ -121,7 +121,7 @@ describe.skipIf(!haveShared)("an engine that is looked at", () => {
     expect(other).toEqual(frames);
     expect(frames[0]!.blocks).toBeDefined();
     const ran = frames.flatMap((frame) => frame.ran);
-    const { stats } = engine.look();
+    const { stats } = engine.snapshot();
     expect(sum(ran.map(([, prefill]) => prefill))).toBe(stats.prefillTokens);
     expect(sum(ran.map(([, , decode]) => decode))).toBe(count - 3);
     expect(sum(frames.flatMap(({ first }) => first.map(([, n]) => n)))).toBe(3);

@@ -215,7 +215,7 @@ describe("watchers", () => {
       },
     };
     const view = new EngineView(monitor, new AbortController().signal);
-    const reader = (await view.stream()).body!.getReader();
+    const reader = (await view.stream(new Request("http://localhost/engine/events"))).body!.getReader();
     tell(frame(1, "1"));
     for (let at = 2; at < 1000; at++) tell(frame(at, at === 500 ? "11" : undefined));
     const seen: EngineFrame[] = [];
@@ -239,6 +239,9 @@ describe("watchers", () => {
     const refused = await app.request("/engine/events");
     expect(refused.status).toBe(429);
     await streams[0]!.body!.cancel();
+    // Who asks for the headers alone does not watch.
+    for (let i = 0; i < 2; i++)
+      expect((await app.request("/engine/events", { method: "HEAD" })).status).toBe(200);
     expect((await app.request("/engine/events")).status).toBe(200);
     expect((await createApp(fakeModel()).request("/engine")).status).toBe(404);
   });

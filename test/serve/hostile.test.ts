@@ -287,6 +287,14 @@ describe("a real model", () => {
         },
       });
     }
+    const bare = await fetch(`${server.url}/api/generate`, {
+      method: "POST",
+      body: JSON.stringify({ model: model.name, prompt: far[0]!.content, raw: true }),
+    });
+    expect(bare.status).toBe(400);
+    expect(await bare.json()).toMatchObject({
+      error: expect.stringMatching(/^prompt: has more than 8192 tokens/),
+    });
     expect((await ask({ max_tokens: 3 })).status).toBe(200);
     await gate.drain();
   });

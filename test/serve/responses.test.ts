@@ -103,6 +103,15 @@ describe("responses", () => {
     expect((await client.responses.retrieve(id)).output_text).toBe(text);
     const items = await client.responses.inputItems.list(id);
     expect(items.data).toMatchObject([{ type: "message", role: "user", content: [{ text: "Keep" }] }]);
+    const inputs = ["a", "b", "c"].map((content) => ({ role: "user" as const, content }));
+    const long = await client.responses.create({ model: "fake", input: inputs });
+    const seen: unknown[] = [];
+    for await (const item of client.responses.inputItems.list(long.id, { order: "asc", limit: 2 }))
+      seen.push(item);
+    expect(seen).toMatchObject(inputs.map(({ content }) => ({ content: [{ text: content }] })));
+    await expect(client.responses.inputItems.list(id, { after: "x" })).rejects.toMatchObject({
+      ...{ status: 400, param: "after" },
+    });
     await expect(other.responses.retrieve(id)).rejects.toMatchObject({ status: 404 });
     await expect(
       other.responses.create({ model: "fake", input: "x", previous_response_id: id }),

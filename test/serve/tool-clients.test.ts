@@ -59,6 +59,10 @@ describe("responses", () => {
     const kinds = response.output.map(({ type }) => type);
     expect(kinds).toEqual(["reasoning", "message", "function_call", "function_call"]);
     expect(response.output_text).toBe("Let me see.");
+    // Tokens are bytes here: those of "Hm." and of the mark behind it, at least.
+    const { output_tokens_details, output_tokens } = response.usage!;
+    expect(output_tokens_details.reasoning_tokens).toBeGreaterThan(10);
+    expect(output_tokens_details.reasoning_tokens).toBeLessThan(output_tokens / 2);
     expect(response.output[0]).toMatchObject({
       summary: [],
       content: [{ type: "reasoning_text", text: "Hm." }],
@@ -371,8 +375,9 @@ describe("chat completions", () => {
     const body = { model: "fake", messages, chat_template_kwargs: { enable_thinking: false } };
     await client("text").chat.completions.create(body);
     expect(said("text").endsWith("<think>\n\n</think>\n\n")).toBe(true);
-    await expect(
-      client("text").chat.completions.create({ ...body, chat_template_kwargs: 1 } as never),
-    ).rejects.toMatchObject({ status: 400, param: "chat_template_kwargs" });
+    for (const chat_template_kwargs of [1, false])
+      await expect(
+        client("text").chat.completions.create({ ...body, chat_template_kwargs } as never),
+      ).rejects.toMatchObject({ status: 400, param: "chat_template_kwargs" });
   });
 });

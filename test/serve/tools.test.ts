@@ -128,6 +128,11 @@ describe("tools", () => {
   it.each([
     [{ tools: [{ type: "function", function: { name: "a b" } }] }, "tools[0].function.name"],
     [{ tools: [{ type: "web" }] }, "tools[0].type"],
+    [{ tools: [{ type: "function" }] }, "tools[0].function"],
+    [
+      { tools: [{ type: "function", function: { name: "a", parameters: "x" } }] },
+      "tools[0].function.parameters",
+    ],
     [{ tools: [tools[0], tools[0]] }, "tools"],
     [{ tool_choice: "sometimes" }, "tool_choice"],
     [{ tool_choice: { type: "function", function: { name: "other" } } }, "tool_choice.function.name"],

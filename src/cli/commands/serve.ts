@@ -1,4 +1,4 @@
-/** `fovea serve`: the OpenAI-compatible server and its page. */
+/** `fovea serve`: the server and its page. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { Option } from "commander";
@@ -32,10 +32,10 @@ const page = new URL("../../../dist/web", import.meta.url);
 export const serve: AddCommand = (program, context) => {
   const command = program
     .command("serve")
-    .description("Serve a model to OpenAI clients, and a page to try it.")
+    .description("Serve a model to clients of OpenAI, Anthropic and Ollama, and a page to try it.")
     .option(
       "--host <address>",
-      "address to listen on; 0.0.0.0 serves the network, without any login",
+      "address to listen on; 0.0.0.0 serves the network: ask for a key then",
       "127.0.0.1",
     )
     .option("--port <n>", "port to listen on; 0 takes a free one", integer(0, 65535), 8080)

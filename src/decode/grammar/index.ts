@@ -113,7 +113,8 @@ function rootOf(nodes: GrammarNodes, grammar: Grammar, special: ReadonlySet<stri
   if ("choice" in grammar) return nodes.choice(grammar.choice.map((part) => rootOf(nodes, part, special)));
   if ("repeat" in grammar) {
     const { repeat, min = 0, max = Number.POSITIVE_INFINITY } = grammar;
-    if (!Number.isSafeInteger(min) || min < 0 || !(max >= min))
+    const whole = (count: number): boolean => Number.isSafeInteger(count) && count >= 0;
+    if (!whole(min) || !(whole(max) || max === Number.POSITIVE_INFINITY) || max < min)
       throw new ParameterError("grammar", `repeat needs whole numbers from 0, not ${min} to ${max}`);
     return nodes.repeat(rootOf(nodes, repeat, special), min, max);
   }

@@ -68,16 +68,18 @@ function* value(cursor: Cursor, quote: string, emit: Emit): Reading<void> {
     if ((yield* cursor.literal(shut)) || cursor.rest === "") break;
     if (!first) {
       if (!(yield* cursor.literal(","))) break;
-      emit(",");
-    }
-    if (open === "{") {
       yield* cursor.space();
-      let key = "";
+      // A comma behind the last one is none of JSON's.
+      if ((yield* cursor.literal(shut)) || cursor.rest === "") break;
+    }
+    let key = "";
+    if (open === "{") {
       if (yield* cursor.literal(quote)) yield* cursor.until(quote, (text) => (key += text));
       else key = (yield* cursor.while(/[^:,{}[\]]/)).trim();
       if (!(yield* cursor.literal(":"))) break;
-      emit(`${JSON.stringify(key)}:`);
     }
+    if (!first) emit(",");
+    if (open === "{") emit(`${JSON.stringify(key)}:`);
     yield* value(cursor, quote, emit);
   }
   emit(shut);

@@ -25,7 +25,7 @@ export function* jsonCall(cursor: Cursor, sink: CallSink): Reading<boolean> {
   return yield* wholeCall(cursor, sink);
 }
 
-/** Undefined where another key than the arguments follows the name. */
+/** Undefined where another key than the arguments follows the name, or these are JSON within a string. */
 function* nameFirst(cursor: Cursor, sink: CallSink): Reading<boolean | undefined> {
   if (!(yield* colon(cursor))) return false;
   const name = yield* cursor.string();
@@ -36,6 +36,7 @@ function* nameFirst(cursor: Cursor, sink: CallSink): Reading<boolean | undefined
   const key = yield* cursor.string();
   if (key === undefined || !ARGUMENTS.includes(key)) return undefined;
   if (!(yield* colon(cursor)) || cursor.rest === "") return false;
+  if (cursor.rest.startsWith('"')) return undefined;
   sink.begin(name);
   yield* cursor.json((text) => sink.arguments(text));
   return true;

@@ -52,6 +52,12 @@ export function asSchema(notation: { readonly name: string }, schema: unknown, p
   return schema as Schema;
 }
 
+function listOf(schema: Schema, keyword: string, pointer: string): readonly unknown[] | undefined {
+  const { [keyword]: list } = schema;
+  if (list === undefined || Array.isArray(list)) return list;
+  throw new ParameterError("grammar", `${pointer}/${keyword}: must be a list`);
+}
+
 /** Types that a schema allows, `integer` among the numbers. */
 function typesOf(schema: Schema): readonly string[] {
   const { type } = schema;
@@ -78,7 +84,7 @@ function typed(notation: Notation, schema: Schema, pointer: string): Grammar {
   const known = [...SHARED, ...types.flatMap((type) => OWN[type === "integer" ? "number" : type] ?? [])];
   const unknown = Object.keys(schema).find((keyword) => !known.includes(keyword));
   if (unknown !== undefined) throw refusedKeyword(notation.name, pointer, unknown);
-  const values = "const" in schema ? [schema.const] : (schema.enum as readonly unknown[] | undefined);
+  const values = "const" in schema ? [schema.const] : listOf(schema, "enum", pointer);
   if (values !== undefined)
     return {
       choice: values.map((value) => {
@@ -137,8 +143,9 @@ function arrayGrammar(
 /** Each property with its place, in the order of the schema: values as the schema has them, and no others. */
 export function membersOf(
   schema: Schema,
+  pointer = "",
 ): { readonly key: string; readonly schema: unknown; readonly needed: boolean }[] {
-  const required = (schema.required ?? []) as readonly string[];
+  const required = (listOf(schema, "required", pointer) ?? []) as readonly string[];
   const properties = (schema.properties ?? {}) as Schema;
   const all = [...Object.keys(properties), ...required.filter((key) => !Object.hasOwn(properties, key))];
   return all.map((key) => ({
@@ -149,7 +156,7 @@ export function membersOf(
 }
 
 function objectGrammar(notation: Notation, schema: Schema, pointer: string): Grammar {
-  const members = membersOf(schema).map(({ key, schema: own, needed }) => {
+  const members = membersOf(schema, pointer).map(({ key, schema: own, needed }) => {
     const name = notation.key(key);
     if (name === undefined) throw refusedKeyword(notation.name, pointer, "properties");
     return {

@@ -37,14 +37,14 @@ export const tags: ToolDialect = {
       yield* cursor.literal(">");
       yield* cursor.literal("\n");
       sink.arguments(`${first ? "" : ", "}${JSON.stringify(key)}: `);
-      if (isText(tool, key)) {
+      if (isText(propertyOf(tool, key))) {
         sink.arguments('"');
         yield* cursor.until(CLOSE, (text) => sink.arguments(JSON.stringify(text).slice(1, -1)));
         sink.arguments('"');
       } else {
         let text = "";
         yield* cursor.until(CLOSE, (piece) => (text += piece));
-        sink.arguments(isJson(text) ? text.trim() : JSON.stringify(text));
+        sink.arguments(asJson(propertyOf(tool, key), text));
       }
     }
     sink.arguments("}");
@@ -70,20 +70,29 @@ export const tags: ToolDialect = {
 
 const schemaOf = ({ parameters }: ToolDefinition) => asSchema({ name: NAME }, parameters, "");
 
-function isText(tool: ToolDefinition, key: string): boolean {
-  const found = membersOf(schemaOf(tool)).find((member) => member.key === key);
-  if (found === undefined || typeof found.schema !== "object" || found.schema === null) return false;
-  const { type } = found.schema as { type?: unknown };
-  return type === "string";
+function propertyOf({ parameters }: ToolDefinition, key: string): unknown {
+  const { properties } = parameters as { properties?: Readonly<Record<string, unknown>> };
+  return properties && Object.hasOwn(properties, key) ? properties[key] : undefined;
 }
 
-function isJson(text: string): boolean {
+const isText = (schema: unknown): boolean => (schema as { type?: unknown } | undefined)?.type === "string";
+
+/** A value of a parameter that need not be a string: what is no JSON, or of no type that the schema names, is one. */
+function asJson(schema: unknown, text: string): string {
   try {
-    JSON.parse(text);
-    return true;
-  } catch {
-    return false;
-  }
+    const value: unknown = JSON.parse(text);
+    const kind = value === null ? "null" : Array.isArray(value) ? "array" : typeof value;
+    const types = kind === "number" ? ["number", "integer"] : [kind];
+    if (types.some((type) => takes(schema, type)) || !takes(schema, "string")) return text.trim();
+  } catch {}
+  return JSON.stringify(text);
+}
+
+/** Whether a schema names a type. */
+function takes(schema: unknown, type: string): boolean {
+  const { type: own, anyOf, oneOf } = (schema ?? {}) as Readonly<Record<string, unknown>>;
+  if (own === type || (Array.isArray(own) && own.includes(type))) return true;
+  return [anyOf, oneOf].some((all) => Array.isArray(all) && all.some((one) => takes(one, type)));
 }
 
 function parameters(tool: ToolDefinition): Grammar[] {
@@ -95,7 +104,7 @@ function parameters(tool: ToolDefinition): Grammar[] {
     const whole: Grammar = {
       sequence: [
         { text: `<parameter=${key}>\n` },
-        ...(isText(tool, key)
+        ...(isText(own)
           ? textGrammar(own, key)
           : [argumentsGrammar(withDefinitions(own, schema)), { text: CLOSE }]),
         { text: "\n" },

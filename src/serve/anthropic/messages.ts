@@ -4,11 +4,11 @@
  */
 import type { GenerateOptions, Generation, GenerationResult } from "../../tasks/types.ts";
 import { allResults, complete, newId, type ServeContext, startWork, type Work } from "../context.ts";
-import { ApiError, invalid } from "../errors.ts";
+import { invalid } from "../errors.ts";
 import { Fields } from "../fields.ts";
-import { checkModel, present } from "../parameters.ts";
+import { checkModel, present, tokenBudget } from "../parameters.ts";
 import { eventStream } from "../stream.ts";
-import { namingGrammar, type Plan, planTalk, type Talk } from "../talk.ts";
+import { namingGrammar, needTemplate, type Plan, planTalk, type Talk } from "../talk.ts";
 import { BlockStream, blocksOf } from "./blocks.ts";
 import { anthropic } from "./dialect.ts";
 import { cacheControl, parseMessages } from "./talk.ts";
@@ -27,19 +27,12 @@ const refused: Readonly<Record<string, string>> = {
 };
 
 export async function messages(context: ServeContext, request: Request, body: unknown): Promise<Response> {
-  let field = "tools";
-  return await namingGrammar(
-    () => field,
-    async () => {
-      const fields = new Fields(body);
-      const talk = parseTalk(context, fields);
-      const { stream, options } = parseOptions(context, fields);
-      fields.done();
-      const plan = planTalk(context, talk);
-      field = plan.grammarField;
-      return await answer(context, request, plan, stream, options);
-    },
-  );
+  const fields = new Fields(body);
+  const talk = parseTalk(context, fields);
+  const { stream, options } = parseOptions(context, fields);
+  fields.done();
+  const plan = planTalk(context, talk);
+  return await namingGrammar(plan.grammarField, () => answer(context, request, plan, stream, options));
 }
 
 async function answer(
@@ -82,11 +75,7 @@ function parseTalk({ model }: ServeContext, fields: Fields): Talk {
     throw invalid("model", `is needed; this server serves "${model.name}"`);
   checkModel(fields, model);
   const talk = parseMessages(fields);
-  if (!model.chats)
-    throw new ApiError(400, `messages: "${model.name}" has no chat template; use /v1/completions`, {
-      param: "messages",
-      code: "no_chat_template",
-    });
+  needTemplate(model, "messages", "/v1/completions");
   return {
     messages: talk,
     tools: readTools(fields),
@@ -100,10 +89,8 @@ function parseOptions(
   { model }: ServeContext,
   fields: Fields,
 ): { readonly stream: boolean; readonly options: GenerateOptions } {
-  const maxTokens = fields.number("max_tokens", { integer: true, min: 1 });
+  const maxTokens = tokenBudget(fields, "max_tokens", model);
   if (maxTokens === undefined) throw invalid("max_tokens", "is needed");
-  if (maxTokens > model.contextLength)
-    throw invalid("max_tokens", `${maxTokens} tokens exceed the model's context of ${model.contextLength}`);
   for (const [field, reason] of Object.entries(refused)) fields.refuse(field, reason);
   fields.only("service_tier", ["auto", "standard_only"], "must be auto or standard_only");
   cacheControl(fields);

@@ -4,25 +4,20 @@ import { Fields, shown } from "../fields.ts";
 import { formatOf } from "../response-format.ts";
 import type { Talk } from "../talk.ts";
 import {
-  checkName,
   type GivenTool,
   given,
   type ToolChoice,
   type ToolRequest,
+  toolList,
+  toolName,
   toolRequest,
 } from "../tools.ts";
 import { cacheControl } from "./talk.ts";
 
 export function readTools(fields: Fields): ToolRequest | undefined {
-  const list = fields.take("tools");
+  const tools = toolList(fields, readTool);
   const { choice, parallel } = readChoice(fields.object("tool_choice"));
-  if (list === undefined || (Array.isArray(list) && list.length === 0)) {
-    if (choice !== "auto" && choice !== "none") throw invalid("tool_choice", "needs tools");
-    return undefined;
-  }
-  if (!Array.isArray(list)) throw invalid("tools", "must be a list");
-  const tools = list.map(readTool);
-  return choice === "none" ? undefined : toolRequest(tools, choice, parallel, "tool_choice.name");
+  return toolRequest(tools, choice, parallel, "tool_choice.name");
 }
 
 function readTool(item: unknown, i: number): GivenTool {
@@ -32,7 +27,7 @@ function readTool(item: unknown, i: number): GivenTool {
     ["custom"],
     "tools that run on the server are not served; give a name and an input_schema",
   );
-  const name = checkName(tool, "name", tool.string("name"));
+  const name = toolName(tool);
   const description = tool.string("description");
   const schema = tool.object("input_schema") && tool.take("input_schema");
   if (schema === undefined) throw invalid(tool.name("input_schema"), "is needed");
@@ -46,7 +41,7 @@ function readTool(item: unknown, i: number): GivenTool {
   return given(name, description, schema);
 }
 
-function readChoice(fields: Fields | undefined): { choice: ToolChoice | "none"; parallel: boolean } {
+function readChoice(fields: Fields | undefined): { choice: ToolChoice; parallel: boolean } {
   if (fields === undefined) return { choice: "auto", parallel: true };
   const type = fields.string("type");
   const name = type === "tool" ? fields.string("name") : undefined;

@@ -2,6 +2,7 @@
  * POST /api/generate: a text in Ollama's dialect. As there, the prompt is one message through the chat template, if
  * the checkpoint has one and `raw` is not set; otherwise it is continued as it stands.
  */
+import { promptIds } from "../../tasks/prompt-ids.ts";
 import type { ChatMessage } from "../../tasks/types.ts";
 import { type ServeContext, startWork } from "../context.ts";
 import { invalid } from "../errors.ts";
@@ -42,23 +43,21 @@ export async function generate(context: ServeContext, request: Request, body: un
   const { format, think } = shared;
   if (!templated && think) throw invalid("think", "needs the model's chat template");
   const plan = templated ? planTalk(context, { messages, format, think }) : undefined;
+  const addSpecial = before.length === 0;
   const ids = plan
     ? plan.prompt()
-    : [...before, ...tokenizer.encode(prompt, { addSpecial: before.length === 0 })];
+    : [...before, ...promptIds(tokenizer, prompt, model.contextLength, { addSpecial })];
   const options = budget(shared, ids.length);
-  return await namingGrammar(
-    () => "format",
-    () => {
-      const work = startWork(context, request);
-      const own = { ...options, ...work.options };
-      if (plan) {
-        const generation = model.chat(plan.messages, { ...own, ...plan.options });
-        return answer(context, shared, generation, work, plan, place);
-      }
-      const generation = model.generate(ids, { ...own, ...present({ grammar: format?.grammar }) });
-      return answer(context, shared, generation, work, { form: {} }, place, ({ tokens }) => ({
-        context: [...ids, ...tokens],
-      }));
-    },
-  );
+  return await namingGrammar("format", () => {
+    const work = startWork(context, request);
+    const own = { ...options, ...work.options };
+    if (plan) {
+      const generation = model.chat(plan.messages, { ...own, ...plan.options });
+      return answer(context, shared, generation, work, plan, place);
+    }
+    const generation = model.generate(ids, { ...own, ...present({ grammar: format?.grammar }) });
+    return answer(context, shared, generation, work, { form: {} }, place, ({ tokens }) => ({
+      context: [...ids, ...tokens],
+    }));
+  });
 }

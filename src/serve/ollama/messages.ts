@@ -3,7 +3,7 @@ import type { ChatMessage } from "../../tasks/types.ts";
 import { invalid } from "../errors.ts";
 import { Fields, shown } from "../fields.ts";
 import { present } from "../parameters.ts";
-import { pastCall } from "../tools.ts";
+import { pastCall, pastCalls } from "../tools.ts";
 
 const roles = ["system", "user", "assistant", "tool"];
 
@@ -47,24 +47,11 @@ class Calls {
   }
 }
 
-function toolCalls(message: Fields, calls: Calls): object[] | undefined {
-  const value = message.take("tool_calls");
-  if (value === undefined || (Array.isArray(value) && value.length === 0)) return undefined;
-  if (!Array.isArray(value)) throw invalid(message.name("tool_calls"), "must be a list");
-  return value.map((item: unknown, i) => {
-    const call = new Fields(item, `${message.name("tool_calls")}[${i}]`);
-    const id = call.string("id");
-    call.only("type", ["function"], "only functions can be called");
-    const made = call.object("function");
-    const name = made?.string("name");
-    if (made === undefined || name === undefined) throw invalid(call.name("function"), "must have a name");
-    const given = made.take("arguments") ?? {};
+const toolCalls = (message: Fields, calls: Calls): object[] | undefined =>
+  pastCalls(message, (made, name, id) => {
     made.number("index", { integer: true });
-    made.done();
-    call.done();
-    return pastCall(calls.add(name, id), name, given);
+    return pastCall(calls.add(name, id), name, made.take("arguments") ?? {});
   });
-}
 
 function toolResult(message: Fields, calls: Calls): object {
   const name = message.string("tool_name") ?? message.string("name");

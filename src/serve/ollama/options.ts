@@ -5,7 +5,7 @@
 import type { GenerateOptions, LanguageModel } from "../../tasks/types.ts";
 import { ApiError, invalid } from "../errors.ts";
 import { type Fields, shown } from "../fields.ts";
-import { mostLogprobs, present } from "../parameters.ts";
+import { aboveZero, mostLogprobs, present, stops } from "../parameters.ts";
 import { anyObject, formatOf } from "../response-format.ts";
 import type { Talk } from "../talk.ts";
 
@@ -103,10 +103,7 @@ function parseOptions(
   const predict = fields.number("num_predict", { integer: true, min: -2 });
   if (predict === 0)
     throw invalid(fields.name("num_predict"), "must be at least 1, or -1 for as many as fit");
-  const typical = fields.number("typical_p", { min: 0, max: 1 });
-  if (typical === 0) throw invalid(fields.name("typical_p"), "must be above 0; 1 is off");
-  const penalty = fields.number("repeat_penalty", { min: 0, max: Number.MAX_VALUE });
-  if (penalty === 0) throw invalid(fields.name("repeat_penalty"), "must be above 0; 1 is off");
+  const penalty = aboveZero(fields, "repeat_penalty");
   const last = fields.number("repeat_last_n", { integer: true, min: -1 });
   return {
     context,
@@ -115,7 +112,7 @@ function parseOptions(
       topK: fields.number("top_k", { integer: true, min: 0 }),
       topP: fields.number("top_p", { min: 0, max: 1 }),
       minP: fields.number("min_p", { min: 0, max: 1 }),
-      typicalP: typical,
+      typicalP: aboveZero(fields, "typical_p", 1),
       // A window of none is no penalty; -1 is all of the text.
       repetitionPenalty: last === 0 ? undefined : penalty,
       repetitionWindow: last === undefined || last < 1 ? undefined : last,
@@ -126,15 +123,6 @@ function parseOptions(
       maxTokens: predict === undefined || predict < 0 ? undefined : predict,
     }),
   };
-}
-
-function stops(fields: Fields): string[] | undefined {
-  const value = fields.take("stop");
-  if (value === undefined) return undefined;
-  const list: unknown[] = Array.isArray(value) ? value : [value];
-  if (!list.every((text) => typeof text === "string" && text !== ""))
-    throw invalid(fields.name("stop"), "must be a list of strings that are not empty");
-  return list as string[];
 }
 
 /** The token budget within the context that was asked for; both numbers are told when it is too small. */

@@ -9,6 +9,6 @@ export function responsesDialect(): Dialect {
     write: (object) => typedEvent({ ...object, sequence_number: number++ }),
     end: "",
     error: ({ message, param, code }) => ({ type: "error", code, message, param }),
-    fields: { ...openai.fields, prompt: "input", maxTokens: "max_output_tokens" },
+    fields: { ...openai.fields, messages: "input", prompt: "input", maxTokens: "max_output_tokens" },
   };
 }

@@ -57,7 +57,7 @@ function parseItem(fields: Fields): Item {
   const id = fields.string("id");
   switch (type) {
     case "message":
-      return parseMessage(fields);
+      return { ...parseMessage(fields), ...present({ id }) };
     case "function_call": {
       fields.only("caller", [{ type: "direct" }], "only the model itself calls tools here");
       fields.refuse("namespace", "there are no namespaces here");

@@ -23,6 +23,8 @@ interface Open {
 export class Output {
   /** Items that are complete. */
   readonly items: Item[] = [];
+  /** Tokens of thoughts, with what closes them. */
+  reasoningTokens = 0;
   readonly #parser: AnswerParser;
   readonly #shortIds: boolean;
   readonly #logprobs: Logprobs | undefined;
@@ -39,7 +41,9 @@ export class Output {
 
   push(token: TokenEvent): object[] {
     if (this.#logprobs) this.#tokens.push(token);
-    return this.#parser.push(token.text).flatMap((event) => this.#events(event));
+    const events = this.#parser.push(token.text).flatMap((event) => this.#events(event));
+    if (this.#open?.kind === "reasoning") this.reasoningTokens++;
+    return events;
   }
 
   end(status: "completed" | "incomplete"): object[] {

@@ -2,7 +2,7 @@
 import type { GenerateOptions, LanguageModel } from "../../tasks/types.ts";
 import { invalid } from "../errors.ts";
 import { Fields } from "../fields.ts";
-import { checkModel, mostLogprobs, present } from "../parameters.ts";
+import { checkModel, mostLogprobs, present, tokenBudget } from "../parameters.ts";
 import { textFormat } from "../response-format.ts";
 import type { Talk } from "../talk.ts";
 import type { ToolRequest } from "../tools.ts";
@@ -58,12 +58,7 @@ export function parseRequest(model: LanguageModel, body: unknown): ResponseReque
   const instructions = fields.string("instructions");
   const temperature = fields.number("temperature", { min: 0, max: 2 });
   const topP = fields.number("top_p", { min: 0, max: 1 });
-  const maxTokens = fields.number("max_output_tokens", { integer: true, min: 1 });
-  if (maxTokens !== undefined && maxTokens > model.contextLength)
-    throw invalid(
-      "max_output_tokens",
-      `${maxTokens} tokens exceed the model's context of ${model.contextLength}`,
-    );
+  const maxTokens = tokenBudget(fields, "max_output_tokens", model);
   const request = {
     input,
     instructions,

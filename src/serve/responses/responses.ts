@@ -13,10 +13,10 @@ import {
   unixTime,
   type Work,
 } from "../context.ts";
-import { ApiError, apiError } from "../errors.ts";
+import { apiError, invalid } from "../errors.ts";
 import { chatLogprobs } from "../logprobs.ts";
 import { eventStream } from "../stream.ts";
-import { namingGrammar, planTalk } from "../talk.ts";
+import { namingGrammar, needTemplate, planTalk } from "../talk.ts";
 import { responsesDialect } from "./dialect.ts";
 import { type Item, messagesOf } from "./items.ts";
 import { Output } from "./output.ts";
@@ -71,36 +71,31 @@ export class Responses {
     const { input } = this.store.get(id, this.context.ownerOf(request));
     const { searchParams } = new URL(request.url);
     for (const name of searchParams.keys())
-      if (name !== "order" && name !== "limit")
-        throw new ApiError(400, `${name}: is not served`, { param: name, code: "unknown_parameter" });
+      if (name !== "order" && name !== "limit" && name !== "after")
+        throw invalid(name, "is not served", "unknown_parameter");
     const order = searchParams.get("order") ?? "desc";
     const limit = Number(searchParams.get("limit") ?? 20);
-    if (order !== "asc" && order !== "desc")
-      throw new ApiError(400, "order: must be asc or desc", { param: "order", code: "invalid_value" });
+    const after = searchParams.get("after");
+    if (order !== "asc" && order !== "desc") throw invalid("order", "must be asc or desc");
     if (!Number.isInteger(limit) || limit < 1 || limit > 100)
-      throw new ApiError(400, "limit: must be an integer from 1 to 100", {
-        param: "limit",
-        code: "invalid_value",
-      });
+      throw invalid("limit", "must be an integer from 1 to 100");
     const sorted = order === "asc" ? input : input.toReversed();
-    const data = sorted.slice(0, limit);
+    const from = after === null ? 0 : sorted.findIndex((item) => item.id === after) + 1;
+    if (after !== null && from === 0) throw invalid("after", "is the id of none of the items");
+    const data = sorted.slice(from, from + limit);
     return Response.json({
       object: "list",
       data,
-      first_id: data[0]!.id,
-      last_id: data.at(-1)!.id,
-      has_more: sorted.length > limit,
+      first_id: data[0]?.id ?? null,
+      last_id: data.at(-1)?.id ?? null,
+      has_more: sorted.length > from + limit,
     });
   }
 
   private async answer(request: Request, body: unknown): Promise<Response> {
     const { model } = this.context;
     const parsed = parseRequest(model, body);
-    if (!model.chats)
-      throw new ApiError(400, `input: "${model.name}" has no chat template; use /v1/completions`, {
-        param: "input",
-        code: "no_chat_template",
-      });
+    needTemplate(model, "input", "/v1/completions");
     const owner = this.context.ownerOf(request);
     const before =
       parsed.previous === undefined
@@ -133,22 +128,18 @@ export class Responses {
         ...parsed.told,
       },
     };
-    return await namingGrammar(
-      () => plan.grammarField,
-      async () => {
-        const work = startWork(this.context, request);
-        const options = { ...parsed.options, ...plan.options, ...work.options };
-        const generation = model.chat(plan.messages, options);
-        const { onError } = this.context;
-        if (parsed.stream)
-          return eventStream(this.events(job, generation, work), work, onError, responsesDialect());
-        const [result] = (await allResults(work, [generation])) as [GenerationResult];
-        // With log-probabilities, tokens tell what they are of.
-        for (const event of result.logprobs ?? [{ token: 0, text: result.text }]) job.output.push(event);
-        job.output.end(statusOf(result));
-        return Response.json(this.finish(job, result));
-      },
-    );
+    return await namingGrammar(plan.grammarField, async () => {
+      const work = startWork(this.context, request);
+      const options = { ...parsed.options, ...plan.options, ...work.options };
+      const generation = model.chat(plan.messages, options);
+      const { onError } = this.context;
+      if (parsed.stream)
+        return eventStream(this.events(job, generation, work), work, onError, responsesDialect());
+      for await (const event of generation.events()) job.output.push(event);
+      const [result] = (await allResults(work, [generation])) as [GenerationResult];
+      job.output.end(statusOf(result));
+      return Response.json(this.finish(job, result));
+    });
   }
 
   /** The whole response, kept if that was asked for. */
@@ -164,9 +155,9 @@ export class Responses {
       output: output.items,
       usage: {
         input_tokens: result.promptTokens,
-        input_tokens_details: { cached_tokens: 0 },
+        input_tokens_details: { cached_tokens: result.cachedTokens ?? 0 },
         output_tokens: result.tokens.length,
-        output_tokens_details: { reasoning_tokens: 0 },
+        output_tokens_details: { reasoning_tokens: output.reasoningTokens },
         total_tokens: result.promptTokens + result.tokens.length,
       },
     };

@@ -7,10 +7,11 @@ import { fileURLToPath } from "node:url";
 import { FoveaError } from "../../base/errors.ts";
 import type { Tokenizer } from "../../checkpoint/tokenizer/index.ts";
 import type { EngineSnapshot } from "../../engine/report.ts";
-import { type ChatPromptOptions, chatPrompt } from "../chat-prompt.ts";
+import { chatPrompt } from "../chat-prompt.ts";
 import type {
   ChatMessage,
   ChatOptions,
+  ChatPromptOptions,
   GenerateOptions,
   Generation,
   LanguageModel,
@@ -68,7 +69,7 @@ export class HostedModel implements LanguageModel {
       get ready() {
         return model.ready;
       },
-      look: async () => (await this.call({ kind: "look" }, undefined)) as EngineSnapshot,
+      snapshot: async () => (await this.call({ kind: "snapshot" }, undefined)) as EngineSnapshot,
       watch: (on) => this.send({ kind: "watch", on }),
     });
     this.opening = this.begin();
@@ -201,7 +202,11 @@ export class HostedModel implements LanguageModel {
     const ends = this.recentEnds();
     this.opening =
       ends > MOST_ENDS
-        ? Promise.reject(new FoveaError(`the model's process ended ${ends} times within a minute`))
+        ? Promise.reject(
+            new FoveaError(
+              `the model's process ended ${ends} times within a minute; it is tried again once that is a minute ago`,
+            ),
+          )
         : this.begin();
     this.opening.catch(() => {});
   }
@@ -293,8 +298,8 @@ export class HostedModel implements LanguageModel {
     signal: AbortSignal | undefined,
     onProgress?: (done: number, total: number) => void,
   ): Promise<unknown> {
-    signal?.throwIfAborted();
     await this.standing();
+    signal?.throwIfAborted();
     const id = this.nextId++;
     const abort = (): void => this.send({ kind: "abort", id });
     signal?.addEventListener("abort", abort, { once: true });

@@ -5,18 +5,18 @@ import type { EngineFrame, EngineSnapshot, Monitor } from "../../engine/report.t
 /** Milliseconds that a host may take to tell how its engine stands. */
 const PATIENCE = 2000;
 
-export interface Window {
+export interface EngineHost {
   readonly ready: boolean;
-  look(): Promise<EngineSnapshot>;
+  snapshot(): Promise<EngineSnapshot>;
   /** Whether frames are wanted. */
   watch(on: boolean): void;
 }
 
 export class HostedMonitor implements Monitor {
-  private readonly host: Window;
+  private readonly host: EngineHost;
   private readonly listeners = new Set<(frame: EngineFrame) => void>();
 
-  constructor(host: Window) {
+  constructor(host: EngineHost) {
     this.host = host;
   }
 
@@ -28,7 +28,7 @@ export class HostedMonitor implements Monitor {
       late = setTimeout(() => reject(error), PATIENCE);
     });
     try {
-      return await Promise.race([this.host.look(), tooLate]);
+      return await Promise.race([this.host.snapshot(), tooLate]);
     } finally {
       clearTimeout(late);
     }

@@ -66,7 +66,7 @@ async function call(id: number, asked: Call, signal: AbortSignal): Promise<void>
 }
 
 function answer(id: number, asked: Call, signal: AbortSignal): Promise<unknown> {
-  if (asked.kind === "look") return model!.monitor!.snapshot();
+  if (asked.kind === "snapshot") return model!.monitor!.snapshot();
   if (asked.kind === "logits") return model!.logits(asked.ids, { signal });
   return model!.score(asked.ids, {
     ...(asked.window === undefined ? {} : { window: asked.window }),

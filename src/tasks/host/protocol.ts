@@ -29,7 +29,7 @@ export type Ask =
 
 export type Call =
   /** How the engine stands. */
-  | { readonly kind: "look" }
+  | { readonly kind: "snapshot" }
   | { readonly kind: "logits"; readonly ids: readonly number[] }
   | { readonly kind: "score"; readonly ids: readonly number[]; readonly window?: number };
 

@@ -29,7 +29,14 @@ const definitions: readonly ToolDefinition[] = [
   },
   {
     name: "add",
-    parameters: { type: "object", properties: { a: { type: "integer" }, b: { type: "number" } } },
+    parameters: {
+      type: "object",
+      properties: {
+        a: { type: "integer" },
+        b: { type: "number" },
+        note: { anyOf: [{ type: "string" }, { type: "null" }] },
+      },
+    },
   },
 ];
 
@@ -159,6 +166,18 @@ const texts: [string, ToolDialect, string, ReturnType<typeof read>][] = [
     },
   ],
   [
+    "arguments as a text of JSON",
+    hermes,
+    '<tool_call>\n{"name": "add", "arguments": "{\\"a\\": 1}"}\n</tool_call>',
+    { text: "", calls: [{ name: "add", arguments: '{"a": 1}' }] },
+  ],
+  [
+    "commas behind the last member",
+    gemma4,
+    "<|tool_call>call:add{a:1, b:[2,3, ], }<tool_call|>",
+    { text: "", calls: [{ name: "add", arguments: '{"a":1,"b":[2,3]}' }] },
+  ],
+  [
     "a call of Gemma 4",
     gemma4,
     "So: <|tool_call>call:add{a:1,b:-2.5e3}<tool_call|>",
@@ -175,6 +194,12 @@ const texts: [string, ToolDialect, string, ReturnType<typeof read>][] = [
         { name: "add", arguments: "{}" },
       ],
     },
+  ],
+  [
+    "values of the types that the schema names",
+    qwenCoder,
+    "<tool_call>\n<function=add>\n<parameter=note>\n10115\n</parameter>\n<parameter=a>\n7\n</parameter>\n</function>\n</tool_call>",
+    { text: "", calls: [{ name: "add", arguments: '{"note": "10115", "a": 7}' }] },
   ],
 ];
 
@@ -283,6 +308,8 @@ describe("the grammar", () => {
       /\/properties\/a\/pattern: .*Gemma/,
     ],
     [gemma4, { properties: { a: { oneOf: [] } } }, /\/properties\/a\/oneOf/],
+    [gemma4, { properties: { a: { enum: 5 } } }, /\/properties\/a\/enum: must be a list/],
+    [gemma4, { required: true }, /\/required: must be a list/],
     [
       qwenCoder,
       { properties: { a: { type: "string", maxLength: 3 } } },
@@ -314,6 +341,7 @@ describe("the grammar", () => {
       constraint.accept(byte);
     expect([constraint.canEnd, constraint.allows(257)]).toEqual([true, true]);
     expect(() => special.compile({ token: "[ARGS]" })).toThrow(/"\[ARGS\]" is no special token/);
+    expect(() => special.compile({ repeat: { text: "a" }, max: 2.5 })).toThrow(/whole numbers/);
     // The byte that stands for special tokens inside is not to be taken for one.
     expect(special.compile({ regex: "[\\s\\S]*" }).start([]).allows(255)).toBe(false);
   });
