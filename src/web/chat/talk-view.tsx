@@ -3,7 +3,7 @@ import { useRef, useState } from "preact/hooks";
 import { useFollowing } from "../parts/following.ts";
 import { Live } from "../parts/live.tsx";
 import { talking, useChats } from "../store/page.ts";
-import { pathOf, siblingsOf, splitThinking } from "../store/talk.ts";
+import { pathOf, siblingsOf } from "../store/talk.ts";
 import { AnswerMessage } from "./answer-message.tsx";
 import { Composer } from "./composer.tsx";
 import { UserMessage } from "./user-message.tsx";
@@ -53,11 +53,7 @@ export function TalkView() {
           )}
         </div>
       </section>
-      <Live
-        id={last?.id}
-        text={last?.role === "assistant" ? splitThinking(last.text).answer : ""}
-        running={running}
-      />
+      <Live id={last?.id} text={last?.role === "assistant" ? last.text : ""} running={running} />
       <Composer
         key={current.id}
         id={current.id}
