@@ -9,6 +9,7 @@ import { Live } from "../parts/live.tsx";
 import { noteOf } from "../store/answer.ts";
 import { chats, useChats, writing } from "../store/page.ts";
 import { beforeLast, wholeText } from "../store/text.ts";
+import { isEmpty } from "../store/types.ts";
 import { Editor } from "./editor.tsx";
 import { Welcome } from "./welcome.tsx";
 
@@ -17,7 +18,7 @@ export function TextView() {
   const running = useChats((state) => state.running.has(state.current.id));
   const ready = useChats((state) => state.models !== undefined);
   const scroller = useRef<HTMLElement>(null);
-  useFollowing(scroller, running ? current.body : undefined, current.id);
+  useFollowing(scroller, running ? current.body : undefined, current.id, !isEmpty(current));
   if (current.body.kind !== "text") return null;
   const { segments, failure } = current.body;
   const text = wholeText(segments);
