@@ -188,27 +188,22 @@ async function* chunks(
   const opening = (index: number) => chunk({ index, delta: { role: "assistant", content: "" } });
   const opened = new Set<number>();
   const parsers = generations.map(() => new AnswerParser(plan.form));
-  const { reasoning, tools } = plan.form;
-  const plain = reasoning === undefined && tools === undefined;
-  const deltas = (index: number, events: readonly AnswerEvent[]) =>
-    events.map((event) => chunk({ index, delta: deltaOf(plan, event) }));
+  const deltas = (events: readonly AnswerEvent[]) => events.map((event) => deltaOf(plan, event));
   for await (const { index, item } of merge(generations.map((g) => g.events()))) {
     if (!opened.has(index)) yield opening(index);
     opened.add(index);
-    if (withLogprobs)
-      yield chunk({
-        index,
-        delta: plain ? { content: item.text } : {},
-        logprobs: chatLogprobs(context.tokenizer, [item]),
-      });
-    if (!plain || !withLogprobs) yield* deltas(index, parsers[index]!.push(item.text));
+    const made = deltas(parsers[index]!.push(item.text));
+    // A token's log-probabilities come with the last piece that it completed, or else by themselves.
+    const last = withLogprobs ? (made.pop() ?? { content: "" }) : undefined;
+    for (const delta of made) yield chunk({ index, delta });
+    if (last) yield chunk({ index, delta: last, logprobs: chatLogprobs(context.tokenizer, [item]) });
   }
   let completion = 0;
   let prompt = 0;
   for (const [index, generation] of generations.entries()) {
     const result = complete(await generation.result(), work);
     if (!opened.has(index)) yield opening(index);
-    yield* deltas(index, parsers[index]!.flush());
+    for (const delta of deltas(parsers[index]!.flush())) yield chunk({ index, delta });
     const called = parsers[index]!.calls > 0;
     yield chunk({ index, delta: {}, finish_reason: finishOf(result.finishReason, called) });
     completion += result.tokens.length;

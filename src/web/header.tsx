@@ -1,5 +1,6 @@
 /** The line at the top of every view: where one is, where else one can go, and the theme. */
 import { MoonIcon, SunIcon, SystemIcon } from "./icons.tsx";
+import { IconButton } from "./parts/icon-button.tsx";
 import { chatHash, type Route } from "./route.ts";
 import { type Theme, useTheme } from "./theme.ts";
 
@@ -38,15 +39,9 @@ export function Header({ route, last }: Props) {
           Engine room
         </a>
       </nav>
-      <button
-        type="button"
-        class="plain"
-        onClick={next}
-        aria-label={`Theme: ${name}`}
-        title={`Theme: ${name}`}
-      >
+      <IconButton name={`Theme: ${name}`} onClick={next}>
         <ThemeIcon />
-      </button>
+      </IconButton>
     </header>
   );
 }

@@ -11,6 +11,12 @@ export function routeOf(hash: string): Route {
 
 export const chatHash = (id: string | undefined): string => (id === undefined ? "#chat" : `#chat/${id}`);
 
+/** The address is now this one; a `hashchange` tells those who follow it. */
+export function setAddress(hash: string, how: "pushState" | "replaceState"): void {
+  history[how](null, "", hash);
+  dispatchEvent(new Event("hashchange"));
+}
+
 export function useRoute(): Route {
   const [hash, setHash] = useState(location.hash);
   useEffect(() => {

@@ -14,12 +14,12 @@ const grown = (events: readonly AnswerEvent[], answer = empty) =>
   );
 
 describe("an answer", () => {
-  it("gathers text, reasoning under either name, and how it ended", () => {
+  it("gathers text, thoughts, and how it ended", () => {
     const answer = grown(
       read(
         delta({ role: "assistant", content: "" }),
         delta({ reasoning_content: "Hm" }),
-        delta({ reasoning: "m." }),
+        delta({ reasoning_content: "m." }),
         delta({ content: "Yes" }),
         { choices: [{ delta: {}, finish_reason: "stop" }] },
         { choices: [], usage: { prompt_tokens: 7, completion_tokens: 3 } },
@@ -34,20 +34,20 @@ describe("an answer", () => {
     expect(noteOf(answer)).toBe("3 tokens · 100 tokens/s · first after 100 ms");
   });
 
-  it("puts together calls that come in pieces, several at once", () => {
-    const call = (index: number, fn: object) => delta({ tool_calls: [{ index, function: fn }] });
+  it("has the probabilities of its own tokens, not of its thoughts", () => {
+    const token = (token: string, delta: object): Chunk => ({
+      choices: [{ delta, logprobs: { content: [{ token, logprob: -1 }] } }],
+    });
     const answer = grown(
       read(
-        call(0, { name: "look", arguments: '{"at"' }),
-        call(1, { name: "go", arguments: "" }),
-        call(0, { arguments: ': "x"}' }),
-        call(1, { arguments: "{}" }),
+        token("<think>", { content: "" }),
+        token("Hm", { reasoning_content: "Hm" }),
+        token("</think>", { content: "" }),
+        token("Yes", { content: "Yes" }),
       ),
     );
-    expect(answer.calls).toEqual([
-      { name: "look", arguments: '{"at": "x"}' },
-      { name: "go", arguments: "{}" },
-    ]);
+    expect(answer).toMatchObject({ text: "Yes", reasoning: "Hm" });
+    expect(answer.tokens?.map(({ text, name }) => name ?? text)).toEqual(["Yes"]);
   });
 
   it("shares a text out to several tokens of one chunk", () => {

@@ -6,9 +6,10 @@ import { Saver } from "../../src/web/store/saver.ts";
 import { memoryShelf, openShelf } from "../../src/web/store/shelf.ts";
 import { pathOf, siblingsOf } from "../../src/web/store/talk.ts";
 import { Talking } from "../../src/web/store/talking.ts";
-import { wholeText } from "../../src/web/store/text.ts";
+import { emptyText, wholeText } from "../../src/web/store/text.ts";
 import type { Conversation, Message } from "../../src/web/store/types.ts";
 import { Writing } from "../../src/web/store/writing.ts";
+import { templates } from "../support/tool-templates.ts";
 import { serve } from "./support.ts";
 
 let database = 0;
@@ -103,6 +104,20 @@ describe("a talk", () => {
     talking.answer(path()[0]!);
     await quiet();
     expect(said()).toEqual(["user: Hi", hello]);
+  });
+
+  it("keeps thoughts apart, has the probabilities of the answer alone, and sends both back", async () => {
+    const { qwen3: template } = templates;
+    const answer = "<think>\nHm, hm.\n</think>\n\nYes.";
+    const model = serve({ contextLength: 1000, template, rendered: true, answer });
+    const { talking, path, quiet } = await page();
+    talking.send("Hi");
+    await quiet();
+    expect(path()[1]).toMatchObject({ reasoning: "Hm, hm.", text: "Yes." });
+    expect(path()[1]!.tokens!.map(({ text }) => text)).toEqual([..."Yes.", ""]);
+    talking.send("And?");
+    await quiet();
+    expect(Buffer.from(model.calls[1]!.prompt).toString()).toContain(answer);
   });
 
   it("stops, keeps what came, and goes on from there", async () => {
@@ -272,6 +287,29 @@ describe("the list", () => {
     expect((await page()).chats.state.heads).toEqual([]);
   });
 
+  it("shows what was asked for last, however long the one before takes to read", async () => {
+    serve({ contextLength: 1000 });
+    const { chats, talking, quiet } = await page();
+    const ids: string[] = [];
+    for (const text of ["slow", "quick"]) {
+      chats.draft();
+      talking.send(text);
+      ids.push(chats.state.current.id);
+      await quiet();
+    }
+    const shelf = await openShelf(`test-${database}`);
+    const load = async (id: string) => {
+      if (id === ids[0]) await new Promise((resolve) => setTimeout(resolve, 50));
+      return shelf.load(id);
+    };
+    const again = new Chats({ ...around(), shelf: async () => ({ ...shelf, load }) });
+    await again.start(undefined);
+    const slow = again.select(ids[0]!);
+    await again.select(ids[1]!);
+    await slow;
+    expect(again.state.current.id).toBe(ids[1]);
+  });
+
   it("works, and says so, where nothing can be kept", async () => {
     serve({ contextLength: 1000 });
     const chats = new Chats({ ...around(), shelf: () => Promise.reject(new Error("private window")) });
@@ -284,6 +322,22 @@ describe("the list", () => {
 });
 
 describe("saving", () => {
+  it("takes up what a page left, but not over what is newer", async () => {
+    const shelf = memoryShelf();
+    const [old, recent] = [1, 2].map((updated) => ({ id: "a", updated, body: emptyText }) as Conversation);
+    const saver = new Saver(shelf, around().notes, () => {});
+    for (const [note, kept] of [
+      [recent, old],
+      [old, recent],
+    ]) {
+      await shelf.save(kept!);
+      notes.set("fovea.unsaved", JSON.stringify([note]));
+      await saver.recover();
+      expect((await shelf.load("a"))?.updated).toBe(2);
+    }
+    expect(notes.size).toBe(0);
+  });
+
   it("tells of a failure, and does not try the same for ever", async () => {
     const problems: string[] = [];
     const shelf = { ...memoryShelf(), save: () => Promise.reject(new Error("the disk is full")) };

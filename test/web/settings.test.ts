@@ -3,11 +3,13 @@ import { afterEach, describe, expect, it, vi } from "vitest";
 import { failureOf } from "../../src/web/api/failure.ts";
 import { ask } from "../../src/web/api/stream.ts";
 import {
+  countOf,
   fieldsOf,
   numbers,
   parseStops,
   type Settings,
   seed,
+  startOf,
   withSetting,
   writeStops,
 } from "../../src/web/settings/settings.ts";
@@ -55,6 +57,14 @@ describe("settings", () => {
     expect(fieldsOf({}, "text")).toEqual({ max_tokens: 200 });
     expect(fieldsOf({ maxTokens: 9, system: "Hm", stop: [] }, "chat")).toEqual({ max_completion_tokens: 9 });
     expect(withSetting(withSetting({}, "topK", 3), "topK", undefined)).toEqual({});
+  });
+
+  it("count when they are not as they began", () => {
+    for (const kind of ["chat", "text"] as const) {
+      expect(countOf(startOf(kind), kind)).toBe(0);
+      expect(countOf({ ...startOf(kind), topK: 3 }, kind)).toBe(1);
+    }
+    expect(countOf({ temperature: 1 }, "text")).toBe(2);
   });
 
   it("write stop texts one on a line, whatever is in them", () => {

@@ -1,15 +1,6 @@
 /** A talk is a tree: nothing that was said is lost by saying it otherwise. */
 import { describe, expect, it } from "vitest";
-import {
-  add,
-  change,
-  emptyTalk,
-  pathOf,
-  remove,
-  show,
-  siblingsOf,
-  splitThinking,
-} from "../../src/web/store/talk.ts";
+import { add, change, emptyTalk, pathOf, remove, show, siblingsOf } from "../../src/web/store/talk.ts";
 import type { Talk } from "../../src/web/store/types.ts";
 
 const said = (text: string) => ({ role: "user", text }) as const;
@@ -58,17 +49,5 @@ describe("a talk", () => {
     expect(changed.messages[a]!.text).toBe("A");
     expect(changed.messages[b]).toBe(talk.messages[b]);
     expect(change(talk, "nobody", (message) => message)).toBe(talk);
-  });
-});
-
-describe("thinking", () => {
-  it("is split from the answer, complete or not", () => {
-    expect(splitThinking("<think>\nHm.</think>\n\nYes.")).toEqual({
-      thinking: "\nHm.",
-      answer: "Yes.",
-      start: 21,
-    });
-    expect(splitThinking("<think>Hm")).toEqual({ thinking: "Hm", answer: "", start: 9 });
-    expect(splitThinking("I <think> so.")).toEqual({ thinking: "", answer: "I <think> so.", start: 0 });
   });
 });

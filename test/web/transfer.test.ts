@@ -21,7 +21,6 @@ const talk: Conversation = {
         role: "assistant",
         text: "Ho",
         reasoning: "Hm",
-        calls: [{ name: "f", arguments: "{}" }],
         tokens: [{ text: "Ho", logprob: -1, top: [["Ho", -1]] }],
         finish: "stop",
         stats: { tokens: 1, firstMs: 2, ms: 3, promptTokens: 4 },

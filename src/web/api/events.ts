@@ -15,7 +15,6 @@ export interface Token {
 export type AnswerEvent =
   | { readonly kind: "text"; readonly text: string; readonly tokens?: readonly Token[] }
   | { readonly kind: "reasoning"; readonly text: string }
-  | { readonly kind: "call"; readonly index: number; readonly name?: string; readonly arguments: string }
   | { readonly kind: "finish"; readonly reason: string }
   | { readonly kind: "usage"; readonly promptTokens: number; readonly tokens: number };
 
@@ -28,11 +27,6 @@ interface ChatLogprob {
 interface Delta {
   readonly content?: string | null;
   readonly reasoning_content?: string | null;
-  readonly reasoning?: string | null;
-  readonly tool_calls?: readonly {
-    readonly index?: number;
-    readonly function?: { readonly name?: string; readonly arguments?: string };
-  }[];
 }
 
 export interface Chunk {
@@ -63,16 +57,13 @@ export function* eventsOf({ error, choices, usage }: Chunk): Generator<AnswerEve
 
 function* eventsOfChoice(choice: Choice): Generator<AnswerEvent> {
   const { delta, finish_reason } = choice;
-  const reasoning = delta?.reasoning_content ?? delta?.reasoning ?? "";
-  if (reasoning !== "") yield { kind: "reasoning", text: reasoning };
+  const reasoning = delta?.reasoning_content ?? "";
   const text = delta?.content ?? choice.text ?? "";
   const named = namedTokens(choice);
-  if (named.length > 0) yield { kind: "text", text, tokens: placed(named, text) };
+  // Of thoughts the tokens are not shown.
+  if (reasoning !== "") yield { kind: "reasoning", text: reasoning };
+  else if (named.length > 0) yield { kind: "text", text, tokens: placed(named, text) };
   else if (text !== "") yield { kind: "text", text };
-  for (const call of delta?.tool_calls ?? []) {
-    const { name, arguments: given = "" } = call.function ?? {};
-    yield { kind: "call", index: call.index ?? 0, ...(name ? { name } : {}), arguments: given };
-  }
   if (finish_reason) yield { kind: "finish", reason: finish_reason };
 }
 

@@ -10,6 +10,7 @@ const alternatives = 5;
 export interface Message {
   readonly role: "system" | "user" | "assistant";
   readonly content: string;
+  readonly reasoning_content?: string;
 }
 
 /** What to ask for, besides the sampling fields. */

@@ -1,5 +1,6 @@
 /** Which of several tries is shown, and the way to the others. */
 import { LeftIcon, RightIcon } from "../icons.tsx";
+import { IconButton } from "../parts/icon-button.tsx";
 import { talking } from "../store/page.ts";
 import type { Message } from "../store/types.ts";
 
@@ -15,16 +16,13 @@ export function Branches({ message, branches, busy }: Props) {
   const step = (by: -1 | 1, name: string) => {
     const other = branches[at + by];
     return (
-      <button
-        type="button"
-        class="plain"
-        aria-label={name}
-        title={name}
+      <IconButton
+        name={name}
         disabled={other === undefined || busy}
         onClick={() => other && talking.showBranch(other)}
       >
         {by < 0 ? <LeftIcon /> : <RightIcon />}
-      </button>
+      </IconButton>
     );
   };
   return (

@@ -1,9 +1,10 @@
 /** The chat view: the list of conversations, the one that is shown, and its settings. */
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { FailureBox } from "../parts/failure-box.tsx";
-import { useWide } from "../parts/media.ts";
+import { useKeptFocus } from "../parts/kept-focus.ts";
+import { hasMouse, useWide } from "../parts/media.ts";
 import { Panel } from "../parts/panel.tsx";
-import { chatHash, type Route } from "../route.ts";
+import { chatHash, type Route, setAddress } from "../route.ts";
 import { SettingsPanel } from "../settings/settings-panel.tsx";
 import { chats, useChats } from "../store/page.ts";
 import { usePreference } from "../store/preferences.ts";
@@ -31,6 +32,8 @@ export function Chat({ route }: { readonly route: Extract<Route, { view: "chat" 
   const toggleSettings = () =>
     wide ? setSettings(settingsOpen ? "closed" : "open") : setDrawer(settingsOpen ? undefined : "settings");
 
+  const center = useRef<HTMLElement>(null);
+  useKeptFocus(center, () => (hasMouse() ? document.querySelector<HTMLElement>("#text") : undefined));
   useAddress(route);
   useShortcuts({ list: toggleList, settings: toggleSettings, help: () => setHelp(true) });
 
@@ -44,7 +47,7 @@ export function Chat({ route }: { readonly route: Extract<Route, { view: "chat" 
           <List onPick={() => setDrawer(undefined)} onHelp={() => setHelp(true)} />
         </Panel>
       )}
-      <main class="center" tabIndex={-1}>
+      <main class="center" ref={center} tabIndex={-1}>
         <Toolbar
           listOpen={listOpen}
           settingsOpen={settingsOpen}
@@ -95,12 +98,16 @@ function useAddress(route: Extract<Route, { view: "chat" }>): void {
   useEffect(() => {
     if (route.id !== undefined && route.id !== chats.state.current.id) void chats.select(route.id);
   }, [route.id]);
+  const mounted = useRef(false);
   useEffect(() => {
     const hash = chatHash(shown);
+    const first = !mounted.current;
+    mounted.current = true;
+    // At first the address may name what is still to be read.
+    if (first && shown === undefined) return;
     if (location.hash === hash || (shown === undefined && location.hash === "")) return;
-    // A first address is replaced: going back from it would lead nowhere.
-    if (route.id === undefined) history.replaceState(null, "", hash);
-    else history.pushState(null, "", hash);
+    // An address that named none is replaced: going back to it would lead nowhere.
+    setAddress(hash, route.id === undefined ? "replaceState" : "pushState");
   }, [shown]);
   useEffect(() => {
     document.title = title === undefined ? "Fovea" : `${title} · Fovea`;

@@ -1,6 +1,7 @@
 /** Where the reader writes the next message. */
 import { useEffect, useRef, useState } from "preact/hooks";
 import { SendIcon, StopIcon } from "../icons.tsx";
+import { hasMouse } from "../parts/media.ts";
 import { chats, talking, useChats } from "../store/page.ts";
 import { GrowingField } from "./growing-field.tsx";
 
@@ -21,7 +22,8 @@ export function Composer({ id, running, onUp }: Props) {
   const sendable = ready && !running && text.trim() !== "";
 
   const write = (next: string) => {
-    unsent.set(id, next);
+    if (next === "") unsent.delete(id);
+    else unsent.set(id, next);
     setText(next);
   };
   const send = () => {
@@ -30,8 +32,7 @@ export function Composer({ id, running, onUp }: Props) {
     talking.send(text);
   };
   useEffect(() => {
-    // On a phone the keyboard would cover half of the page.
-    if (matchMedia("(hover: hover)").matches) form.current?.querySelector("textarea")?.focus();
+    if (hasMouse()) form.current?.querySelector("textarea")?.focus();
   }, []);
 
   return (

@@ -3,6 +3,7 @@
  * field above has only a caret and a selection. What is drawn also knows its tokens.
  */
 import { useEffect, useMemo, useRef } from "preact/hooks";
+import { hasMouse } from "../parts/media.ts";
 import { memo } from "../parts/memo.ts";
 import { usePreference } from "../store/preferences.ts";
 import { wholeText } from "../store/text.ts";
@@ -30,10 +31,10 @@ export function Editor({ segments, running, onInput, onContinue, onUndo, onRedo 
   const shown = mode !== "off";
 
   useEffect(() => {
-    if (!running && matchMedia("(hover: hover)").matches) {
-      field.current?.focus({ preventScroll: true });
-    }
-  }, [running]);
+    if (hasMouse()) field.current?.focus({ preventScroll: true });
+  }, []);
+  // What was pointed at may be gone.
+  useEffect(() => () => point(undefined), [running]);
 
   const show = (index: number, byKeys: boolean) => {
     const span = spans[index];
@@ -53,7 +54,7 @@ export function Editor({ segments, running, onInput, onContinue, onUndo, onRedo 
     <div class="editor">
       <div class="drawn" ref={drawn} aria-hidden="true">
         {drawnSegments(segments, shown)}
-        {running && <span class="caret" />}
+        {running && <span class="pulse" />}
         {/* A last line that is empty has no height otherwise. */}
         {"\u200b"}
       </div>
@@ -94,6 +95,7 @@ export function Editor({ segments, running, onInput, onContinue, onUndo, onRedo 
                   : undefined;
           if (act === undefined) return;
           event.preventDefault();
+          point(undefined);
           act();
         }}
       />

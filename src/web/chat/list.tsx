@@ -1,6 +1,9 @@
 /** The conversations that are kept: to open, rename, delete, save as a file, and take from one. */
-import { useRef, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { PencilIcon, PlusIcon, TrashIcon } from "../icons.tsx";
+import { IconButton } from "../parts/icon-button.tsx";
+import { useKeptFocus } from "../parts/kept-focus.ts";
+import { memo } from "../parts/memo.ts";
 import { chats, useChats } from "../store/page.ts";
 import type { Head } from "../store/types.ts";
 import { download } from "./download.ts";
@@ -15,6 +18,9 @@ export function List({ onPick, onHelp }: Props) {
   const current = useChats((state) => state.current.id);
   const running = useChats((state) => state.running);
   const talks = useChats(() => chats.model()?.chat ?? true);
+  const list = useRef<HTMLElement>(null);
+  const first = useRef<HTMLButtonElement>(null);
+  useKeptFocus(list, (gone) => titleBy(gone) ?? first.current);
   const begin = (kind: "chat" | "text") => {
     chats.draft(kind);
     onPick();
@@ -27,12 +33,12 @@ export function List({ onPick, onHelp }: Props) {
             <PlusIcon /> New chat
           </button>
         )}
-        <button type="button" class="button" onClick={() => begin("text")}>
+        <button type="button" class="button" ref={first} onClick={() => begin("text")}>
           <PlusIcon /> New text
         </button>
       </div>
-      <nav class="list" aria-label="Kept conversations">
-        {heads.length === 0 && <p class="empty">What you write is kept here, in this browser only.</p>}
+      <nav class="list" ref={list} aria-label="Kept conversations">
+        {heads.length === 0 && <p class="quiet">What you write is kept here, in this browser only.</p>}
         <ul>
           {heads.map((head) => (
             <Row
@@ -40,10 +46,7 @@ export function List({ onPick, onHelp }: Props) {
               head={head}
               current={head.id === current}
               running={running.has(head.id)}
-              onPick={() => {
-                void chats.select(head.id);
-                onPick();
-              }}
+              onPick={onPick}
             />
           ))}
         </ul>
@@ -58,6 +61,12 @@ export function List({ onPick, onHelp }: Props) {
   );
 }
 
+/** The title nearest to what is gone: beside it, or of its own row. */
+const titleBy = ({ nextSibling, previousSibling, target }: MutationRecord) =>
+  [nextSibling, previousSibling, target]
+    .map((node) => node instanceof Element && node.querySelector<HTMLElement>(".title"))
+    .find((title) => title instanceof HTMLElement);
+
 interface RowProps {
   readonly head: Head;
   readonly current: boolean;
@@ -65,25 +74,33 @@ interface RowProps {
   readonly onPick: () => void;
 }
 
-function Row({ head: { id, title }, current, running, onPick }: RowProps) {
+/** Drawn again only when its own conversation changes: another one may be growing. */
+const Row = memo(({ head: { id, title }, current, running, onPick }: RowProps) => {
   const [state, setState] = useState<"renaming" | "deleting">();
+  const row = useRef<HTMLLIElement>(null);
+  useEffect(() => {
+    if (state === undefined) return;
+    const place = row.current?.querySelector<HTMLElement>("input, button");
+    place?.focus();
+    if (place instanceof HTMLInputElement) place.select();
+  }, [state]);
+  const leave = (event: KeyboardEvent) => {
+    if (event.key !== "Escape") return;
+    event.preventDefault();
+    setState(undefined);
+  };
   if (state === "renaming")
     return (
-      <li>
+      <li ref={row}>
         <form
           onSubmit={(event) => {
             event.preventDefault();
             void chats.rename(id, String(new FormData(event.currentTarget).get("title")));
             setState(undefined);
           }}
-          onKeyDown={(event) => {
-            if (event.key !== "Escape") return;
-            event.stopPropagation();
-            event.preventDefault();
-            setState(undefined);
-          }}
+          onKeyDown={leave}
         >
-          <input name="title" aria-label="Title" defaultValue={title} ref={(field) => field?.select()} />
+          <input name="title" aria-label="Title" defaultValue={title} />
           <button type="submit" class="link">
             Save
           </button>
@@ -92,54 +109,48 @@ function Row({ head: { id, title }, current, running, onPick }: RowProps) {
     );
   if (state === "deleting")
     return (
-      <li class="asking">
-        <span>Delete “{title}”?</span>
-        <button
-          type="button"
-          class="link"
-          ref={(button) => button?.focus()}
-          onClick={() => void chats.remove(id)}
+      <li ref={row}>
+        <form
+          onSubmit={(event) => {
+            event.preventDefault();
+            void chats.remove(id);
+          }}
+          onKeyDown={leave}
         >
-          Delete
-        </button>
-        <button type="button" class="link" onClick={() => setState(undefined)}>
-          Keep
-        </button>
+          <span>Delete “{title}”?</span>
+          <button type="submit" class="link">
+            Delete
+          </button>
+          <button type="button" class="link" onClick={() => setState(undefined)}>
+            Keep
+          </button>
+        </form>
       </li>
     );
   return (
-    <li>
+    <li ref={row}>
       <button
         type="button"
         class="title"
         aria-current={current ? "true" : undefined}
-        onClick={onPick}
+        onClick={() => {
+          void chats.select(id);
+          onPick();
+        }}
         title={title}
       >
-        {running && <span class="dot" title="The model writes" />}
+        {running && <span class="pulse" title="The model writes" />}
         {title}
       </button>
-      <button
-        type="button"
-        class="plain"
-        aria-label={`Rename: ${title}`}
-        title="Rename"
-        onClick={() => setState("renaming")}
-      >
+      <IconButton name={`Rename: ${title}`} title="Rename" onClick={() => setState("renaming")}>
         <PencilIcon />
-      </button>
-      <button
-        type="button"
-        class="plain"
-        aria-label={`Delete: ${title}`}
-        title="Delete"
-        onClick={() => setState("deleting")}
-      >
+      </IconButton>
+      <IconButton name={`Delete: ${title}`} title="Delete" onClick={() => setState("deleting")}>
         <TrashIcon />
-      </button>
+      </IconButton>
     </li>
   );
-}
+});
 
 function Transfer() {
   const file = useRef<HTMLInputElement>(null);

@@ -1,6 +1,7 @@
 /** The keys, for who asks. */
 import { CloseIcon } from "../icons.tsx";
 import { Dialog } from "../parts/dialog.tsx";
+import { IconButton } from "../parts/icon-button.tsx";
 import { shortcuts } from "./shortcuts.ts";
 
 export const ShortcutList = ({ onClose }: { readonly onClose: () => void }) => (
@@ -8,9 +9,9 @@ export const ShortcutList = ({ onClose }: { readonly onClose: () => void }) => (
     <div class="panel">
       <div class="panel-head">
         <h2>Keyboard</h2>
-        <button type="button" class="plain" aria-label="Close" onClick={onClose}>
+        <IconButton name="Close" onClick={onClose}>
           <CloseIcon />
-        </button>
+        </IconButton>
       </div>
       <dl>
         {shortcuts.map(([keys, what]) => (

@@ -3,7 +3,8 @@ import { useRef, useState } from "preact/hooks";
 import { useFollowing } from "../parts/following.ts";
 import { Live } from "../parts/live.tsx";
 import { talking, useChats } from "../store/page.ts";
-import { pathOf, siblingsOf, splitThinking } from "../store/talk.ts";
+import { pathOf, siblingsOf } from "../store/talk.ts";
+import { isEmpty } from "../store/types.ts";
 import { AnswerMessage } from "./answer-message.tsx";
 import { Composer } from "./composer.tsx";
 import { UserMessage } from "./user-message.tsx";
@@ -14,7 +15,7 @@ export function TalkView() {
   const running = useChats((state) => state.running.has(state.current.id));
   const [editing, setEditing] = useState<string>();
   const scroller = useRef<HTMLElement>(null);
-  useFollowing(scroller, current.body, current.id);
+  useFollowing(scroller, current.body, current.id, !isEmpty(current));
   if (current.body.kind !== "chat") return null;
   const talk = current.body;
   const path = pathOf(talk);
@@ -53,11 +54,7 @@ export function TalkView() {
           )}
         </div>
       </section>
-      <Live
-        id={last?.id}
-        text={last?.role === "assistant" ? splitThinking(last.text).answer : ""}
-        running={running}
-      />
+      <Live id={last?.id} text={last?.role === "assistant" ? last.text : ""} running={running} />
       <Composer
         key={current.id}
         id={current.id}

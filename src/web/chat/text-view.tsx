@@ -4,10 +4,12 @@ import { AgainIcon, OnIcon, RedoIcon, StopIcon, UndoIcon } from "../icons.tsx";
 import { CopyButton } from "../parts/copy-button.tsx";
 import { FailureBox } from "../parts/failure-box.tsx";
 import { useFollowing } from "../parts/following.ts";
+import { IconButton } from "../parts/icon-button.tsx";
 import { Live } from "../parts/live.tsx";
 import { noteOf } from "../store/answer.ts";
 import { chats, useChats, writing } from "../store/page.ts";
 import { beforeLast, wholeText } from "../store/text.ts";
+import { isEmpty } from "../store/types.ts";
 import { Editor } from "./editor.tsx";
 import { Welcome } from "./welcome.tsx";
 
@@ -16,7 +18,7 @@ export function TextView() {
   const running = useChats((state) => state.running.has(state.current.id));
   const ready = useChats((state) => state.models !== undefined);
   const scroller = useRef<HTMLElement>(null);
-  useFollowing(scroller, running ? current.body : undefined, current.id);
+  useFollowing(scroller, running ? current.body : undefined, current.id, !isEmpty(current));
   if (current.body.kind !== "text") return null;
   const { segments, failure } = current.body;
   const text = wholeText(segments);
@@ -70,26 +72,12 @@ export function TextView() {
         >
           <AgainIcon /> Again
         </button>
-        <button
-          type="button"
-          class="plain"
-          aria-label="Undo"
-          title="Undo"
-          disabled={!free || !writing.steps.back}
-          onClick={() => writing.undo()}
-        >
+        <IconButton name="Undo" disabled={!free || !writing.steps.back} onClick={() => writing.undo()}>
           <UndoIcon />
-        </button>
-        <button
-          type="button"
-          class="plain"
-          aria-label="Redo"
-          title="Redo"
-          disabled={!free || !writing.steps.forth}
-          onClick={() => writing.redo()}
-        >
+        </IconButton>
+        <IconButton name="Redo" disabled={!free || !writing.steps.forth} onClick={() => writing.redo()}>
           <RedoIcon />
-        </button>
+        </IconButton>
         <CopyButton text={text} label="Copy text" />
         <small>{last && !running && noteOf(last)}</small>
       </div>

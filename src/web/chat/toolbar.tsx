@@ -1,5 +1,6 @@
 /** The line above a conversation: which one, with which model, and what can be opened beside it. */
 import { MenuIcon, PlusIcon, SlidersIcon } from "../icons.tsx";
+import { IconButton } from "../parts/icon-button.tsx";
 import { countOf } from "../settings/settings.ts";
 import { chats, useChats } from "../store/page.ts";
 import { isEmpty, titleOf } from "../store/types.ts";
@@ -13,43 +14,27 @@ interface Props {
 
 export function Toolbar({ listOpen, settingsOpen, onList, onSettings }: Props) {
   const title = useChats(({ current }) => titleOf(current));
-  const set = useChats(({ current }) => countOf(current.settings));
+  const set = useChats(({ current }) => countOf(current.settings, current.body.kind));
   const empty = useChats(({ current }) => isEmpty(current));
   return (
     <div class="toolbar">
-      <button
-        type="button"
-        class="plain"
-        aria-expanded={listOpen}
-        aria-label="Conversations"
-        title="Conversations"
-        onClick={onList}
-      >
+      <IconButton name="Conversations" expanded={listOpen} onClick={onList}>
         <MenuIcon />
-      </button>
+      </IconButton>
       <h2 title={title}>{title}</h2>
       <ModelChoice />
-      <button
-        type="button"
-        class="plain"
-        aria-label="New"
-        title="New"
-        disabled={empty}
-        onClick={() => chats.draft()}
-      >
+      <IconButton name="New" disabled={empty} onClick={() => chats.draft()}>
         <PlusIcon />
-      </button>
-      <button
-        type="button"
-        class="plain"
-        aria-expanded={settingsOpen}
-        aria-label={set === 0 ? "Settings" : `Settings, ${set} made`}
+      </IconButton>
+      <IconButton
+        name={set === 0 ? "Settings" : `Settings, ${set} changed`}
         title="Settings"
+        expanded={settingsOpen}
         onClick={onSettings}
       >
         <SlidersIcon />
         {set > 0 && <span class="badge">{set}</span>}
-      </button>
+      </IconButton>
     </div>
   );
 }

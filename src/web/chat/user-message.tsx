@@ -2,6 +2,7 @@
 import { useState } from "preact/hooks";
 import { PencilIcon, TrashIcon } from "../icons.tsx";
 import { CopyButton } from "../parts/copy-button.tsx";
+import { IconButton } from "../parts/icon-button.tsx";
 import { memo } from "../parts/memo.ts";
 import { talking } from "../store/page.ts";
 import type { Message } from "../store/types.ts";
@@ -26,26 +27,22 @@ export const UserMessage = memo(({ message, branches, editing, onEdit, busy }: P
       <div class="actions">
         <Branches message={message} branches={branches} busy={busy} />
         <CopyButton text={message.text} label="Copy message" />
-        <button
-          type="button"
-          class="plain"
-          aria-label="Edit message"
-          title="Edit: a branch beside this one"
+        <IconButton
+          name="Edit message"
+          title="Edit: another version beside this one"
           disabled={busy}
           onClick={() => onEdit(message.id)}
         >
           <PencilIcon />
-        </button>
-        <button
-          type="button"
-          class="plain"
-          aria-label="Delete message and what follows"
+        </IconButton>
+        <IconButton
+          name="Delete message and what follows"
           title="Delete, with what follows"
           disabled={busy}
           onClick={() => talking.remove(message)}
         >
           <TrashIcon />
-        </button>
+        </IconButton>
       </div>
     </article>
   );
@@ -90,7 +87,7 @@ function Edit({
         }}
       />
       <div class="row">
-        <p>The old message is kept as another version.</p>
+        <p class="quiet">The old message is kept as another version.</p>
         <button type="button" class="button" onClick={onEnd}>
           Cancel
         </button>

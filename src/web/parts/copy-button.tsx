@@ -1,6 +1,7 @@
 /** Copies a text, and says for a moment that it did. */
 import { useEffect, useState } from "preact/hooks";
 import { CheckIcon, CopyIcon } from "../icons.tsx";
+import { IconButton } from "./icon-button.tsx";
 
 export function CopyButton({ text, label }: { readonly text: string; readonly label: string }) {
   const [result, setResult] = useState<"copied" | "refused">();
@@ -16,9 +17,9 @@ export function CopyButton({ text, label }: { readonly text: string; readonly la
     );
   const name = result === "copied" ? "Copied" : result === "refused" ? "The browser did not allow it" : label;
   return (
-    <button type="button" class="plain" title={name} aria-label={name} onClick={copy}>
+    <IconButton name={name} onClick={copy}>
       {result === "copied" ? <CheckIcon /> : <CopyIcon />}
-    </button>
+    </IconButton>
   );
 }
 

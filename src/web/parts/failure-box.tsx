@@ -20,7 +20,7 @@ export function FailureBox({ failure, onRetry }: Props) {
   return (
     <div class="failure" role="alert">
       <p>{message}</p>
-      {facts.length > 0 && <p class="facts">{facts.join(" · ")}</p>}
+      {facts.length > 0 && <p class="quiet">{facts.join(" · ")}</p>}
       {status === 401 && <KeyForm onEntered={onRetry} />}
       {onRetry && status !== 401 && (
         <button type="button" class="button" onClick={onRetry}>

@@ -4,8 +4,13 @@ import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 
 const near = 60;
 
-/** @param grows changes with the content; @param place changes when something else is shown, from its end on */
-export function useFollowing(ref: RefObject<HTMLElement | null>, grows: unknown, place: string): void {
+/** @param grows changes with the content; @param place changes when something else is shown, from its end on, if it is begun */
+export function useFollowing(
+  ref: RefObject<HTMLElement | null>,
+  grows: unknown,
+  place: string,
+  begun: boolean,
+): void {
   const following = useRef(true);
   useEffect(() => {
     const element = ref.current;
@@ -21,6 +26,6 @@ export function useFollowing(ref: RefObject<HTMLElement | null>, grows: unknown,
   }, [place]);
   useLayoutEffect(() => {
     const element = ref.current;
-    if (element && following.current) element.scrollTop = element.scrollHeight;
+    if (element && begun && following.current) element.scrollTop = element.scrollHeight;
   }, [grows, place]);
 }

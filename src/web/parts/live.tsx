@@ -16,21 +16,24 @@ export function Live({ id, text, running }: Props) {
   const [said, setSaid] = useState("");
   const latest = useRef({ text, running });
   latest.current = { text, running };
+  const timer = useRef<ReturnType<typeof setInterval>>(undefined);
+  useEffect(() => () => clearInterval(timer.current), [id]);
+  // It goes on when the answer has ended, until all is said.
   useEffect(() => {
-    if (id === undefined || !latest.current.running) return;
+    if (id === undefined || !running) return;
     let from = latest.current.text.length;
     setSaid("The model writes.");
-    const timer = setInterval(() => {
+    clearInterval(timer.current);
+    timer.current = setInterval(() => {
       const { text, running } = latest.current;
       const [piece, next] = nextSpeech(text, from, !running);
       from = next;
       if (piece !== "") setSaid(piece);
       else if (!running) {
         setSaid("The answer is complete.");
-        clearInterval(timer);
+        clearInterval(timer.current);
       }
     }, pause);
-    return () => clearInterval(timer);
   }, [id, running]);
   return (
     <div class="hidden" role="status">

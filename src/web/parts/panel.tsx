@@ -2,6 +2,7 @@
 import type { ComponentChildren } from "preact";
 import { CloseIcon } from "../icons.tsx";
 import { Dialog } from "./dialog.tsx";
+import { IconButton } from "./icon-button.tsx";
 import { useWide } from "./media.ts";
 
 interface Props {
@@ -16,9 +17,9 @@ export function Panel({ title, side, onClose, children }: Props) {
     <>
       <div class="panel-head">
         <h2>{title}</h2>
-        <button type="button" class="plain" onClick={onClose} aria-label={`Close: ${title}`}>
+        <IconButton name={`Close: ${title}`} title="Close" onClick={onClose}>
           <CloseIcon />
-        </button>
+        </IconButton>
       </div>
       {children}
     </>

@@ -16,7 +16,7 @@ export function Room() {
   const sequences = now ? describeSequences(now) : "";
   const cache = now ? describeCache(now.stats) : "";
   return (
-    <main id="main" class="room" tabIndex={-1}>
+    <main class="room" tabIndex={-1}>
       <div class="wide">
         <div class="head">
           <h2>Engine room</h2>

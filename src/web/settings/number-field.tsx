@@ -1,6 +1,7 @@
 /** A number that can be set or left to the server: a slider where there is a range, a field, and the way back. */
 import { useState } from "preact/hooks";
 import { UndoIcon } from "../icons.tsx";
+import { IconButton } from "../parts/icon-button.tsx";
 import type { NumberControl } from "./settings.ts";
 
 interface Props {
@@ -14,13 +15,16 @@ const slides = ({ min, max }: NumberControl): boolean => max - min <= 1000;
 
 export function NumberField({ control, value, onChange }: Props) {
   const { key, label, min, max, step, standard, help } = control;
+  /** While one writes in it the field keeps its own text: `0.` is no number yet. */
+  const [written, setWritten] = useState<string>();
   const [wrong, setWrong] = useState(false);
   const id = `setting-${key}`;
-  const take = (given: number, text: string) => {
-    const whole = step === 1;
-    const fits = given >= min && given <= max && (!whole || Number.isInteger(given));
-    setWrong(text !== "" && !fits);
-    if (text === "") onChange(undefined);
+  const take = ({ value: text, valueAsNumber: given, validity }: HTMLInputElement) => {
+    const empty = text === "" && !validity.badInput;
+    const fits = given >= min && given <= max && (step !== 1 || Number.isInteger(given));
+    setWritten(text);
+    setWrong(!empty && !fits);
+    if (empty) onChange(undefined);
     else if (fits) onChange(given);
   };
   return (
@@ -34,25 +38,24 @@ export function NumberField({ control, value, onChange }: Props) {
           min={min}
           max={max}
           step={step === 1 ? 1 : "any"}
-          value={value ?? ""}
+          value={written ?? value ?? ""}
           placeholder={String(standard)}
           aria-describedby={`${id}-help`}
           aria-invalid={wrong}
-          onInput={({ currentTarget }) => take(currentTarget.valueAsNumber, currentTarget.value)}
+          onInput={({ currentTarget }) => take(currentTarget)}
+          onBlur={() => {
+            setWritten(undefined);
+            setWrong(false);
+          }}
         />
-        <button
-          type="button"
-          class="plain"
-          aria-label={`Reset ${label}`}
+        <IconButton
+          name={`Reset ${label}`}
           title="Reset"
           disabled={value === undefined}
-          onClick={() => {
-            setWrong(false);
-            onChange(undefined);
-          }}
+          onClick={() => onChange(undefined)}
         >
           <UndoIcon />
-        </button>
+        </IconButton>
       </div>
       {slides(control) && (
         <input
@@ -65,7 +68,7 @@ export function NumberField({ control, value, onChange }: Props) {
           onInput={({ currentTarget }) => onChange(currentTarget.valueAsNumber)}
         />
       )}
-      <p class="hint" id={`${id}-help`}>
+      <p class="quiet" id={`${id}-help`}>
         {wrong ? `Must be ${step === 1 ? "a whole number" : "a number"} from ${min} to ${max}. ` : help}
       </p>
     </div>

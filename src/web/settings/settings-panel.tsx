@@ -1,8 +1,19 @@
 /** What can be set: for this conversation, and of the page. */
+import { useState } from "preact/hooks";
 import { chats, useChats } from "../store/page.ts";
 import { usePreference } from "../store/preferences.ts";
 import { NumberField } from "./number-field.tsx";
-import { maxTokens, numbers, parseStops, type Settings, seed, withSetting, writeStops } from "./settings.ts";
+import {
+  countOf,
+  maxTokens,
+  numbers,
+  parseStops,
+  type Settings,
+  seed,
+  startOf,
+  withSetting,
+  writeStops,
+} from "./settings.ts";
 
 export function SettingsPanel() {
   const id = useChats((state) => state.current.id);
@@ -10,6 +21,7 @@ export function SettingsPanel() {
   const kind = useChats((state) => state.current.body.kind);
   const set = <K extends keyof Settings>(key: K, value: Settings[K] | undefined) =>
     chats.set(withSetting(settings, key, value));
+  const [resets, setResets] = useState(0);
   const length = { ...maxTokens, standard: kind === "chat" ? "what fits" : "200" };
   return (
     <div class="settings" key={id}>
@@ -20,13 +32,16 @@ export function SettingsPanel() {
         <button
           type="button"
           class="link"
-          disabled={Object.keys(settings).length === 0}
-          onClick={() => chats.set({})}
+          disabled={countOf(settings, kind) === 0}
+          onClick={() => {
+            chats.set(startOf(kind));
+            setResets(resets + 1);
+          }}
         >
           Reset all
         </button>
       </div>
-      <p class="hint">
+      <p class="quiet">
         Kept with this conversation. Only what is set is sent; the rest is as the server has it.
       </p>
       {[length, ...numbers, seed].map((control) => (
@@ -37,7 +52,7 @@ export function SettingsPanel() {
           onChange={(value) => set(control.key, value)}
         />
       ))}
-      <Stops value={settings.stop} onChange={(value) => set("stop", value)} />
+      <Stops key={resets} value={settings.stop} onChange={(value) => set("stop", value)} />
     </div>
   );
 }
@@ -65,7 +80,7 @@ function Probabilities() {
           </label>
         ))}
       </div>
-      <p class="hint">
+      <p class="quiet">
         {mode === "off"
           ? "Answers come without the probabilities of their tokens."
           : mode === "hover"
@@ -105,7 +120,7 @@ const Stops = ({ value, onChange }: FieldProps<readonly string[]>) => (
       aria-describedby="stop-help"
       onInput={({ currentTarget }) => onChange(parseStops(currentTarget.value))}
     />
-    <p class="hint" id="stop-help">
+    <p class="quiet" id="stop-help">
       One a line; \n is a line break. The answer ends before the first that comes.
     </p>
   </div>

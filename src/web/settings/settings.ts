@@ -109,8 +109,9 @@ export const maxTokens = real(
 
 /** What a continuation takes when nothing is said; the server's own 16 tokens are hardly a sentence. */
 const continued = 200;
-/** What a new text begins with: small models ramble at the server's temperature of 1. */
-export const textStart: Settings = { temperature: 0.8, topP: 0.95 };
+/** What a new conversation begins with. In texts small models ramble at the server's temperature of 1. */
+export const startOf = (kind: "chat" | "text"): Settings =>
+  kind === "text" ? { temperature: 0.8, topP: 0.95 } : {};
 
 /** The fields that were set, by the names of the API. */
 export function fieldsOf(settings: Settings, kind: "chat" | "text"): Record<string, unknown> {
@@ -123,8 +124,12 @@ export function fieldsOf(settings: Settings, kind: "chat" | "text"): Record<stri
   return fields;
 }
 
-/** How many settings were made. */
-export const countOf = (settings: Settings): number => Object.keys(settings).length;
+/** How many settings are not as a new conversation has them. */
+export function countOf(settings: Settings, kind: "chat" | "text"): number {
+  const start = startOf(kind);
+  const keys = new Set([...Object.keys(settings), ...Object.keys(start)]) as Set<keyof Settings>;
+  return [...keys].filter((key) => settings[key] !== start[key]).length;
+}
 
 /** With a setting changed, or taken away. */
 export function withSetting<K extends keyof Settings>(

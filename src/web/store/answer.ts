@@ -1,7 +1,7 @@
 /** An answer that grows with its events. Pure: the same events give the same answer. */
 import type { AnswerEvent, Token } from "../api/events.ts";
 import type { Failure } from "../api/failure.ts";
-import type { Answer, Stats, ToolCall } from "./types.ts";
+import type { Answer, Stats } from "./types.ts";
 
 export interface Timed {
   readonly event: AnswerEvent;
@@ -14,18 +14,16 @@ export function grow<A extends Answer>(answer: A, events: readonly Timed[]): A {
   if (events.length === 0) return answer;
   let { text, reasoning, finish, stats } = answer;
   const tokens: Token[] = [...(answer.tokens ?? [])];
-  const calls: ToolCall[] = [...(answer.calls ?? [])];
   for (const { event, at } of events) {
     if (event.kind === "text") {
+      // What came before its first letter were the marks of thoughts.
+      if (text === "" && reasoning !== undefined && event.text !== "") tokens.length = 0;
       text += event.text;
       if (event.tokens) tokens.push(...event.tokens);
       stats = counted(stats, event.tokens?.length ?? 1, at);
     } else if (event.kind === "reasoning") {
       reasoning = (reasoning ?? "") + event.text;
       stats = counted(stats, 1, at);
-    } else if (event.kind === "call") {
-      const old = calls[event.index] ?? { name: "", arguments: "" };
-      calls[event.index] = { name: event.name ?? old.name, arguments: old.arguments + event.arguments };
     } else if (event.kind === "finish") finish = event.reason;
     else
       stats = {
@@ -38,7 +36,6 @@ export function grow<A extends Answer>(answer: A, events: readonly Timed[]): A {
     ...answer,
     text,
     ...(reasoning === undefined ? {} : { reasoning }),
-    ...(calls.length === 0 ? {} : { calls: calls.filter((call) => call !== undefined) }),
     ...(tokens.length === 0 ? {} : { tokens }),
     ...(finish === undefined ? {} : { finish }),
     ...(stats === undefined ? {} : { stats }),

@@ -7,7 +7,7 @@ import type { Failure } from "../api/failure.ts";
 import { failureOf } from "../api/failure.ts";
 import { setKey } from "../api/http.ts";
 import { listModels, type ModelFacts } from "../api/models.ts";
-import { type Settings, textStart } from "../settings/settings.ts";
+import { type Settings, startOf } from "../settings/settings.ts";
 import { interrupted } from "./interrupted.ts";
 import { type Notes, Saver } from "./saver.ts";
 import { memoryShelf, type Shelf } from "./shelf.ts";
@@ -47,6 +47,8 @@ export class Chats {
   #saver: Saver;
   readonly #around: Surroundings;
   readonly #listeners = new Set<() => void>();
+  /** What was last asked to be shown: reading it may take longer than reading the next one. */
+  #wanted: string | undefined;
   /** Conversations that are shown or run. */
   readonly #open = new Map<string, Conversation>();
   readonly #runs = new Map<string, AbortController>();
@@ -131,11 +133,13 @@ export class Chats {
   // The list
 
   async #refresh(): Promise<void> {
-    const heads = [...(await this.#shelf.heads())];
+    await this.#saver.flush();
+    const heads = new Map((await this.#shelf.heads()).map((head) => [head.id, head]));
+    // What is open here may be newer than what is kept.
     for (const conversation of this.#open.values())
-      if (!isEmpty(conversation) && !heads.some(({ id }) => id === conversation.id))
-        heads.push(headOf(conversation));
-    this.#set({ heads: heads.sort((a, b) => b.updated - a.updated) });
+      if (!isEmpty(conversation) && conversation.updated > (heads.get(conversation.id)?.updated ?? 0))
+        heads.set(conversation.id, headOf(conversation));
+    this.#set({ heads: [...heads.values()].sort((a, b) => b.updated - a.updated) });
     // Another page may have gone on with what is shown here.
     const { current } = this.#state;
     if (this.#runs.has(current.id) || isEmpty(current)) return;
@@ -149,7 +153,7 @@ export class Chats {
   #blank(kind: "chat" | "text"): Conversation {
     const now = Date.now();
     const body = kind === "chat" ? emptyTalk : emptyText;
-    return { id: newId(), created: now, updated: now, settings: kind === "text" ? textStart : {}, body };
+    return { id: newId(), created: now, updated: now, settings: startOf(kind), body };
   }
 
   /** Shows a new conversation; it comes into the list with its first word. */
@@ -160,19 +164,28 @@ export class Chats {
 
   #show(conversation: Conversation): void {
     const { current } = this.#state;
+    this.#wanted = conversation.id;
     if (!this.#runs.has(current.id)) this.#open.delete(current.id);
     this.#open.set(conversation.id, conversation);
     this.#set({ current: conversation });
   }
 
   async select(id: string): Promise<void> {
+    this.#wanted = id;
     if (id === this.#state.current.id) return;
-    const conversation = this.#open.get(id) ?? (await this.#saver.flush().then(() => this.#shelf.load(id)));
-    if (conversation) this.#show(this.#runs.has(id) ? conversation : interrupted(conversation));
+    const conversation = await this.#find(id);
+    if (conversation === undefined || this.#wanted !== id) return;
+    this.#show(this.#runs.has(id) ? conversation : interrupted(conversation));
+  }
+
+  /** As it is now: what waits to be saved is saved before the shelf is asked. */
+  async #find(id: string): Promise<Conversation | undefined> {
+    if (!this.#open.has(id)) await this.#saver.flush();
+    return this.#open.get(id) ?? this.#shelf.load(id);
   }
 
   async rename(id: string, name: string): Promise<void> {
-    const conversation = this.#open.get(id) ?? (await this.#shelf.load(id));
+    const conversation = await this.#find(id);
     if (conversation === undefined) return;
     const { name: _, ...rest } = conversation;
     this.#put(name.trim() === "" ? rest : { ...rest, name: name.trim() });
@@ -184,7 +197,11 @@ export class Chats {
     this.#saver.forget(id);
     this.#set({ heads: this.#state.heads.filter((head) => head.id !== id) });
     if (id === this.#state.current.id) this.draft();
-    await this.#shelf.remove(id);
+    try {
+      await this.#shelf.remove(id);
+    } catch (error) {
+      this.notify(`The conversation could not be deleted: ${(error as Error).message}`);
+    }
     this.#around.others.tell();
   }
 

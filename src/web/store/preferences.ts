@@ -4,12 +4,14 @@ import { useEffect, useState } from "preact/hooks";
 interface Values {
   /** Of tokens: not asked for; shown where one points; shown by colour too. */
   readonly probabilities: "off" | "hover" | "tint";
+  readonly theme: "system" | "light" | "dark";
   readonly list: "open" | "closed";
   readonly settings: "open" | "closed";
 }
 
 const allowed: { readonly [K in keyof Values]: readonly Values[K][] } = {
   probabilities: ["hover", "off", "tint"],
+  theme: ["system", "light", "dark"],
   list: ["open", "closed"],
   settings: ["closed", "open"],
 };

@@ -54,10 +54,11 @@ export class Saver {
           const saved = this.#shelf.save(conversation);
           this.#wait = Math.max(soon, (performance.now() - started) / share);
           await saved;
-          if (this.#dirty.get(id) === conversation) this.#dirty.delete(id);
         } catch (error) {
-          this.#dirty.delete(id);
           this.#onFailure(error as Error);
+        } finally {
+          // What has changed meanwhile is saved in its turn.
+          if (this.#dirty.get(id) === conversation) this.#dirty.delete(id);
         }
     });
     return this.#saving;
@@ -74,12 +75,15 @@ export class Saver {
     void this.flush();
   }
 
-  /** Saves what an earlier page left. */
+  /** Saves what an earlier page left, unless it came back and went on. */
   async recover(): Promise<void> {
     const note = this.#notes?.getItem(key);
     if (!note) return;
     try {
-      for (const conversation of JSON.parse(note) as Conversation[]) await this.#shelf.save(conversation);
+      for (const conversation of JSON.parse(note) as Conversation[]) {
+        const kept = await this.#shelf.load(conversation.id);
+        if (kept === undefined || kept.updated <= conversation.updated) await this.#shelf.save(conversation);
+      }
     } finally {
       this.#notes?.removeItem(key);
     }

@@ -59,18 +59,3 @@ export function remove(talk: Talk, id: string): Talk {
   const beside = siblingsOf(rest, gone).at(-1);
   return beside ? show(rest, beside.id) : { ...rest, leaf: gone.parent };
 }
-
-/** Reasoning that a model writes into its answer between marks, and the answer itself with where it begins. */
-export function splitThinking(text: string): {
-  readonly thinking: string;
-  readonly answer: string;
-  readonly start: number;
-} {
-  const begin = /^\s*<(think|thinking|reasoning)>/.exec(text);
-  if (!begin) return { thinking: "", answer: text, start: 0 };
-  const end = text.indexOf(`</${begin[1]}>`);
-  if (end < 0) return { thinking: text.slice(begin[0].length), answer: "", start: text.length };
-  const after = end + begin[1]!.length + 3;
-  const start = after + /^\s*/.exec(text.slice(after))![0].length;
-  return { thinking: text.slice(begin[0].length, end), answer: text.slice(start), start };
-}

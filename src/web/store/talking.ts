@@ -3,7 +3,7 @@ import { type Message as ApiMessage, unfinishedPrompt } from "../api/stream.ts";
 import { fieldsOf } from "../settings/settings.ts";
 import type { Chats } from "./chats.ts";
 import { type Run, run } from "./run.ts";
-import { add, change, pathOf, remove, show, splitThinking } from "./talk.ts";
+import { add, change, pathOf, remove, show } from "./talk.ts";
 import type { Conversation, Message, Talk } from "./types.ts";
 
 const asked = (text: string) => ({ role: "user", text }) as const;
@@ -64,7 +64,10 @@ export class Talking {
     }));
   }
 
-  /** Goes on where an answer stopped, as text: chats have no such request. */
+  /**
+   * Goes on where an answer stopped, as text: chats have no such request. Not behind thoughts, whose marks the page
+   * does not know.
+   */
   continue(message: Message): void {
     const { id } = this.#chats.state.current;
     this.#talk(id, (talk) =>
@@ -134,11 +137,14 @@ export class Talking {
   }
 }
 
-/** What the model is sent: without what failed, and without its own thinking. */
+/** What the model is sent: without what failed. Whether it sees its earlier thoughts its template decides. */
 function messagesOf({ settings }: Conversation, talk: Talk): readonly ApiMessage[] {
   const system = settings.system ? [{ role: "system", content: settings.system } as const] : [];
   const path = pathOf(talk)
-    .map(({ role, text }) => ({ role, content: role === "assistant" ? splitThinking(text).answer : text }))
-    .filter(({ role, content }) => role === "user" || content !== "");
+    .filter(({ role, text }) => role === "user" || text !== "")
+    .map(({ role, text, reasoning }) => ({
+      ...{ role, content: text },
+      ...(reasoning === undefined ? {} : { reasoning_content: reasoning }),
+    }));
   return [...system, ...path];
 }

@@ -79,11 +79,6 @@ function answerOf(
   string(answer.text, `${name}.text`);
   for (const key of ["reasoning", "finish"])
     if (answer[key] !== undefined) string(answer[key], `${name}.${key}`);
-  for (const [i, value] of list(answer.calls ?? [], `${name}.calls`).entries()) {
-    const call = object(value, `${name}.calls[${i}]`);
-    string(call.name, `${name}.calls[${i}].name`);
-    string(call.arguments, `${name}.calls[${i}].arguments`);
-  }
   for (const [i, value] of list(answer.tokens ?? [], `${name}.tokens`).entries()) {
     const place = `${name}.tokens[${i}]`;
     const token = object(value, place);

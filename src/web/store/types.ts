@@ -3,12 +3,6 @@ import type { Token } from "../api/events.ts";
 import type { Failure } from "../api/failure.ts";
 import type { Settings } from "../settings/settings.ts";
 
-export interface ToolCall {
-  readonly name: string;
-  /** JSON, as far as it has come. */
-  readonly arguments: string;
-}
-
 /** How an answer went. */
 export interface Stats {
   readonly promptTokens?: number;
@@ -21,8 +15,8 @@ export interface Stats {
 /** What an answer is made of, whether it is a message or a part of a text. */
 export interface Answer {
   readonly text: string;
+  /** What the model thought before it. */
   readonly reasoning?: string;
-  readonly calls?: readonly ToolCall[];
   /** Their texts together are the end of `text`; absent when no probabilities were asked for. */
   readonly tokens?: readonly Token[];
   /** `running` while it comes; then what the server said, or `stopped`, `interrupted`, `failed`. */

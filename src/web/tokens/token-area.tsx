@@ -1,6 +1,6 @@
 /** Around a text with tokens: finds the one that the mouse is over, a finger touches, or arrow keys have moved to. */
 import type { ComponentChildren, TargetedEvent, TargetedKeyboardEvent } from "preact";
-import { useRef } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 import type { Span } from "./marked.ts";
 import { point } from "./pointed.ts";
 
@@ -13,6 +13,8 @@ interface Props {
 export function TokenArea({ spans, label, children }: Props) {
   const at = useRef(-1);
   const area = useRef<HTMLDivElement>(null);
+
+  useEffect(() => () => point(undefined), []);
 
   const pointAt = (event: TargetedEvent<HTMLDivElement>) => {
     const element = (event.target as Element).closest("[data-t]");
