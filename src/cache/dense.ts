@@ -175,7 +175,7 @@ export class DenseCache implements KvCache {
     // A step for much longer sequences would be right, and slow.
     if (most > index.width || index.width > 4 * most) return false;
     const ids = batch.sequences;
-    for (let i = 0; i < ids.length; i++) sequences.keepBlocks(sequences.get(ids[i]!));
+    for (const id of ids) sequences.keepBlocks(sequences.get(id));
     if (planned.changes !== sequences.changes || planned.ids.some((id, i) => id !== ids[i])) {
       const sharing = new StepSharing(sequences, batch);
       const rows = this.sharing ? sharing.rows() : 0;

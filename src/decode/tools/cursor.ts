@@ -74,7 +74,7 @@ export class Cursor {
   *while(pattern: RegExp): Reading<string> {
     const from = this.at;
     for (;;) {
-      while (this.at < this.#text.length && pattern.test(this.#text[this.at]!)) this.at++;
+      while (this.at < this.#text.length && pattern.test(this.#text.charAt(this.at))) this.at++;
       if (this.at < this.#text.length || this.#ended) return this.#text.slice(from, this.at);
       yield;
     }

@@ -33,6 +33,6 @@ export class ByteSet {
   }
 
   union(other: ByteSet): ByteSet {
-    return new ByteSet(this.#words.map((word, i) => word | other.#words[i]!));
+    return new ByteSet(this.#words.map((word, i) => word | (other.#words[i] ?? 0)));
   }
 }

@@ -15,6 +15,7 @@ export type Encode = (points: CodePoints) => Expr;
  * [END] where it ends, [START | END] both.
  */
 type Anchored = readonly [Expr, Expr, Expr, Expr];
+const each = (make: (i: 0 | 1 | 2 | 3) => Expr): Anchored => [make(0), make(1), make(2), make(3)];
 const START = 1;
 const END = 2;
 
@@ -37,7 +38,7 @@ export function lower(
   const onlyEmpty = (e: Expr): Expr => (expressions.nullable(e) ? EMPTY : NOTHING);
 
   const sequence = (a: Anchored, b: Anchored): Anchored => {
-    const parts: Expr[][] = [[], [], [], []];
+    const parts: [Expr[], Expr[], Expr[], Expr[]] = [[], [], [], []];
     for (let i = 0; i < 4; i++)
       for (let j = 0; j < 4; j++) {
         // Nothing can follow the end of the text, and nothing stand before its beginning.
@@ -45,7 +46,7 @@ export function lower(
         const second = i & END ? onlyEmpty(b[j]!) : b[j]!;
         parts[i | j]!.push(expressions.concat(first, second));
       }
-    return parts.map((list) => expressions.or(list)) as unknown as Anchored;
+    return each((i) => expressions.or(parts[i]));
   };
 
   const meaning = (p: Pattern): Anchored => {
@@ -60,7 +61,7 @@ export function lower(
         return p.parts.map(meaning).reduceRight((rest, part) => sequence(part, rest), NEUTRAL);
       case "choice": {
         const parts = p.parts.map(meaning);
-        return [0, 1, 2, 3].map((i) => expressions.or(parts.map((part) => part[i]!))) as unknown as Anchored;
+        return each((i) => expressions.or(parts.map((part) => part[i])));
       }
       case "repeat": {
         const inner = meaning(p.part);
