@@ -5,7 +5,7 @@
 import { randomBytes } from "node:crypto";
 import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
 import { CheckpointError } from "../base/errors.ts";
-import { fileProblem } from "./file.ts";
+import { writeProblem } from "./file.ts";
 
 export class AtomicFile {
   readonly #path: string;
@@ -25,7 +25,7 @@ export class AtomicFile {
       return action();
     } catch (error) {
       this.discard();
-      throw new CheckpointError(this.#path, `cannot be written: ${fileProblem(error)}`, { cause: error });
+      throw new CheckpointError(this.#path, `cannot be written: ${writeProblem(error)}`, { cause: error });
     }
   }
 

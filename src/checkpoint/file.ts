@@ -28,6 +28,16 @@ export function fileProblem(error: unknown): string {
   return (code !== undefined && problems[code]) || String(message ?? error);
 }
 
+const writeProblems: Readonly<Record<string, string>> = {
+  ENOENT: "its folder does not exist",
+  EACCES: "may not be written by this user",
+  EPERM: "may not be written by this user",
+};
+
+/** What it means to the user that a file could not be made or written. */
+export const writeProblem = (error: unknown): string =>
+  writeProblems[(error as NodeJS.ErrnoException).code ?? ""] ?? fileProblem(error);
+
 export class FileSource implements ByteSource {
   readonly name: string;
   readonly size: number;

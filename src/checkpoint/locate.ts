@@ -4,7 +4,7 @@
  */
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
-import { CheckpointError } from "../base/errors.ts";
+import { CheckpointError, ParameterError } from "../base/errors.ts";
 import { fileProblem } from "./file.ts";
 import { cacheFolder, parseHubId, snapshotFolder } from "./hub-cache.ts";
 
@@ -62,6 +62,8 @@ export const ggufChoices = (names: readonly string[]): string[] =>
  * in the Hugging Face cache. Nothing is downloaded.
  */
 export function locate(what: string, cache: string = cacheFolder()): CheckpointFiles {
+  // It would be the folder that one stands in.
+  if (what === "") throw new ParameterError("model", "is empty; name a folder, a .gguf file or ORG/NAME");
   const path = resolve(what);
   if (existsSync(path)) {
     if (statSync(path).isDirectory()) return inFolder(path, what);

@@ -66,7 +66,7 @@ export const deviceFlags = (command: Command): Command =>
         .choices(["auto", "native", "wasm", "reference"])
         .default("auto"),
     )
-    .option("--threads <n>", "threads of the device (default: the cores at hand)", integer(1, 1024))
+    .option("--threads <n>", "threads of the device (default: the cores at hand)", integer(1, 512))
     .option(
       "--packed-cache <folder>",
       "where packed weights are kept for the next start (default: beside the checkpoint)",

@@ -1,7 +1,7 @@
 /** The outside world of a command: its streams and the signal that the user wants it to end. */
 import { once } from "node:events";
 import type { Readable, Writable } from "node:stream";
-import { FoveaError } from "../base/errors.ts";
+import { FoveaError, ParameterError } from "../base/errors.ts";
 
 export type Output = Writable & { readonly isTTY?: boolean; readonly columns?: number };
 export type Input = Readable & { readonly isTTY?: boolean };
@@ -31,8 +31,19 @@ export async function print(output: Output, text: string): Promise<void> {
 export const printJson = (output: Output, value: unknown): Promise<void> =>
   print(output, `${JSON.stringify(value)}\n`);
 
-/** All of the input as text. */
-export async function readAll(input: Input, signal: AbortSignal): Promise<string> {
+const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/** Text of UTF-8; other bytes, such as those of a picture, would be read as noise and are refused. */
+export function textOf(bytes: Uint8Array, flag: string, from: string): string {
+  try {
+    return utf8.decode(bytes);
+  } catch {
+    throw new ParameterError(flag, `${from} is not text in UTF-8`);
+  }
+}
+
+/** All of the input as text. @param flag what asked for it */
+export async function readAll(input: Input, flag: string, signal: AbortSignal): Promise<string> {
   const chunks: Buffer[] = [];
   const stop = () => input.destroy();
   signal.addEventListener("abort", stop, { once: true });
@@ -44,5 +55,5 @@ export async function readAll(input: Input, signal: AbortSignal): Promise<string
     signal.removeEventListener("abort", stop);
   }
   signal.throwIfAborted();
-  return Buffer.concat(chunks).toString("utf8");
+  return textOf(Buffer.concat(chunks), flag, "standard input");
 }

@@ -5,7 +5,7 @@
  * Exit codes: 0 done; 1 refused or failed; 2 called wrongly; 130 interrupted.
  */
 import { Command, CommanderError } from "commander";
-import { FoveaError } from "../base/errors.ts";
+import { FoveaError, ParameterError } from "../base/errors.ts";
 import { version } from "../base/version.ts";
 import { type AddCommand, UsageError } from "./command.ts";
 import { bench } from "./commands/bench.ts";
@@ -56,15 +56,19 @@ export async function run(
     })
     .showHelpAfterError("(fovea --help lists the commands, fovea COMMAND --help the options of one)");
   for (const add of commands) add(program, { io, services });
+  let ran: Command | undefined;
+  program.hook("preAction", (_, command) => {
+    ran = command;
+  });
   try {
     await program.parseAsync(argv, { from: "user" });
     return 0;
   } catch (error) {
-    return await exitCode(error, io);
+    return await exitCode(error, io, ran);
   }
 }
 
-async function exitCode(error: unknown, io: Io): Promise<number> {
+async function exitCode(error: unknown, io: Io, ran: Command | undefined): Promise<number> {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
   if (error instanceof OutputClosed) return 0;
   if (io.signal.aborted) return 130;
@@ -72,10 +76,22 @@ async function exitCode(error: unknown, io: Io): Promise<number> {
     await print(io.stderr, `fovea: ${error.message}\n`);
     return 2;
   }
-  if (error instanceof FoveaError) await print(io.stderr, `fovea: ${error.message}\n`);
+  if (error instanceof FoveaError) await print(io.stderr, `fovea: ${told(error, ran)}\n`);
   else {
     const trace = error instanceof Error ? (error.stack ?? error.message) : String(error);
     await print(io.stderr, `fovea: this is a bug of Fovea's\n${trace}\n`);
   }
   return 1;
+}
+
+/** A parameter that the library refuses is told under the flag that gave it, not under the library's name. */
+function told(error: FoveaError, command: Command | undefined): string {
+  if (!(error instanceof ParameterError)) return error.message;
+  const { parameter, problem } = error;
+  // A flag that may be repeated is named after one value, the option of the library after all.
+  const flag = command?.options.find((option) =>
+    [option.attributeName(), `${option.attributeName()}s`].includes(parameter),
+  );
+  const given = flag && command?.getOptionValueSource(flag.attributeName()) === "cli";
+  return given ? `${flag.long}: ${problem}` : error.message;
 }

@@ -75,6 +75,9 @@ export function readLog(path: string): LogLine[] {
     } catch {
       // Told below.
     }
-    throw new CheckpointError(path, `line ${i + 1} is none of a training's log`);
+    throw new CheckpointError(
+      path,
+      `line ${i + 1} is not of a training's log; give the log.jsonl that a training wrote`,
+    );
   });
 }

@@ -27,7 +27,9 @@ export async function parseBody(request: Request, most: number): Promise<unknown
 
 async function textOf(request: Request, most: number): Promise<string> {
   const refuse = (): never => {
-    throw new ApiError(413, `the body has more than ${most} bytes`, { code: "body_too_large" });
+    throw new ApiError(413, `the body has more than ${most} bytes; the server takes more with --max-body`, {
+      code: "body_too_large",
+    });
   };
   const told = request.headers.get("content-length");
   if (told !== null) return Number(told) > most ? refuse() : request.text();

@@ -29,6 +29,10 @@ export const loopbackOnly =
       );
     const named = origin !== undefined && (origins.includes(origin) || origins.includes("*"));
     if (origin !== undefined && !named && !isLoopback(URL.canParse(origin) ? new URL(origin).hostname : ""))
-      throw new ApiError(403, `pages of ${origin} may not use this server`, { code: "foreign_origin" });
+      throw new ApiError(
+        403,
+        `pages of ${origin} may not use this server; to let them, start it with --origin ${origin}`,
+        { code: "foreign_origin" },
+      );
     await next();
   };

@@ -45,7 +45,7 @@ export interface Plan {
   prompt(): readonly number[];
 }
 
-/** Refuses a model without a chat template. @param instead the endpoint that needs none */
+/** Refuses a model without a chat template. @param instead what needs none */
 export function needTemplate({ chats, name }: LanguageModel, param: string, instead: string): void {
   if (chats) return;
   throw new ApiError(400, `${param}: "${name}" has no chat template; use ${instead}`, {

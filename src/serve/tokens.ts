@@ -4,6 +4,7 @@ import { invalid } from "./errors.ts";
 import { Fields } from "./fields.ts";
 import { parseMessages } from "./messages.ts";
 import { checkModel, tokenIds } from "./parameters.ts";
+import { needTemplate } from "./talk.ts";
 
 /** `prompt`, or `messages` through the chat template, as token ids. */
 export function tokenize({ model, tokenizer }: ServeContext, body: unknown): Response {
@@ -15,6 +16,7 @@ export function tokenize({ model, tokenizer }: ServeContext, body: unknown): Res
   fields.done();
   if ((prompt === undefined) === (messages === undefined))
     throw invalid("prompt", "give either prompt (a text) or messages");
+  if (messages !== undefined) needTemplate(model, "messages", "prompt");
   if (messages !== undefined && addSpecial !== undefined)
     throw invalid("add_special_tokens", "is for prompt; a chat template sets its own");
   const tokens =

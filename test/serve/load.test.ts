@@ -28,8 +28,8 @@ afterEach(async () => {
   for (const close of open.splice(0)) await close();
 });
 
-async function ours(delay = 0) {
-  const model = fakeModel({ delay, contextLength: 512 });
+async function ours(delay = 0, chats = true) {
+  const model = fakeModel({ delay, chats, contextLength: 512 });
   const server = await listen(createApp(model), { host: "127.0.0.1", port: 0 });
   open.push(() => server.close(100));
   return { model, url: `${server.url}/v1` };
@@ -83,6 +83,17 @@ describe("load", () => {
     expect(out).toMatch(/5 answered, 0 failed +500 requests\/s/);
     expect(out).toMatch(/first token( +[\d.]+){5}/);
     expect(model.calls[4]!.options).toMatchObject({ temperature: 0.25, maxTokens: 3 });
+  });
+
+  it("asks a model that has no chat template for completions, unless it is told otherwise", async () => {
+    const { model, url } = await ours(0, false);
+    const argv = ["load", "--url", url, "--prompts", file, "--requests", "3", "--json"];
+    const { code, out } = await runCli(argv);
+    expect(code).toBe(0);
+    expect(JSON.parse(out)).toMatchObject({ endpoint: "completions", answered: 3 });
+    expect(String.fromCharCode(...model.calls[0]!.prompt.slice(1))).toBe("One");
+    const told = JSON.parse((await runCli([...argv, "--endpoint", "chat"])).out);
+    expect(told).toMatchObject({ endpoint: "chat", answered: 0, failed: 3 });
   });
 
   it("tells each kind of failure with its count, and counts only whole answers", async () => {

@@ -13,7 +13,7 @@ export interface Ran {
 
 export interface RunOptions {
   readonly services?: Partial<Services>;
-  readonly stdin?: string;
+  readonly stdin?: string | Uint8Array;
   /** Whether the error stream is a terminal, which gets bars. */
   readonly terminal?: boolean;
   readonly signal?: AbortSignal;
@@ -31,10 +31,12 @@ export async function runCli(argv: readonly string[], options: RunOptions = {}):
     stream.on("data", (data: Buffer) => take(data.toString()));
     return Object.assign(stream, { isTTY, columns: 80 });
   };
+  const { stdin } = options;
+  const bytes = typeof stdin === "string" ? Buffer.from(stdin) : stdin;
   const code = await run(
     argv,
     {
-      stdin: Readable.from(options.stdin === undefined ? [] : [Buffer.from(options.stdin)]) as Input,
+      stdin: Readable.from(bytes === undefined ? [] : [bytes]) as Input,
       stdout: sink((text) => {
         out += text;
         options.onOutput?.(out);

@@ -38,7 +38,7 @@ export const generate: AddCommand = (program, context) => {
       examples(
         'generate --prompt "Once upon a time"',
         'generate --model ./model.gguf --prompt "The capital of France is" --temperature 0 --max-tokens 8',
-        "generate --model Qwen/Qwen2.5-0.5B --prompt - --stop '\\n\\n' --json < question.txt",
+        "generate --model Qwen/Qwen2.5-0.5B --prompt - --stop 'Question:' --json < questions.txt",
         "generate --model ./checkpoint --ids 1,403,407 --temperature 0 --json",
       ),
     )
@@ -57,7 +57,7 @@ async function run(flags: Flags, context: CommandContext): Promise<void> {
     ...(flags.logprobs === undefined ? {} : { logprobs: flags.logprobs }),
     signal: io.signal,
   };
-  const text = flags.prompt === "-" ? await readAll(io.stdin, io.signal) : (flags.prompt ?? "");
+  const text = flags.prompt === "-" ? await readAll(io.stdin, "--prompt", io.signal) : (flags.prompt ?? "");
   await withModel(context, flags, async (model, loadMs) => {
     const prompt = flags.ids ?? encode(model, text);
     const room = Math.max(1, model.contextLength - prompt.length);

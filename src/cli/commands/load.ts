@@ -1,7 +1,8 @@
 /** `fovea load`: many clients at once against an OpenAI-compatible server, and what each had to wait for. */
 import { readFile } from "node:fs/promises";
 import { InvalidArgumentError, Option } from "commander";
-import { FoveaError } from "../../base/errors.ts";
+import { FoveaError, ParameterError } from "../../base/errors.ts";
+import { fileProblem } from "../../checkpoint/file.ts";
 import { uniform } from "../../decode/random.ts";
 import { type AddCommand, type CommandContext, examples } from "../command.ts";
 import { integer, jsonFlag, positive } from "../flags.ts";
@@ -20,7 +21,7 @@ interface Flags {
   readonly rate?: number;
   readonly requests: number;
   readonly seconds?: number;
-  readonly endpoint: Target["endpoint"];
+  readonly endpoint?: Target["endpoint"];
   readonly maxTokens: number;
   readonly body?: Readonly<Record<string, unknown>>;
   readonly timeout: number;
@@ -45,7 +46,10 @@ export const load: AddCommand = (program, context) => {
     .option("--requests <n>", "requests in all; prompts are taken in turn", integer(1), 100)
     .option("--seconds <n>", "no request begins later than this", positive)
     .addOption(
-      new Option("--endpoint <name>", "what to ask for").choices(["chat", "completions"]).default("chat"),
+      new Option(
+        "--endpoint <name>",
+        "what to ask for (default: chat, unless the server says that its model has no chat template)",
+      ).choices(["chat", "completions"]),
     )
     .option("--max-tokens <n>", "tokens of each answer at most", integer(1), 128)
     .option("--body <json>", 'more fields for each body, such as {"temperature":0}', object)
@@ -78,10 +82,12 @@ async function run(flags: Flags, { io }: CommandContext): Promise<void> {
   const prompts = readPrompts(flags.prompts, await readText(flags.prompts));
   const apiKey = process.env.OPENAI_API_KEY || undefined;
   const base = flags.url.replace(/\/+$/, "");
-  const model = flags.model ?? (await firstModel(base, apiKey, io.signal));
+  const first = flags.model === undefined ? await firstModel(base, apiKey, io.signal) : undefined;
+  const model = flags.model ?? first!.id;
+  const endpoint = flags.endpoint ?? (first?.chat === false ? "completions" : "chat");
   const target: Target = {
     base,
-    endpoint: flags.endpoint,
+    endpoint,
     apiKey,
     body: { model, max_tokens: flags.maxTokens, ...flags.body },
     timeout: flags.timeout * 1000,
@@ -105,6 +111,7 @@ async function run(flags: Flags, { io }: CommandContext): Promise<void> {
   const report = reportOf(outcomes, (performance.now() - started) / 1000, {
     url: base,
     model,
+    endpoint,
     arrivals: rate === undefined ? { clients } : { rate },
   });
   await (flags.json ? printJson(io.stdout, report) : print(io.stdout, reportText(report)));
@@ -115,11 +122,16 @@ async function readText(path: string): Promise<string> {
   try {
     return await readFile(path, "utf8");
   } catch (error) {
-    throw new FoveaError(`${path} cannot be read: ${(error as Error).message}`);
+    throw new ParameterError("--prompts", `${path}: ${fileProblem(error)}`);
   }
 }
 
-async function firstModel(base: string, apiKey: string | undefined, signal: AbortSignal): Promise<string> {
+/** The first model that the server names; `chat` is what Fovea says beyond the standard. */
+async function firstModel(
+  base: string,
+  apiKey: string | undefined,
+  signal: AbortSignal,
+): Promise<{ readonly id: string; readonly chat?: unknown }> {
   const refused = (why: string): FoveaError =>
     new FoveaError(`${base}/models ${why}; is --url right? Or name the model with --model`);
   let response: Response;
@@ -132,8 +144,10 @@ async function firstModel(base: string, apiKey: string | undefined, signal: Abor
     throw refused(`cannot be reached: ${cause instanceof Error ? cause.message : message}`);
   }
   if (!response.ok) throw refused(`answered ${response.status}`);
-  const list = (await response.json().catch(() => undefined)) as { data?: { id?: unknown }[] } | undefined;
-  const id = list?.data?.[0]?.id;
+  const list = (await response.json().catch(() => undefined)) as
+    | { data?: { id?: unknown; chat?: unknown }[] }
+    | undefined;
+  const { id, chat } = list?.data?.[0] ?? {};
   if (typeof id !== "string") throw refused("names no model");
-  return id;
+  return { id, chat };
 }

@@ -2,8 +2,8 @@
 import { writeFile } from "node:fs/promises";
 import { basename, resolve } from "node:path";
 import { Option } from "commander";
-import { ParameterError } from "../../base/errors.ts";
-import { fileProblem } from "../../checkpoint/file.ts";
+import { CheckpointError, ParameterError } from "../../base/errors.ts";
+import { fileProblem, writeProblem } from "../../checkpoint/file.ts";
 import { type AddCommand, type CommandContext, examples } from "../command.ts";
 import { print } from "../io.ts";
 
@@ -48,7 +48,7 @@ async function run(
       return curvesOf(nameOf(path), readLog(path), x, { figure, colour });
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === undefined) throw error;
-      throw new ParameterError("LOG", `${path}: ${fileProblem(error)}`);
+      throw new CheckpointError(path, fileProblem(error));
     }
   });
   if (curves.length === 0) throw new ParameterError("--figure", `no line of these logs has a "${figure}"`);
@@ -57,7 +57,7 @@ async function run(
   try {
     await writeFile(out, picture);
   } catch (error) {
-    throw new ParameterError("--out", `${out}: ${fileProblem(error)}`);
+    throw new ParameterError("--out", `${out}: ${writeProblem(error)}`);
   }
   await print(io.stdout, `${out}: ${curves.map(({ name }) => name).join(", ")}\n`);
 }

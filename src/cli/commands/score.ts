@@ -5,7 +5,7 @@ import { ParameterError } from "../../base/errors.ts";
 import type { LanguageModel } from "../../tasks/types.ts";
 import { type AddCommand, type CommandContext, examples, UsageError } from "../command.ts";
 import { ids, integer, jsonFlag, type ModelFlags, modelFlags } from "../flags.ts";
-import { type Output, print, printJson, readAll } from "../io.ts";
+import { type Output, print, printJson, readAll, textOf } from "../io.ts";
 import { withModel } from "../open-model.ts";
 import { progress } from "../progress.ts";
 import { showCount } from "../show.ts";
@@ -54,6 +54,8 @@ async function run(flags: Flags, context: CommandContext): Promise<void> {
     const tokens = flags.ids ?? tokenizer(model).encode(text);
     if (flags.logits)
       return printLogits(io.stdout, await model.logits(tokens, { signal: io.signal }), io.signal);
+    if (flags.file !== undefined && tokens.length < 2)
+      throw new ParameterError("--file", "the text is too short: at least 2 tokens are needed");
     const bar = progress(io.stderr, "scoring", showCount);
     const result = await model
       .score(tokens, {
@@ -79,10 +81,11 @@ function tokenizer(model: LanguageModel): NonNullable<LanguageModel["tokenizer"]
 }
 
 async function readText(path: string, { io }: CommandContext): Promise<string> {
-  if (path === "-") return readAll(io.stdin, io.signal);
+  if (path === "-") return readAll(io.stdin, "--file", io.signal);
   try {
-    return await readFile(path, { encoding: "utf8", signal: io.signal });
+    return textOf(await readFile(path, { signal: io.signal }), "--file", path);
   } catch (error) {
+    if (error instanceof ParameterError) throw error;
     io.signal.throwIfAborted();
     const { fileProblem } = await import("../../checkpoint/file.ts");
     throw new ParameterError("--file", `${path}: ${fileProblem(error)}`);

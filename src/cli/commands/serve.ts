@@ -1,7 +1,7 @@
 /** `fovea serve`: the server and its page. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { Option } from "commander";
+import { InvalidArgumentError, Option } from "commander";
 import type { LanguageModel } from "../../tasks/types.ts";
 import { type AddCommand, type CommandContext, examples } from "../command.ts";
 import { collect, integer, jsonFlag, type ModelFlags, modelFlags, positive } from "../flags.ts";
@@ -39,8 +39,8 @@ export const serve: AddCommand = (program, context) => {
       "127.0.0.1",
     )
     .option("--port <n>", "port to listen on; 0 takes a free one", integer(0, 65535), 8080)
-    .option("--api-key <key>", "ask for this key; may be given several times (or FOVEA_API_KEY)", collect)
-    .option("--origin <origin>", "let pages of this origin use the API; may be given several times", collect)
+    .option("--api-key <key>", "ask for this key; may be given several times (or FOVEA_API_KEY)", apiKey)
+    .option("--origin <origin>", "let pages of this origin use the API; may be given several times", origin)
     .option("--sequences <n>", "sequences that run at once (default: 32)", integer(1, 511))
     .option(
       "--cache-tokens <n>",
@@ -68,6 +68,19 @@ export const serve: AddCommand = (program, context) => {
     )
     .action((flags: Flags) => run(flags, context));
 };
+
+/** An empty one, as from a variable that is not set, would be sent by anybody. */
+function apiKey(text: string, before?: readonly string[]): string[] {
+  if (text === "") throw new InvalidArgumentError("It is empty; leave the flag out to ask for no key.");
+  return collect(text, before);
+}
+
+/** As browsers send it: lower case, nothing behind host and port. Pages without an origin send `null`. */
+function origin(text: string, before?: readonly string[]): string[] {
+  if (!/^(\*|null|[a-z][a-z0-9+.-]*:\/\/[^/\sA-Z]+)$/.test(text))
+    throw new InvalidArgumentError("It must be scheme and host, such as https://example.org, or * for any.");
+  return collect(text, before);
+}
 
 async function run(flags: Flags, context: CommandContext): Promise<void> {
   const { io, services } = context;

@@ -14,6 +14,7 @@ export interface Spread {
 export interface LoadReport {
   readonly url: string;
   readonly model: string;
+  readonly endpoint: "chat" | "completions";
   readonly arrivals: { readonly clients: number } | { readonly rate: number };
   readonly requests: number;
   readonly answered: number;
@@ -34,7 +35,7 @@ export interface LoadReport {
 export function reportOf(
   outcomes: readonly Outcome[],
   seconds: number,
-  facts: Pick<LoadReport, "url" | "model" | "arrivals">,
+  facts: Pick<LoadReport, "url" | "model" | "endpoint" | "arrivals">,
 ): LoadReport {
   const answered = outcomes.filter(({ error }) => error === undefined);
   const errors: Record<string, number> = {};
@@ -90,7 +91,7 @@ export function reportText(report: LoadReport): string {
   const prompt = report.prompt_tokens === null ? "" : `, ${report.prompt_tokens} of prompts`;
   return [
     table([
-      ["server", report.url, report.model],
+      ["server", report.url, `${report.model}, ${report.endpoint}`],
       [
         "requests",
         `${report.answered} answered, ${report.failed} failed`,
