@@ -9,12 +9,16 @@ export interface RequestReport {
   readonly id: string;
   readonly method: string;
   readonly path: string;
+  /** Of the answer; 499 when the client left before it began. */
   readonly status: number;
   /** Milliseconds until the last byte was handed over. */
   readonly ms: number;
   /** The client left before that. */
   readonly cut: boolean;
 }
+
+/** What servers log for a client that left before its answer began: no status was sent. */
+const CLIENT_LEFT = 499;
 
 /** A client's own name for its request is kept if it can stand in a log as it is. */
 const plainName = /^[\w.:-]{1,128}$/;
@@ -26,8 +30,8 @@ export function reportRequests(onRequest: (report: RequestReport) => void): Midd
     const asked = c.req.header("x-request-id");
     const id = asked !== undefined && plainName.test(asked) ? asked : randomUUID();
     const { method, path } = c.req;
-    whenAnswered(c, (cut) =>
-      onRequest({ id, method, path, status: c.res.status, ms: performance.now() - started, cut }),
+    whenAnswered(c, (cut, status = CLIENT_LEFT) =>
+      onRequest({ id, method, path, status, ms: performance.now() - started, cut }),
     );
     await next();
     c.res.headers.set("x-request-id", id);
@@ -35,10 +39,12 @@ export function reportRequests(onRequest: (report: RequestReport) => void): Midd
 }
 
 /**
- * Calls `tell` when the last byte of the answer has been handed over, or the client has left before (`cut`). An app
- * that is called without a socket is told of nothing.
+ * Calls `tell` when the last byte of the answer has been handed over, or the client has left before (`cut`), with the
+ * status if one was sent. An app that is called without a socket is told of nothing.
  */
-export function whenAnswered({ env }: Context, tell: (cut: boolean) => void): void {
+export function whenAnswered({ env }: Context, tell: (cut: boolean, status?: number) => void): void {
   const { outgoing } = (env ?? {}) as { outgoing?: ServerResponse };
-  outgoing?.once("close", () => tell(!outgoing.writableFinished));
+  outgoing?.once("close", () =>
+    tell(!outgoing.writableFinished, outgoing.headersSent ? outgoing.statusCode : undefined),
+  );
 }

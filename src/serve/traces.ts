@@ -20,9 +20,9 @@ export const traceRequests: MiddlewareHandler = async (c, next) => {
   const { method, path } = c.req;
   const attributes = { "http.request.method": method, "url.path": path };
   const span = tracer().startSpan(`${method} ${path}`, { kind: SpanKind.SERVER, attributes }, parent);
-  whenAnswered(c, (cut) => {
-    span.setAttribute("http.response.status_code", c.res.status);
-    if (c.res.status >= 500) fail(span, `status ${c.res.status}`);
+  whenAnswered(c, (cut, status) => {
+    if (status !== undefined) span.setAttribute("http.response.status_code", status);
+    if (status !== undefined && status >= 500) fail(span, `status ${status}`);
     if (cut) fail(span, "the client left");
     span.end();
   });
