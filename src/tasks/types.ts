@@ -158,10 +158,7 @@ export interface LanguageModel {
   /** Logits of the next token after each position: one row of `vocabularySize` for each id. */
   logits(ids: readonly number[], options?: { signal?: AbortSignal }): Promise<Float32Array[]>;
   /** Negative log-likelihood (nats) of ids[1..] given what stands before each, in windows of the context. */
-  score(
-    ids: readonly number[],
-    options?: ScoreOptions,
-  ): Promise<{ tokens: number; nll: number; perplexity: number }>;
+  score(ids: readonly number[], options?: ScoreOptions): Promise<ScoreResult>;
   close(): Promise<void>;
 }
 
@@ -170,6 +167,15 @@ export interface ScoreOptions {
   readonly window?: number;
   readonly onProgress?: (done: number, total: number) => void;
   readonly signal?: AbortSignal;
+}
+
+export interface ScoreResult {
+  /** Tokens that were predicted: all but the first. */
+  readonly tokens: number;
+  /** Sum over them, in nats. */
+  readonly nll: number;
+  /** e to the mean of them. */
+  readonly perplexity: number;
 }
 
 export interface ModelDescription {
