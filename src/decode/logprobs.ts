@@ -11,6 +11,7 @@ import { expNonPositive } from "./exp.ts";
 
 export interface TokenLogprob {
   readonly token: number;
+  /** Natural logarithm. */
   readonly logprob: number;
 }
 

@@ -1,6 +1,7 @@
 /** What a user hands to a language model and gets back. Types only: the faces are written against these. */
 import type { Tokenizer } from "../checkpoint/tokenizer/index.ts";
 import type { Grammar } from "../decode/grammar/index.ts";
+import type { TokenLogprob } from "../decode/logprobs.ts";
 import type { SamplingOptions } from "../decode/sampling.ts";
 import type { Monitor } from "../engine/report.ts";
 import type { CacheFormat } from "../ops/index.ts";
@@ -77,11 +78,7 @@ export type ChatPromptOptions = {
   readonly [K in "tools" | "variables"]?: ChatOptions[K] | undefined;
 };
 
-export interface TokenLogprob {
-  readonly token: number;
-  /** Natural logarithm. */
-  readonly logprob: number;
-}
+export type { TokenLogprob };
 
 /** One generated token. Its text may be empty while a character or a possible stop text is incomplete. */
 export interface TokenEvent {

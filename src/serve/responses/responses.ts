@@ -5,13 +5,13 @@
 import { ParameterError } from "../../base/errors.ts";
 import type { ChatMessage, Generation, GenerationResult, TokenEvent } from "../../tasks/types.ts";
 import {
-  allResults,
   complete,
   newId,
   type ServeContext,
   startWork,
   unixTime,
   type Work,
+  wholeResult,
 } from "../context.ts";
 import { apiError, invalid } from "../errors.ts";
 import { chatLogprobs } from "../logprobs.ts";
@@ -136,7 +136,7 @@ export class Responses {
       if (parsed.stream)
         return eventStream(this.events(job, generation, work), work, onError, responsesDialect());
       for await (const event of generation.events()) job.output.push(event);
-      const [result] = (await allResults(work, [generation])) as [GenerationResult];
+      const result = await wholeResult(work, generation);
       job.output.end(statusOf(result));
       return Response.json(this.finish(job, result));
     });

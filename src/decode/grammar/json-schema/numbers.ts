@@ -28,7 +28,7 @@ interface Decimal {
 }
 
 /** The digits of a double, as JSON and JavaScript write it. */
-export function decimalOf(value: number): Decimal {
+function decimalOf(value: number): Decimal {
   const [, sign, digits, after = "", exponent = "0"] = /^(-?)(\d+)(?:\.(\d+))?(?:e([+-]\d+))?$/.exec(
     String(value),
   )!;
