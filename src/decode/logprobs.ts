@@ -65,12 +65,6 @@ export function logSumExp(row: Float32Array): number {
   return largest + Math.log(sum);
 }
 
-/** logit − ln Σ e^logit for every token. */
-export function logSoftmax(row: Float32Array): Float64Array {
-  const normalizer = logSumExp(row);
-  return Float64Array.from(row, (logit) => logit - normalizer);
-}
-
 /** The log-probability of one token. */
 export function logprobOf(row: Float32Array, token: number): number {
   return row[checked(token, row.length)]! - logSumExp(row);

@@ -7,7 +7,7 @@ import { type AddCommand, type CommandContext, examples } from "../command.ts";
 import { integer, jsonFlag, positive, seconds } from "../flags.ts";
 import { print, printJson } from "../io.ts";
 import { type Arrival, closedLoop, poisson } from "../load/arrivals.ts";
-import { type Prompt, readPrompts } from "../load/prompts.ts";
+import { readPrompts } from "../load/prompts.ts";
 import { reportOf, reportText } from "../load/report.ts";
 import { type Outcome, sendRequest, type Target } from "../load/request.ts";
 import { progress } from "../progress.ts";
@@ -89,7 +89,7 @@ async function run(flags: Flags, { io }: CommandContext): Promise<void> {
   const outcomes: Outcome[] = [];
   const bar = progress(io.stderr, "loading", (requests) => requests.toFixed(0));
   const send = async (arrival: Arrival): Promise<void> => {
-    const prompt = prompts[arrival.index % prompts.length] as Prompt;
+    const prompt = prompts[arrival.index % prompts.length]!;
     outcomes.push(await sendRequest(target, prompt, arrival, io.signal));
     bar.update(outcomes.length, flags.requests);
   };

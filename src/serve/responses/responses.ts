@@ -35,7 +35,7 @@ interface Kept {
 /** One response under way. */
 interface Job {
   readonly request: ResponseRequest;
-  readonly head: Readonly<Record<string, unknown>>;
+  readonly head: { readonly id: string } & Readonly<Record<string, unknown>>;
   readonly output: Output;
   readonly messages: readonly ChatMessage[];
   readonly owner: string;
@@ -162,7 +162,7 @@ export class Responses {
       },
     };
     if (request.store)
-      this.store.put(head.id as string, owner, {
+      this.store.put(head.id, owner, {
         response,
         input: request.input,
         messages: [...messages, ...messagesOf([], output.items)],
