@@ -35,6 +35,7 @@ export type {
   ModelDescription,
   OpenOptions,
   ScoreOptions,
+  ScoreResult,
   TokenEvent,
   TokenLogprob,
 } from "./tasks/types.ts";

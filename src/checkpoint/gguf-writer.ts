@@ -30,11 +30,11 @@ const defaultAlignment = 32;
  * Writes a file. `produce` gives the bytes of each tensor in turn, in its format, and may reuse their memory.
  * The file appears under `path` when it is complete; a failure leaves nothing.
  */
-export async function writeGguf(
+export async function writeGguf<T extends GgufTensor>(
   path: string,
   metadata: ReadonlyMap<string, GgufEntry>,
-  tensors: readonly GgufTensor[],
-  produce: (tensor: GgufTensor) => Uint8Array | Promise<Uint8Array>,
+  tensors: readonly T[],
+  produce: (tensor: T) => Uint8Array | Promise<Uint8Array>,
 ): Promise<void> {
   const { header, alignment } = encodeGgufHeader(metadata, tensors);
   await writeAtomically(path, async (file) => {

@@ -16,6 +16,13 @@ export function positive(text: string): number {
   return value;
 }
 
+/** Seconds that a timer can take: its milliseconds are below 2³¹, and more would count as none. */
+export function seconds(text: string): number {
+  const value = positive(text);
+  if (value > 2_147_483) throw new InvalidArgumentError("It must be at most 2147483 seconds, or 24 days.");
+  return value;
+}
+
 /** An integer of at least `min`. */
 export const integer =
   (min: number, max = Number.MAX_SAFE_INTEGER) =>
@@ -42,6 +49,8 @@ export const collect = (value: string, before: readonly string[] = []): string[]
 
 export interface ModelFlags {
   readonly model?: string;
+  /** Of commands that measure: random weights of a shape in place of a model. */
+  readonly random?: string;
   readonly device: NonNullable<OpenOptions["device"]>;
   readonly threads?: number;
   readonly packedCache?: string | false;
@@ -52,15 +61,11 @@ export interface ModelFlags {
 
 /** `--model`, `--device`, `--threads`, `--packed-cache` and `--no-packed-cache`. */
 export const modelFlags = (command: Command): Command =>
-  deviceFlags(
-    command.option(
+  command
+    .option(
       "-m, --model <model>",
       "folder, .gguf file, or ORG/NAME that was pulled (default: the model that ships)",
-    ),
-  );
-
-export const deviceFlags = (command: Command): Command =>
-  command
+    )
     .addOption(
       new Option("--device <device>", "where the arithmetic runs")
         .choices(["auto", "native", "wasm", "reference"])

@@ -1,5 +1,5 @@
 /** Opens the model that the flags name, with a bar while its weights are read, and closes it after use. */
-import type { LanguageModel } from "../tasks/types.ts";
+import type { LanguageModel, OpenOptions } from "../tasks/types.ts";
 import type { CommandContext } from "./command.ts";
 import { defaultModel } from "./default-model.ts";
 import type { ModelFlags } from "./flags.ts";
@@ -9,16 +9,14 @@ import { showBytes } from "./show.ts";
 /** @param use gets the model and the milliseconds that opening it took */
 export async function withModel<T>(
   { io, services }: CommandContext,
-  { model: named, device, threads, packedCache, sequences, cacheTokens }: ModelFlags,
+  { model: named, random, device, threads, packedCache, sequences, cacheTokens }: ModelFlags,
   use: (model: LanguageModel, loadMs: number) => Promise<T>,
 ): Promise<T> {
   const started = performance.now();
   const bar = progress(io.stderr, "reading", showBytes);
   let model: LanguageModel;
   try {
-    const { folder, name } = named === undefined ? defaultModel() : { folder: named };
-    model = await services.open(folder, {
-      ...(name === undefined ? {} : { name }),
+    const options: OpenOptions = {
       device,
       ...(threads === undefined ? {} : { threads }),
       ...(packedCache === undefined ? {} : { packedCache }),
@@ -26,7 +24,13 @@ export async function withModel<T>(
       ...(cacheTokens === undefined ? {} : { cacheTokens }),
       onProgress: bar.update,
       signal: io.signal,
-    });
+    };
+    if (random !== undefined) model = await services.openRandom(random, options);
+    else if (named !== undefined) model = await services.open(named, options);
+    else {
+      const { folder, name } = defaultModel();
+      model = await services.open(folder, { name, ...options });
+    }
   } finally {
     bar.end();
   }

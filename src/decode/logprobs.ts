@@ -11,6 +11,7 @@ import { expNonPositive } from "./exp.ts";
 
 export interface TokenLogprob {
   readonly token: number;
+  /** Natural logarithm. */
   readonly logprob: number;
 }
 
@@ -62,12 +63,6 @@ export function logSumExp(row: Float32Array): number {
   let sum = 0;
   for (let i = 0; i < row.length; i++) sum += expNonPositive(row[i]! - largest);
   return largest + Math.log(sum);
-}
-
-/** logit − ln Σ e^logit for every token. */
-export function logSoftmax(row: Float32Array): Float64Array {
-  const normalizer = logSumExp(row);
-  return Float64Array.from(row, (logit) => logit - normalizer);
 }
 
 /** The log-probability of one token. */

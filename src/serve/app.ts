@@ -95,7 +95,9 @@ export function createApp(served: LanguageModel, options: AppOptions = {}): Hono
     endWork(c.req.raw);
     const dialect = dialectOf(c.req.raw, c.req.path);
     const refusal = apiError(error, dialect);
-    if (refusal.status >= 500 && !(error instanceof ApiError)) onError(error);
+    // What comes of work that was ended because its client has gone is no failure.
+    const left = c.req.raw.signal.aborted;
+    if (refusal.status >= 500 && !(error instanceof ApiError) && !left) onError(error);
     const { status, retryAfter } = refusal;
     return Response.json(dialect.error(refusal), {
       status,

@@ -82,6 +82,13 @@ export async function allResults(
   return results.map((result) => complete(result, work));
 }
 
+/** Runs the only one to its end. */
+export async function wholeResult(work: Work, generation: Generation): Promise<GenerationResult> {
+  const result = await generation.result();
+  work.done();
+  return complete(result, work);
+}
+
 /** Refuses to pass off a result that was cut short as a whole one. */
 export function complete(result: GenerationResult, { signal }: Work): GenerationResult {
   if (result.finishReason !== "abort") return result;

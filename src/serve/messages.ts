@@ -6,6 +6,7 @@ import type { ChatMessage } from "../tasks/types.ts";
 import { invalid } from "./errors.ts";
 import { Fields, shown } from "./fields.ts";
 import { present } from "./parameters.ts";
+import { textOf } from "./text-parts.ts";
 import { parsedArguments, pastCall, pastCalls } from "./tools.ts";
 
 /** `developer` is the newer name of the system role; templates know the older one. */
@@ -39,7 +40,8 @@ function parseMessage(fields: Fields): ChatMessage {
           pastCall(id, name, parsedArguments(made.string("arguments") ?? "{}")),
         )
       : undefined;
-  const content = calls !== undefined && fields.take("content") === undefined ? "" : text(fields);
+  const content =
+    calls !== undefined && fields.take("content") === undefined ? "" : textOf(fields, "content", ["text"]);
   const answered = role === "tool" ? fields.string("tool_call_id") : undefined;
   if (role === "tool" && answered === undefined)
     throw invalid(fields.name("tool_call_id"), "must be a string");
@@ -62,28 +64,4 @@ function parseMessage(fields: Fields): ChatMessage {
 function reasoningText(fields: Fields): string | undefined {
   const text = fields.string("reasoning_content");
   return fields.string("reasoning") ?? text;
-}
-
-/** A string, or text parts joined. */
-function text(fields: Fields): string {
-  const value = fields.take("content");
-  if (typeof value === "string") return value;
-  if (!Array.isArray(value))
-    throw invalid(fields.name("content"), "must be a string or a list of text parts");
-  return value
-    .map((item: unknown, i) => {
-      const part = new Fields(item, `${fields.name("content")}[${i}]`);
-      const type = part.string("type");
-      if (type !== "text")
-        throw invalid(
-          part.name("type"),
-          `only "text" is served, not ${shown(type ?? null)}`,
-          "unsupported_value",
-        );
-      const content = part.string("text");
-      if (content === undefined) throw invalid(part.name("text"), "must be a string");
-      part.done();
-      return content;
-    })
-    .join("");
 }

@@ -50,10 +50,9 @@ export function toolRequest(
   const names = definitions.map(({ name }) => name);
   const twice = names.find((name, i) => names.indexOf(name) !== i);
   if (twice !== undefined) throw invalid("tools", `${shown(twice)} is there twice`);
-  const named =
-    typeof choice === "object" ? definitions.filter(({ name }) => name === choice.name) : undefined;
-  if (named?.length === 0)
-    throw invalid(choiceField, `${shown((choice as { name: string }).name)} is none of the tools`);
+  const wanted = typeof choice === "object" ? choice.name : undefined;
+  const named = wanted === undefined ? undefined : definitions.filter(({ name }) => name === wanted);
+  if (named?.length === 0) throw invalid(choiceField, `${shown(wanted)} is none of the tools`);
   return {
     definitions,
     shown: tools.map((tool) => tool.shown),

@@ -22,6 +22,7 @@ import type {
   LanguageModel,
   ModelDescription,
   ScoreOptions,
+  ScoreResult,
 } from "./types.ts";
 
 /** Windows of `score` are no longer than this, whatever the context: longer ones cost more and tell little. */
@@ -133,7 +134,7 @@ export class LoadedLanguageModel implements LanguageModel {
   async score(
     ids: readonly number[],
     { window = Math.min(this.contextLength, SCORE_WINDOW), onProgress, signal }: ScoreOptions = {},
-  ): Promise<{ tokens: number; nll: number; perplexity: number }> {
+  ): Promise<ScoreResult> {
     if (ids.length < 2)
       throw new ParameterError("ids", `${ids.length} tokens: at least 2 are needed for a score`);
     if (!Number.isSafeInteger(window) || window < 2 || window > this.contextLength)

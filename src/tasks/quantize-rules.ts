@@ -23,7 +23,7 @@ export function tensorFormat(
 }
 
 /** The output decides every token and is read once for each: it gets 6 bits and more. */
-export function outputFormat(wanted: FormatName, k: number): FormatName {
+function outputFormat(wanted: FormatName, k: number): FormatName {
   if (isFloat(wanted) || wanted === "q8_0" || wanted === "i8_row") return wanted;
   return fitting("q6_K", k);
 }

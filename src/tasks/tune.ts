@@ -12,7 +12,8 @@ import {
   usual,
 } from "../ops/index.ts";
 import { LoadedLanguageModel } from "./language-model.ts";
-import { best, candidates, confirmed, hopeless, median, type Rounds } from "./tune-decide.ts";
+import { nameOf, TimeBook } from "./tune-book.ts";
+import { best, candidates, confirmed, hopeless, median } from "./tune-decide.ts";
 import type { LanguageModel } from "./types.ts";
 
 /** For each class of rows, the fewest and the most that are measured. */
@@ -45,42 +46,6 @@ export interface TuneResult {
 }
 
 type Choices = readonly { readonly product: Product; readonly choice: Choice }[];
-
-const nameOf = (product: Product): string => JSON.stringify(product);
-
-/** Times of products, by number of tokens and candidate, round by round. */
-class Book {
-  private readonly entries = new Map<string, { product: Product; times: Map<string, number[]> }>();
-
-  get products(): Product[] {
-    return [...this.entries.values()].map(({ product }) => product);
-  }
-
-  /** Adds a round: the mean time of each product. */
-  add(tokens: number, choice: Choice, times: readonly TimedProduct[]): void {
-    const sums = new Map<string, { product: Product; total: number; count: number }>();
-    for (const { product, nanoseconds } of times) {
-      const { total = 0, count = 0 } = sums.get(nameOf(product)) ?? {};
-      sums.set(nameOf(product), { product, total: total + nanoseconds, count: count + 1 });
-    }
-    for (const [name, { product, total, count }] of sums) {
-      const entry = this.entries.get(name) ?? { product, times: new Map<string, number[]>() };
-      this.entries.set(name, entry);
-      const key = keyOf(tokens, choice);
-      entry.times.set(key, [...(entry.times.get(key) ?? []), total / count]);
-    }
-  }
-
-  times(product: Product, tokens: number, choice: Choice): readonly number[] {
-    return this.entries.get(nameOf(product))?.times.get(keyOf(tokens, choice)) ?? [];
-  }
-
-  rounds(product: Product, tokens: number, choice: Choice): Rounds {
-    return { before: this.times(product, tokens, usual), after: this.times(product, tokens, choice) };
-  }
-}
-
-const keyOf = (tokens: number, choice: Choice): string => `${tokens} ${JSON.stringify(choice)}`;
 
 /** @throws FoveaError when the model's device has nothing to tune */
 export async function tune(
@@ -125,8 +90,8 @@ class Session {
   private readonly model: LanguageModel;
   private readonly tuner: Tuner;
   private readonly signal: AbortSignal | undefined;
-  private readonly searched = new Book();
-  private readonly tried = new Book();
+  private readonly searched = new TimeBook();
+  private readonly tried = new TimeBook();
   private readonly found = new Map<string, Found>();
 
   constructor(model: LanguageModel, tuner: Tuner, signal: AbortSignal | undefined) {
@@ -209,11 +174,9 @@ class Session {
       const times = await this.measure(tokens, repeats, usually ? [] : chosen);
       for (const [name, choice] of choiceOf)
         this.tried.add(
-          ...([
-            tokens,
-            usually ? usual : choice,
-            times.filter(({ product }) => nameOf(product) === name),
-          ] as const),
+          tokens,
+          usually ? usual : choice,
+          times.filter(({ product }) => nameOf(product) === name),
         );
     }
   }

@@ -1,6 +1,7 @@
 /** What a user hands to a language model and gets back. Types only: the faces are written against these. */
 import type { Tokenizer } from "../checkpoint/tokenizer/index.ts";
 import type { Grammar } from "../decode/grammar/index.ts";
+import type { TokenLogprob } from "../decode/logprobs.ts";
 import type { SamplingOptions } from "../decode/sampling.ts";
 import type { Monitor } from "../engine/report.ts";
 import type { CacheFormat } from "../ops/index.ts";
@@ -77,11 +78,7 @@ export type ChatPromptOptions = {
   readonly [K in "tools" | "variables"]?: ChatOptions[K] | undefined;
 };
 
-export interface TokenLogprob {
-  readonly token: number;
-  /** Natural logarithm. */
-  readonly logprob: number;
-}
+export type { TokenLogprob };
 
 /** One generated token. Its text may be empty while a character or a possible stop text is incomplete. */
 export interface TokenEvent {
@@ -158,10 +155,7 @@ export interface LanguageModel {
   /** Logits of the next token after each position: one row of `vocabularySize` for each id. */
   logits(ids: readonly number[], options?: { signal?: AbortSignal }): Promise<Float32Array[]>;
   /** Negative log-likelihood (nats) of ids[1..] given what stands before each, in windows of the context. */
-  score(
-    ids: readonly number[],
-    options?: ScoreOptions,
-  ): Promise<{ tokens: number; nll: number; perplexity: number }>;
+  score(ids: readonly number[], options?: ScoreOptions): Promise<ScoreResult>;
   close(): Promise<void>;
 }
 
@@ -170,6 +164,15 @@ export interface ScoreOptions {
   readonly window?: number;
   readonly onProgress?: (done: number, total: number) => void;
   readonly signal?: AbortSignal;
+}
+
+export interface ScoreResult {
+  /** Tokens that were predicted: all but the first. */
+  readonly tokens: number;
+  /** Sum over them, in nats. */
+  readonly nll: number;
+  /** e to the mean of them. */
+  readonly perplexity: number;
 }
 
 export interface ModelDescription {

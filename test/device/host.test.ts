@@ -82,6 +82,18 @@ describe("a hosted model", () => {
     );
   });
 
+  it("rejects a call that is aborted with the reason of its signal", async () => {
+    const controller = new AbortController();
+    const reason = new Error("no time left");
+    const ids = Array.from({ length: 500 }, (_, i) => i);
+    const score = hosted.score(ids, {
+      ...{ window: 2, signal: controller.signal },
+      onProgress: () => controller.abort(reason),
+    });
+    await expect(score).rejects.toBe(reason);
+    await expect(hosted.logits(ids, { signal: AbortSignal.abort(reason) })).rejects.toBe(reason);
+  });
+
   it("serves several at once, each with its own tokens", async () => {
     const options = (seed: number) => ({ maxTokens: 30, ignoreEnd: true, seed, temperature: 1 });
     const together = await Promise.all(
@@ -120,6 +132,40 @@ it("a host that ends again and again is given up", async () => {
   }
 });
 
+it("a host that cannot be started is tried again", async () => {
+  const { execPath } = process;
+  const failures: string[] = [];
+  const model = await HostedModel.open({
+    ...{ source: { random: shape }, open: { threads: 1 }, tokenizer: undefined },
+    onCrash: ({ message }) => {
+      failures.push(message);
+      // The second is to be started with a program that is not there, the third again with Node.
+      process.execPath = failures.length === 1 ? "/nowhere/node" : execPath;
+    },
+  });
+  try {
+    await kill(model);
+    await expect.poll(() => failures.length).toBe(2);
+    expect(failures[1]).toMatch(/cannot start: .*ENOENT/);
+    const { tokens } = await model.generate(prompt, { maxTokens: 2, ignoreEnd: true }).result();
+    expect(tokens).toHaveLength(2);
+  } finally {
+    process.execPath = execPath;
+    await model.close();
+  }
+});
+
+it("a model that is closed refuses what is asked of it", async () => {
+  const model = await openHost();
+  const begun = model.logits(prompt);
+  const closing = model.close();
+  await expect(begun).rejects.toBeInstanceOf(FoveaError);
+  await closing;
+  await expect(model.generate(prompt).result()).rejects.toThrow(/the model is closed/);
+  await expect(model.logits(prompt)).rejects.toThrow(/the model is closed/);
+  await expect(model.monitor.snapshot()).rejects.toBeInstanceOf(FoveaError);
+});
+
 it("a model that cannot be opened is refused as `open` refuses it, and leaves no process", async () => {
   const opening = HostedModel.open({ source: { random: "nothing:f32" }, open: {}, tokenizer: undefined });
   await expect(opening).rejects.toBeInstanceOf(ParameterError);
@@ -136,6 +182,13 @@ it("opening can be given up", async () => {
   });
   controller.abort();
   await expect(opening).rejects.toMatchObject({ name: "AbortError" });
+  const reason = new Error("not any more");
+  await expect(
+    HostedModel.open({
+      ...{ source: { random: shape }, open: {}, tokenizer: undefined },
+      signal: AbortSignal.abort(reason),
+    }),
+  ).rejects.toBe(reason);
 });
 
 it("a reader that is far behind makes the host wait", async () => {
@@ -149,6 +202,22 @@ it("a reader that is far behind makes the host wait", async () => {
   await first;
   for (let i = 0; i < 560; i++) await iterator.next();
   expect(holds).toEqual([true, false]);
+});
+
+it("a reader that has gone makes no host wait, however far behind it was", async () => {
+  const told: string[] = [];
+  const source = {
+    start: () => {},
+    abort: () => told.push("abort"),
+    hold: () => told.push("hold"),
+  };
+  const generation = new HostedGeneration(source, false, () => {});
+  const iterator = generation.events();
+  generation.push({ token: 0, text: "a" });
+  await iterator.next();
+  await iterator.return(undefined);
+  for (let token = 0; token < 600; token++) generation.push({ token, text: "a" });
+  expect(told).toEqual(["abort"]);
 });
 
 describe.skipIf(!haveShared)("a server over a hosted model", () => {

@@ -1,25 +1,18 @@
 /** Vercel's AI SDK with its provider for OpenAI-compatible servers. */
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
 import { generateObject, generateText, Output, stepCountIs, streamObject, streamText, tool } from "ai";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { z } from "zod";
-import { createApp } from "../../src/serve/app.ts";
-import { type Listening, listen } from "../../src/serve/listen.ts";
-import { open } from "../../src/tasks/open.ts";
 import type { LanguageModel } from "../../src/tasks/types.ts";
+import { clientServers, toolCall, toolTemplate } from "../support/client-servers.ts";
 import { fakeModel } from "../support/fake-model.ts";
-import { tinyChat } from "../support/tiny-chat.ts";
 
 Object.assign(globalThis, { AI_SDK_LOG_WARNINGS: false });
 
-const template = "{% for tool in tools %}{{ tool }}{% endfor %}<tool_call>";
 const scripted = fakeModel({
-  template,
+  template: toolTemplate,
   contextLength: 4096,
-  answer: (prompt) =>
-    prompt.includes("tool: ")
-      ? "It is sunny."
-      : '<tool_call>\n{"name": "weather", "arguments": {"city": "Bern"}}\n</tool_call>',
+  answer: (prompt) => (prompt.includes("tool: ") ? "It is sunny." : toolCall("weather", { city: "Bern" })),
 });
 const talker = fakeModel({ contextLength: 4096, delay: 1 });
 const Recipe = z.object({
@@ -27,32 +20,18 @@ const Recipe = z.object({
   steps: z.array(z.object({ minutes: z.number().int().min(1).max(90) })).max(3),
 });
 
-let tiny: LanguageModel;
-let remove: () => void;
-const servers: Listening[] = [];
-const provider = (i: number, supportsStructuredOutputs = true) =>
+const served = clientServers(scripted, talker);
+const provider = (model: LanguageModel, supportsStructuredOutputs = true) =>
   createOpenAICompatible({
-    ...{ name: "fovea", baseURL: `${servers[i]!.url}/v1`, includeUsage: true },
+    ...{ name: "fovea", baseURL: served.url(model), includeUsage: true },
     ...{ supportsStructuredOutputs },
   });
+const tinyModel = () => provider(served.tiny)(served.tiny.name);
 const quiet = { maxRetries: 0 };
-
-beforeAll(async () => {
-  const made = await tinyChat();
-  remove = made.remove;
-  tiny = await open(made.folder, { threads: 1 });
-  for (const model of [scripted, talker, tiny])
-    servers.push(await listen(createApp(model), { host: "127.0.0.1", port: 0 }));
-});
-afterAll(async () => {
-  for (const server of servers) await server.close(0);
-  await tiny.close();
-  remove();
-});
 
 describe("texts", () => {
   it("are streamed, with usage and the reason of the end", async () => {
-    const result = streamText({ model: provider(1)("fake"), prompt: "Hi", ...quiet });
+    const result = streamText({ model: provider(talker)("fake"), prompt: "Hi", ...quiet });
     let text = "";
     for await (const piece of result.textStream) text += piece;
     expect(text).toBe("Hello, world! Grüße 🌍.");
@@ -62,7 +41,7 @@ describe("texts", () => {
 
   it("are generated with all settings that the SDK has", async () => {
     const { text, response } = await generateText({
-      ...{ model: provider(1)("fake"), system: "Be brief.", prompt: "Hi", ...quiet },
+      ...{ model: provider(talker)("fake"), system: "Be brief.", prompt: "Hi", ...quiet },
       ...{ maxOutputTokens: 5, temperature: 0.5, topP: 0.9, seed: 3, stopSequences: ["zzz"] },
       ...{ presencePenalty: 0.1, frequencyPenalty: 0.2 },
     });
@@ -76,7 +55,7 @@ describe("texts", () => {
 
   it("of a prompt alone come from the endpoint of text completions", async () => {
     const { text } = await generateText({
-      ...{ model: provider(1).completionModel("fake"), prompt: "Once", maxOutputTokens: 5, ...quiet },
+      ...{ model: provider(talker).completionModel("fake"), prompt: "Once", maxOutputTokens: 5, ...quiet },
     });
     expect(text).toBe("Hello");
   });
@@ -85,7 +64,7 @@ describe("texts", () => {
     const before = talker.endings.length;
     const leaving = new AbortController();
     const { textStream } = streamText({
-      ...{ model: provider(1)("fake"), prompt: "Hi", abortSignal: leaving.signal, ...quiet },
+      ...{ model: provider(talker)("fake"), prompt: "Hi", abortSignal: leaving.signal, ...quiet },
       providerOptions: { fovea: { ignore_eos: true } },
     });
     for await (const _ of textStream) leaving.abort();
@@ -93,7 +72,7 @@ describe("texts", () => {
   });
 
   it("that are refused tell why", async () => {
-    const wrong = generateText({ model: provider(1)("fake"), prompt: "Hi", temperature: 9, ...quiet });
+    const wrong = generateText({ model: provider(talker)("fake"), prompt: "Hi", temperature: 9, ...quiet });
     await expect(wrong).rejects.toMatchObject({
       ...{ name: "AI_APICallError", statusCode: 400, isRetryable: false },
       message: expect.stringMatching(/^temperature: must be a number from 0 to 2/),
@@ -105,9 +84,9 @@ describe("objects", () => {
   const settings = { prompt: "Cook.", seed: 2, temperature: 1, maxOutputTokens: 600, ...quiet };
 
   it("fit their schema, whole and streamed", async () => {
-    const { object } = await generateObject({ model: provider(2)(tiny.name), schema: Recipe, ...settings });
+    const { object } = await generateObject({ model: tinyModel(), schema: Recipe, ...settings });
     expect(Recipe.parse(object)).toEqual(object);
-    const streamed = streamObject({ model: provider(2)(tiny.name), schema: Recipe, ...settings });
+    const streamed = streamObject({ model: tinyModel(), schema: Recipe, ...settings });
     let parts = 0;
     for await (const _ of streamed.partialObjectStream) parts++;
     expect(await streamed.object).toEqual(object);
@@ -116,21 +95,20 @@ describe("objects", () => {
 
   it("come as outputs of texts, and as choices", async () => {
     const { output } = await generateText({
-      ...{ model: provider(2)(tiny.name), output: Output.object({ schema: Recipe }), ...settings },
+      ...{ model: tinyModel(), output: Output.object({ schema: Recipe }), ...settings },
     });
     expect(Recipe.parse(output)).toEqual(output);
     const chosen = await generateText({
-      ...{ model: provider(2)(tiny.name), output: Output.choice({ options: ["yes", "no"] }), ...settings },
+      ...{ model: tinyModel(), output: Output.choice({ options: ["yes", "no"] }), ...settings },
     });
     expect(["yes", "no"]).toContain(chosen.output);
   });
 
   it("without a schema on the wire are JSON all the same", async () => {
     const answer = fakeModel({ answer: '{"name": "soup", "steps": []}', contextLength: 4096 });
-    const server = await listen(createApp(answer), { host: "127.0.0.1", port: 0 });
-    servers.push(server);
+    await served.add(answer);
     const { object } = await generateObject({
-      ...{ model: provider(servers.length - 1, false)("fake"), schema: Recipe, ...settings },
+      ...{ model: provider(answer, false)("fake"), schema: Recipe, ...settings },
     });
     expect(object).toEqual({ name: "soup", steps: [] });
     expect(answer.calls[0]!.options.grammar).toMatchObject({ jsonSchema: { type: "object" } });
@@ -151,7 +129,7 @@ describe("tools", () => {
   it.each([false, true])("take several steps; streamed: %s", async (stream) => {
     asked.length = 0;
     const settings = {
-      ...{ model: provider(0)("fake"), prompt: "Weather?", tools: { weather }, ...quiet },
+      ...{ model: provider(scripted)("fake"), prompt: "Weather?", tools: { weather }, ...quiet },
       stopWhen: stepCountIs(4),
     };
     const result = stream ? streamText(settings) : await generateText(settings);
@@ -164,7 +142,7 @@ describe("tools", () => {
 
   it.each([false, true])("that are demanded are called by any model; streamed: %s", async (stream) => {
     const settings = {
-      ...{ model: provider(2)(tiny.name), prompt: "Weather?", tools: { weather }, ...quiet },
+      ...{ model: tinyModel(), prompt: "Weather?", tools: { weather }, ...quiet },
       ...{ seed: 1, maxOutputTokens: 300, toolChoice: { type: "tool", toolName: "weather" } as const },
     };
     const result = stream ? streamText(settings) : await generateText(settings);

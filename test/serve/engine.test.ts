@@ -1,5 +1,5 @@
 /** The engine as the server shows it: a snapshot, a stream of frames, figures for Prometheus. Needs the built library. */
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import type { EngineFrame, EngineSnapshot, Monitor } from "../../src/engine/report.ts";
 import { createApp } from "../../src/serve/app.ts";
 import { EngineView } from "../../src/serve/engine.ts";
@@ -7,6 +7,7 @@ import { type Listening, listen } from "../../src/serve/listen.ts";
 import { createMetrics } from "../../src/serve/metrics.ts";
 import type { HostedModel } from "../../src/tasks/host/hosted-model.ts";
 import { openHosted } from "../../src/tasks/host/open.ts";
+import { HostProcess } from "../../src/tasks/host/process.ts";
 import { fakeModel } from "../support/fake-model.ts";
 import { haveShared, shared } from "../support/shared.ts";
 
@@ -150,22 +151,18 @@ describe.skipIf(!haveShared)("a server over a hosted model", () => {
   });
 
   it("lets go of watchers who leave, and of the engine with the last of them", async () => {
-    const watched: boolean[] = [];
-    const send = Reflect.get(model, "send") as (request: { kind: string; on?: boolean }) => void;
-    Reflect.set(model, "send", (request: { kind: string; on?: boolean }) => {
-      if (request.kind === "watch") watched.push(request.on!);
-      send.call(model, request);
-    });
+    const send = vi.spyOn(HostProcess.prototype, "send");
+    const watched = () =>
+      send.mock.calls.flatMap(([request]) => (request.kind === "watch" ? [request.on] : []));
     const all = [new AbortController(), new AbortController()];
     const streams = await Promise.all(all.map(({ signal }) => get("/engine/events", signal)));
     all[0]!.abort();
     await later(50);
-    expect(watched).toEqual([true]);
+    expect(watched()).toEqual([true]);
     all[1]!.abort();
-    for (let i = 0; i < 100 && watched.length < 2; i++) await later(10);
-    expect(watched).toEqual([true, false]);
+    await expect.poll(watched).toEqual([true, false]);
     for (const stream of streams) await stream.text().catch(() => {});
-    Reflect.deleteProperty(model, "send");
+    send.mockRestore();
   });
 
   it("has no figures of an engine that is being started, and goes on with its watchers afterwards", async () => {

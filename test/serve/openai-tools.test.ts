@@ -2,30 +2,26 @@
 import OpenAI from "openai";
 import { LengthFinishReasonError } from "openai/error";
 import { zodFunction, zodResponseFormat } from "openai/helpers/zod";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { z } from "zod";
 import { createApp } from "../../src/serve/app.ts";
 import { Gate } from "../../src/serve/gate.ts";
-import { type Listening, listen } from "../../src/serve/listen.ts";
-import { open } from "../../src/tasks/open.ts";
+import { listen } from "../../src/serve/listen.ts";
 import type { LanguageModel } from "../../src/tasks/types.ts";
+import { clientServers, toolCall, toolTemplate } from "../support/client-servers.ts";
 import { fakeModel } from "../support/fake-model.ts";
-import { tinyChat } from "../support/tiny-chat.ts";
 
 const messages = [{ role: "user" as const, content: "Weather in Bern?" }];
-const template = "{% for tool in tools %}{{ tool }}{% endfor %}<tool_call>";
-const call = (name: string, given: object) =>
-  `<tool_call>\n${JSON.stringify({ name, arguments: given })}\n</tool_call>`;
 /** Asks for the weather, then for a conversion of it, then says it. */
 const scripted = fakeModel({
-  template,
+  template: toolTemplate,
   contextLength: 4096,
   answer: (prompt) =>
     prompt.includes("tool: 294")
       ? "It is 294 K in Bern."
       : prompt.includes("tool: 21")
-        ? call("kelvin", { celsius: 21 })
-        : call("weather", { city: "Bern" }),
+        ? toolCall("kelvin", { celsius: 21 })
+        : toolCall("weather", { city: "Bern" }),
 });
 
 const Person = z.object({
@@ -34,25 +30,9 @@ const Person = z.object({
   tags: z.array(z.enum(["a", "b"])).max(2),
 });
 
-let tiny: LanguageModel;
-let remove: () => void;
-const servers: Listening[] = [];
-const clients: OpenAI[] = [];
-beforeAll(async () => {
-  const made = await tinyChat();
-  remove = made.remove;
-  tiny = await open(made.folder, { threads: 1 });
-  for (const model of [scripted, tiny]) {
-    const server = await listen(createApp(model), { host: "127.0.0.1", port: 0 });
-    servers.push(server);
-    clients.push(new OpenAI({ baseURL: `${server.url}/v1`, apiKey: "none", maxRetries: 0 }));
-  }
-});
-afterAll(async () => {
-  for (const server of servers) await server.close(0);
-  await tiny.close();
-  remove();
-});
+const served = clientServers(scripted);
+const client = (model: LanguageModel) =>
+  new OpenAI({ baseURL: served.url(model), apiKey: "none", maxRetries: 0 });
 
 describe("tools that the client runs", () => {
   const ran: string[] = [];
@@ -77,7 +57,7 @@ describe("tools that the client runs", () => {
 
   it.each([false, true])("take as many steps as the model wants; streamed: %s", async (stream) => {
     ran.length = 0;
-    const { completions } = clients[0]!.chat;
+    const { completions } = client(scripted).chat;
     const runner = stream
       ? completions.runTools({
           ...{ model: "fake", messages, tools },
@@ -98,8 +78,8 @@ describe("tools that the client runs", () => {
       parameters: z.object({ city: z.enum(["Bern", "Rome"]), days: z.number().int().min(1).max(9) }),
     });
     for (let seed = 0; seed < 5; seed++) {
-      const answer = await clients[1]!.chat.completions.parse({
-        ...{ model: tiny.name, messages, seed, max_completion_tokens: 400 },
+      const answer = await client(served.tiny).chat.completions.parse({
+        ...{ model: served.tiny.name, messages, seed, max_completion_tokens: 400 },
         tools: [weather],
         tool_choice: { type: "function", function: { name: "weather" } },
       });
@@ -114,8 +94,8 @@ describe("tools that the client runs", () => {
 
 describe("answers that the client parses", () => {
   it("fit the schema, all choices of them, with log-probabilities of every token", async () => {
-    const answer = await clients[1]!.chat.completions.parse({
-      ...{ model: tiny.name, messages, n: 3, seed: 1, temperature: 1.5, max_completion_tokens: 400 },
+    const answer = await client(served.tiny).chat.completions.parse({
+      ...{ model: served.tiny.name, messages, n: 3, seed: 1, temperature: 1.5, max_completion_tokens: 400 },
       ...{ logprobs: true, top_logprobs: 2 },
       response_format: zodResponseFormat(Person, "person"),
     });
@@ -135,21 +115,21 @@ describe("answers that the client parses", () => {
 
   it("are put together from a stream, piece by piece, and are those of the answer in whole", async () => {
     const request = {
-      ...{ model: tiny.name, messages, seed: 5, temperature: 1, max_completion_tokens: 400 },
+      ...{ model: served.tiny.name, messages, seed: 5, temperature: 1, max_completion_tokens: 400 },
       response_format: zodResponseFormat(Person, "person"),
     };
-    const stream = clients[1]!.chat.completions.stream(request);
+    const stream = client(served.tiny).chat.completions.stream(request);
     const partly: unknown[] = [];
     stream.on("content.delta", ({ parsed }) => partly.push(parsed));
     const streamed = (await stream.finalChatCompletion()).choices[0]!.message.parsed;
-    const whole = (await clients[1]!.chat.completions.parse(request)).choices[0]!.message.parsed;
+    const whole = (await client(served.tiny).chat.completions.parse(request)).choices[0]!.message.parsed;
     expect(streamed).toEqual(whole);
     expect(partly.length).toBeGreaterThan(5);
   });
 
   it("that are cut short are told as cut, not parsed", async () => {
-    const cut = clients[1]!.chat.completions.parse({
-      ...{ model: tiny.name, messages, max_completion_tokens: 3 },
+    const cut = client(served.tiny).chat.completions.parse({
+      ...{ model: served.tiny.name, messages, max_completion_tokens: 3 },
       response_format: zodResponseFormat(Person, "person"),
     });
     await expect(cut).rejects.toBeInstanceOf(LengthFinishReasonError);
@@ -217,7 +197,7 @@ describe("the client's own classes", () => {
 
 describe("responses", () => {
   it("are streamed, kept, gone on from, and forgotten", async () => {
-    const { responses } = clients[0]!;
+    const { responses } = client(scripted);
     const stream = responses.stream({ model: "fake", input: "tool: 294", instructions: "Be brief." });
     let text = "";
     stream.on("response.output_text.delta", ({ delta }) => {

@@ -10,7 +10,6 @@ import { progress } from "../progress.ts";
 import { showBytes, showCount, showRate, table } from "../show.ts";
 
 interface Flags extends ModelFlags {
-  readonly random?: string;
   readonly promptTokens: number;
   readonly genTokens: number;
   readonly runs: number;
@@ -51,15 +50,9 @@ Formats: f32, f16, bf16, q8_0, q4_0, q4_1, q5_0, q5_1, q4_K, q5_K, q6_K, i8_row\
 };
 
 async function run(flags: Flags, context: CommandContext): Promise<void> {
-  const { io, services } = context;
-  const { random } = flags;
+  const { io } = context;
   if (flags.url !== undefined) return profileOf(flags, context);
-  const opening: CommandContext =
-    random === undefined
-      ? context
-      : { io, services: { ...services, open: (_, options) => services.openRandom(random, options) } };
-  const named = random === undefined ? flags : { ...flags, model: random };
-  await withModel(opening, named, async (model, loadMs) => {
+  await withModel(context, flags, async (model, loadMs) => {
     if (flags.profile) return profileOf(flags, context, model);
     const bar = progress(io.stderr, "measuring", (runs) => runs.toFixed(0));
     const rates = await measure(model, flags, bar.update, io.signal).finally(bar.end);

@@ -130,6 +130,9 @@ async function talk(
   io: Io,
 ): Promise<void> {
   const terminal = io.stdin.isTTY === true && io.stdout.isTTY === true;
+  // Before anything is read: a line that comes while nobody iterates is lost.
+  if (terminal) await print(io.stdout, `${conversation.greeting}\n\n`);
+  else if (!model.chats) await print(io.stderr, `${conversation.greeting}\n`);
   const lines = createInterface({
     input: io.stdin,
     ...(terminal ? { output: io.stdout, terminal } : {}),
@@ -144,8 +147,6 @@ async function talk(
   const stop = () => lines.close();
   io.signal.addEventListener("abort", stop, { once: true });
   try {
-    if (terminal) await print(io.stdout, `${conversation.greeting}\n\n`);
-    else if (!model.chats) await print(io.stderr, `${conversation.greeting}\n`);
     prompt();
     let turn = 0;
     for await (const line of lines) {

@@ -5,10 +5,10 @@ import { FoveaError, ParameterError } from "../../base/errors.ts";
 import { fileProblem } from "../../checkpoint/file.ts";
 import { uniform } from "../../decode/random.ts";
 import { type AddCommand, type CommandContext, examples } from "../command.ts";
-import { integer, jsonFlag, positive } from "../flags.ts";
+import { integer, jsonFlag, positive, seconds } from "../flags.ts";
 import { print, printJson } from "../io.ts";
 import { type Arrival, closedLoop, poisson } from "../load/arrivals.ts";
-import { type Prompt, readPrompts } from "../load/prompts.ts";
+import { readPrompts } from "../load/prompts.ts";
 import { reportOf, reportText } from "../load/report.ts";
 import { type Outcome, sendRequest, type Target } from "../load/request.ts";
 import { progress } from "../progress.ts";
@@ -53,7 +53,7 @@ export const load: AddCommand = (program, context) => {
     )
     .option("--max-tokens <n>", "tokens of each answer at most", integer(1), 128)
     .option("--body <json>", 'more fields for each body, such as {"temperature":0}', object)
-    .option("--timeout <seconds>", "until a request is given up", positive, 300)
+    .option("--timeout <seconds>", "until a request is given up", seconds, 300)
     .option("--seed <n>", "of the random times", integer(0), 0);
   jsonFlag(command)
     .addHelpText(
@@ -90,12 +90,12 @@ async function run(flags: Flags, { io }: CommandContext): Promise<void> {
     endpoint,
     apiKey,
     body: { model, max_tokens: flags.maxTokens, ...flags.body },
-    timeout: flags.timeout * 1000,
+    timeout: Math.ceil(flags.timeout * 1000),
   };
   const outcomes: Outcome[] = [];
   const bar = progress(io.stderr, "loading", (requests) => requests.toFixed(0));
   const send = async (arrival: Arrival): Promise<void> => {
-    const prompt = prompts[arrival.index % prompts.length] as Prompt;
+    const prompt = prompts[arrival.index % prompts.length]!;
     outcomes.push(await sendRequest(target, prompt, arrival, io.signal));
     bar.update(outcomes.length, flags.requests);
   };

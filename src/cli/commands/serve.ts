@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { InvalidArgumentError, Option } from "commander";
 import type { LanguageModel } from "../../tasks/types.ts";
 import { type AddCommand, type CommandContext, examples } from "../command.ts";
-import { collect, integer, jsonFlag, type ModelFlags, modelFlags, positive } from "../flags.ts";
+import { collect, integer, jsonFlag, type ModelFlags, modelFlags, seconds } from "../flags.ts";
 import { print, printJson } from "../io.ts";
 import { withModel } from "../open-model.ts";
 import { showBytes, showCount } from "../show.ts";
@@ -49,8 +49,8 @@ export const serve: AddCommand = (program, context) => {
     )
     .option("--max-requests <n>", "requests that run or wait; one more gets 429", integer(1), 1024)
     .option("--max-body <bytes>", "largest request body", integer(1), 4 * 1024 * 1024)
-    .option("--timeout <seconds>", "how long a request may take", positive, 600)
-    .option("--drain <seconds>", "how long running requests get when the server is to stop", positive, 20)
+    .option("--timeout <seconds>", "how long a request may take", seconds, 600)
+    .option("--drain <seconds>", "how long running requests get when the server is to stop", seconds, 20)
     .addOption(
       new Option("--log-level <level>", "least level that is logged, as JSON lines on stderr")
         .choices(["silent", "error", "warn", "info", "debug"])

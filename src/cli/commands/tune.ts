@@ -46,12 +46,8 @@ async function run(model: string | undefined, flags: Flags, context: CommandCont
   }
   if ((model === undefined) === (random === undefined))
     throw new UsageError("name one model, as a path or with --random (or use --show)");
-  const opening: CommandContext =
-    random === undefined
-      ? context
-      : { io, services: { ...services, open: (_, options) => services.openRandom(random, options) } };
-  const named: ModelFlags = { model: random ?? model!, device: "native", ...(threads ? { threads } : {}) };
-  await withModel(opening, named, async (opened) => {
+  const named: ModelFlags = { ...(model && { model }), ...flags, device: "native" };
+  await withModel(context, named, async (opened) => {
     const bar = progress(io.stderr, "measuring", (done) => done.toFixed(0));
     const options = { onProgress: bar.update, signal: io.signal };
     const results = await services.tune(opened, options).finally(bar.end);

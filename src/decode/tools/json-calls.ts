@@ -10,7 +10,7 @@ const ARGUMENTS = ["arguments", "parameters"];
 /** Keys that calls have besides. */
 const OTHERS = ["id", "type", "index", "function"];
 
-export function* jsonCall(cursor: Cursor, sink: CallSink): Reading<boolean> {
+function* jsonCall(cursor: Cursor, sink: CallSink): Reading<boolean> {
   yield* cursor.space();
   const from = cursor.at;
   if (!(yield* cursor.literal("{"))) return false;

@@ -5,6 +5,7 @@
 import { createReadStream, existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { join, relative } from "node:path";
+import { pipeline } from "node:stream";
 import { createGunzip } from "node:zlib";
 import { CheckpointError } from "../../base/errors.ts";
 import { readTar } from "./tar.ts";
@@ -48,7 +49,8 @@ function textFiles(folder: string): string[] {
 async function unpacked(path: string): Promise<AsyncIterable<Uint8Array>> {
   if (!/xz$/i.test(path)) {
     const file = createReadStream(path, { highWaterMark: CHUNK });
-    return /gz$/i.test(path) ? file.pipe(createGunzip()) : file;
+    // Each ends with the other: a file that cannot be read, an archive of which no more is wanted.
+    return /gz$/i.test(path) ? pipeline(file, createGunzip(), () => {}) : file;
   }
   // WebAssembly: Node has no xz of its own, and a system's may be missing.
   const { default: xz } = await import("xz-decompress");

@@ -3,7 +3,7 @@
  * must not know templates.
  */
 import type { GenerateOptions, Generation, GenerationResult } from "../../tasks/types.ts";
-import { allResults, complete, newId, type ServeContext, startWork, type Work } from "../context.ts";
+import { complete, newId, type ServeContext, startWork, type Work, wholeResult } from "../context.ts";
 import { invalid } from "../errors.ts";
 import { Fields } from "../fields.ts";
 import { checkModel, present, tokenBudget } from "../parameters.ts";
@@ -51,7 +51,7 @@ async function answer(
     model: context.model.name,
   };
   if (stream) return eventStream(events(generation, head, plan, work), work, context.onError, anthropic);
-  const [result] = (await allResults(work, [generation])) as [GenerationResult];
+  const result = await wholeResult(work, generation);
   const { content, called } = blocksOf(plan, result.text);
   return Response.json({
     ...head,

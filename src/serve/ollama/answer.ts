@@ -1,7 +1,7 @@
 /** The answer of Ollama's chat and generate: a line for each piece of it, then one with the counts and times. */
 import { type AnswerEvent, AnswerParser, readAnswer } from "../../decode/answer.ts";
 import type { Generation, GenerationResult, TokenEvent } from "../../tasks/types.ts";
-import { allResults, complete, type ServeContext, type Work } from "../context.ts";
+import { complete, type ServeContext, type Work, wholeResult } from "../context.ts";
 import { tokenText } from "../logprobs.ts";
 import { present } from "../parameters.ts";
 import { eventStream } from "../stream.ts";
@@ -51,7 +51,7 @@ export async function answer(
     yield { ...head(), ...place({ content: "" }), ...ending(result), ...more(result) };
   }
   if (stream) return eventStream(lines(), work, context.onError, ollama);
-  const [result] = (await allResults(work, [generation])) as [GenerationResult];
+  const result = await wholeResult(work, generation);
   const { reasoning, text, calls } = readAnswer(form, result.text);
   return Response.json({
     ...head(),

@@ -7,6 +7,7 @@ import { newId } from "../context.ts";
 import { invalid } from "../errors.ts";
 import { Fields, shown } from "../fields.ts";
 import { present } from "../parameters.ts";
+import { textOf } from "../text-parts.ts";
 import { parsedArguments, pastCall } from "../tools.ts";
 
 interface Common {
@@ -104,30 +105,12 @@ function needed(fields: Fields, field: string): string {
 
 const parts = ["input_text", "output_text", "reasoning_text"];
 
-function text(fields: Fields, field: string): string {
-  const value = fields.take(field);
-  if (typeof value === "string") return value;
-  if (!Array.isArray(value)) throw invalid(fields.name(field), "must be a string or a list of text parts");
-  return value
-    .map((one: unknown, i) => {
-      const part = new Fields(one, `${fields.name(field)}[${i}]`);
-      const type = part.string("type");
-      if (type === undefined || !parts.includes(type))
-        throw invalid(
-          part.name("type"),
-          `only text is served, not ${shown(type ?? null)}`,
-          "unsupported_value",
-        );
-      const content = part.string("text");
-      if (content === undefined) throw invalid(part.name("text"), "must be a string");
-      part.only("annotations", [[]], "an answer here is text");
-      part.take("logprobs");
-      part.take("parsed"); // what a client's helper made of the text
-      part.done();
-      return content;
-    })
-    .join("");
-}
+const text = (fields: Fields, field: string): string =>
+  textOf(fields, field, parts, (part) => {
+    part.only("annotations", [[]], "an answer here is text");
+    part.take("logprobs");
+    part.take("parsed"); // what a client's helper made of the text
+  });
 
 const message = (role: string, content: string): MessageItem => ({
   id: newId("msg"),

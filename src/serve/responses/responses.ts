@@ -5,13 +5,13 @@
 import { ParameterError } from "../../base/errors.ts";
 import type { ChatMessage, Generation, GenerationResult, TokenEvent } from "../../tasks/types.ts";
 import {
-  allResults,
   complete,
   newId,
   type ServeContext,
   startWork,
   unixTime,
   type Work,
+  wholeResult,
 } from "../context.ts";
 import { apiError, invalid } from "../errors.ts";
 import { chatLogprobs } from "../logprobs.ts";
@@ -35,7 +35,7 @@ interface Kept {
 /** One response under way. */
 interface Job {
   readonly request: ResponseRequest;
-  readonly head: Readonly<Record<string, unknown>>;
+  readonly head: { readonly id: string } & Readonly<Record<string, unknown>>;
   readonly output: Output;
   readonly messages: readonly ChatMessage[];
   readonly owner: string;
@@ -136,7 +136,7 @@ export class Responses {
       if (parsed.stream)
         return eventStream(this.events(job, generation, work), work, onError, responsesDialect());
       for await (const event of generation.events()) job.output.push(event);
-      const [result] = (await allResults(work, [generation])) as [GenerationResult];
+      const result = await wholeResult(work, generation);
       job.output.end(statusOf(result));
       return Response.json(this.finish(job, result));
     });
@@ -162,7 +162,7 @@ export class Responses {
       },
     };
     if (request.store)
-      this.store.put(head.id as string, owner, {
+      this.store.put(head.id, owner, {
         response,
         input: request.input,
         messages: [...messages, ...messagesOf([], output.items)],

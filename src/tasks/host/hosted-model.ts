@@ -1,12 +1,9 @@
 /**
  * A model in a process of its own: the one that uses it stays free to answer others, and outlives it. A host that
- * ends unexpectedly fails what it was working on and is started again; what is asked meanwhile waits for it.
+ * ends unexpectedly fails what it was working on; what is asked after that waits for the next.
  */
-import { type ChildProcess, fork } from "node:child_process";
-import { fileURLToPath } from "node:url";
 import { FoveaError } from "../../base/errors.ts";
 import type { Tokenizer } from "../../checkpoint/tokenizer/index.ts";
-import type { EngineSnapshot } from "../../engine/report.ts";
 import { chatPrompt } from "../chat-prompt.ts";
 import type {
   ChatMessage,
@@ -17,28 +14,17 @@ import type {
   LanguageModel,
   ModelDescription,
   ScoreOptions,
+  ScoreResult,
 } from "../types.ts";
 import { HostedMonitor } from "./hosted-monitor.ts";
-import type { Ask, Call, Facts, PlainOpen, Reply, Request, Source } from "./protocol.ts";
-import { errorFrom } from "./protocol.ts";
+import { HostProcess, type ProcessOptions, type WorkReply } from "./process.ts";
+import { type Answers, type Ask, type Call, errorFrom, type Facts } from "./protocol.ts";
 import { HostedGeneration } from "./stream.ts";
 
-/** The built file, from src/tasks/host and from dist/tasks/host alike: Node does not run TypeScript. */
-const MAIN = fileURLToPath(new URL("../../../dist/tasks/host/main.js", import.meta.url));
-/** A host that ended this often within a minute would do so again. */
-const MOST_ENDS = 3;
-const MINUTE = 60_000;
-/** Milliseconds that a host gets to end by itself. */
-const CLOSING = 10_000;
-
-export interface HostOptions {
-  readonly source: Source;
-  readonly open: PlainOpen;
+export interface HostOptions extends ProcessOptions {
   readonly tokenizer: Tokenizer | undefined;
-  readonly onProgress?: ((done: number, total: number) => void) | undefined;
+  /** Gives the opening up. */
   readonly signal?: AbortSignal | undefined;
-  /** Told when a host has ended unexpectedly. */
-  readonly onCrash?: ((error: Error) => void) | undefined;
 }
 
 interface PendingCall {
@@ -48,81 +34,71 @@ interface PendingCall {
 }
 
 export class HostedModel implements LanguageModel {
+  readonly name: string;
+  readonly architecture: string;
+  readonly contextLength: number;
+  readonly vocabularySize: number;
+  readonly tokenizer: Tokenizer | undefined;
   readonly monitor: HostedMonitor;
-  private readonly options: HostOptions;
-  private child: ChildProcess | undefined;
-  /** Settles when the present host has opened the model, or cannot. */
-  private opening: Promise<Facts>;
-  private facts: Facts | undefined;
-  /** Whether the present host has opened it. */
-  private opened = false;
+  private readonly host: HostProcess;
+  private description: ModelDescription;
   private readonly generations = new Map<number, HostedGeneration>();
   private readonly calls = new Map<number, PendingCall>();
   private nextId = 0;
-  private ends: number[] = [];
-  private closing = false;
 
-  private constructor(options: HostOptions) {
-    this.options = options;
-    const model = this;
+  private constructor(host: HostProcess, facts: Facts, tokenizer: Tokenizer | undefined) {
+    this.host = host;
+    this.name = facts.name;
+    this.architecture = facts.architecture;
+    this.contextLength = facts.contextLength;
+    this.vocabularySize = facts.vocabularySize;
+    this.description = facts.description;
+    this.tokenizer = tokenizer;
     this.monitor = new HostedMonitor({
-      get ready() {
-        return model.ready;
-      },
-      snapshot: async () => (await this.call({ kind: "snapshot" }, undefined)) as EngineSnapshot,
-      watch: (on) => this.send({ kind: "watch", on }),
+      ready: () => host.ready,
+      snapshot: () => this.call({ kind: "snapshot" }, undefined),
+      watch: (on) => host.send({ kind: "watch", on }),
     });
-    this.opening = this.begin();
+    host.user = {
+      reopened: () => this.monitor.reopened(),
+      take: (reply) => this.take(reply),
+      ended: (error) => this.failAll(error),
+    };
   }
 
-  /** @throws what `open` throws; an `AbortError` when the signal ends it */
+  /** @throws what `open` throws; the signal's reason when that ends it */
   static async open(options: HostOptions): Promise<HostedModel> {
-    const model = new HostedModel(options);
-    const stop = (): void => void model.child?.kill("SIGKILL");
-    options.signal?.addEventListener("abort", stop, { once: true });
+    const { signal, tokenizer } = options;
+    signal?.throwIfAborted();
+    const host = new HostProcess(options);
+    const stop = (): void => host.kill();
+    signal?.addEventListener("abort", stop, { once: true });
     try {
-      await model.opening;
+      return new HostedModel(host, await host.standing(), tokenizer);
     } catch (error) {
-      await model.close();
-      options.signal?.throwIfAborted();
+      await host.close();
+      signal?.throwIfAborted();
       throw error;
     } finally {
-      options.signal?.removeEventListener("abort", stop);
+      signal?.removeEventListener("abort", stop);
     }
-    return model;
   }
 
-  get name(): string {
-    return this.facts!.name;
-  }
-  get architecture(): string {
-    return this.facts!.architecture;
-  }
-  get contextLength(): number {
-    return this.facts!.contextLength;
-  }
-  get vocabularySize(): number {
-    return this.facts!.vocabularySize;
-  }
-  get tokenizer(): Tokenizer | undefined {
-    return this.options.tokenizer;
-  }
   get chats(): boolean {
     return this.tokenizer?.chatTemplate !== undefined;
   }
 
   /** The process that holds the model; undefined between two. */
   get pid(): number | undefined {
-    return this.child?.pid;
+    return this.host.pid;
   }
 
-  /** Whether what is asked now is worked on at once. */
   get ready(): boolean {
-    return this.child?.connected === true && this.opened;
+    return this.host.ready;
   }
 
   describe(): ModelDescription {
-    return this.facts!.description;
+    return this.description;
   }
 
   generate(prompt: string | readonly number[], options: GenerateOptions = {}): Generation {
@@ -139,88 +115,18 @@ export class HostedModel implements LanguageModel {
     return chatPrompt(this, this.tokenizer, messages, options);
   }
 
-  async logits(ids: readonly number[], { signal }: { signal?: AbortSignal } = {}): Promise<Float32Array[]> {
-    return (await this.call({ kind: "logits", ids }, signal)) as Float32Array[];
+  logits(ids: readonly number[], { signal }: { signal?: AbortSignal } = {}): Promise<Float32Array[]> {
+    return this.call({ kind: "logits", ids }, signal);
   }
 
-  async score(ids: readonly number[], { window, onProgress, signal }: ScoreOptions = {}) {
-    const call = { kind: "score", ids, ...(window === undefined ? {} : { window }) } as const;
-    const value = await this.call(call, signal, onProgress);
-    return value as { tokens: number; nll: number; perplexity: number };
+  score(ids: readonly number[], { window, onProgress, signal }: ScoreOptions = {}): Promise<ScoreResult> {
+    return this.call({ kind: "score", ids, ...(window === undefined ? {} : { window }) }, signal, onProgress);
   }
 
-  async close(): Promise<void> {
-    this.closing = true;
+  close(): Promise<void> {
     this.monitor.stop();
-    const { child } = this;
     this.failAll(new FoveaError("the model is closed"));
-    if (!child || child.exitCode !== null || child.signalCode !== null) return;
-    const ended = new Promise((resolve) => child.once("exit", resolve));
-    const late = setTimeout(() => child.kill("SIGKILL"), CLOSING);
-    this.send({ kind: "close" });
-    await ended;
-    clearTimeout(late);
-  }
-
-  private begin(): Promise<Facts> {
-    const child = fork(MAIN, { serialization: "advanced", stdio: ["ignore", 2, 2, "ipc"] });
-    this.child = child;
-    this.opened = false;
-    const opening = new Promise<Facts>((resolve, reject) => {
-      child.on("message", (reply: Reply) => {
-        if (reply.kind === "opened") {
-          this.facts = reply.facts;
-          this.opened = true;
-          this.monitor.opened();
-          resolve(reply.facts);
-        } else if (reply.kind === "failed") reject(errorFrom(reply.error));
-        else this.take(reply);
-      });
-      child.once("error", (error) =>
-        reject(new FoveaError(`the model's process cannot start: ${error.message}`)),
-      );
-      child.once("exit", (code, signal) => {
-        const error = new FoveaError(
-          `the model's process ended unexpectedly (${signal ?? `exit code ${code}`}); what it was working on is lost`,
-        );
-        reject(error);
-        this.child = undefined;
-        if (!this.closing) this.crashed(error);
-      });
-    });
-    // Whoever asks for something is told; nobody need have asked.
-    opening.catch(() => {});
-    this.send({ kind: "open", source: this.options.source, options: this.options.open });
-    return opening;
-  }
-
-  private crashed(error: FoveaError): void {
-    this.failAll(error);
-    if (!this.facts) return; // it never stood
-    this.options.onCrash?.(error);
-    this.ends.push(performance.now());
-    const ends = this.recentEnds();
-    this.opening =
-      ends > MOST_ENDS
-        ? Promise.reject(
-            new FoveaError(
-              `the model's process ended ${ends} times within a minute; it is tried again once that is a minute ago`,
-            ),
-          )
-        : this.begin();
-    this.opening.catch(() => {});
-  }
-
-  private recentEnds(): number {
-    const now = performance.now();
-    this.ends = this.ends.filter((end) => now - end < MINUTE);
-    return this.ends.length;
-  }
-
-  /** Settles when there is a host. One that was given up is tried again once its ends are a minute ago. */
-  private standing(): Promise<Facts> {
-    if (!this.child && !this.closing && this.recentEnds() <= MOST_ENDS) this.opening = this.begin();
-    return this.opening;
+    return this.host.close();
   }
 
   private failAll(error: Error): void {
@@ -230,84 +136,83 @@ export class HostedModel implements LanguageModel {
     this.calls.clear();
   }
 
-  private send(request: Request): void {
-    if (this.child?.connected) this.child.send(request, () => {}); // a host that is gone says so by its exit
-  }
-
-  private take(reply: Exclude<Reply, { kind: "opened" | "failed" }>): void {
-    if (reply.kind === "events") {
-      for (const [id, event] of reply.events) this.generations.get(id)?.push(event);
-      return;
-    }
-    if (reply.kind === "frame") {
-      this.monitor.tell(reply.frame);
-      return;
-    }
-    if (reply.kind === "progress") {
-      if (!this.facts) this.options.onProgress?.(reply.done, reply.total);
-      return;
-    }
-    const { id } = reply;
-    if (reply.kind === "ended") {
-      this.facts = { ...this.facts!, description: reply.description };
-      this.generations.get(id)?.end(reply.ending);
-      this.generations.delete(id);
-    } else if (reply.kind === "value") {
-      this.calls.get(id)?.resolve(reply.value);
-      this.calls.delete(id);
-    } else if (reply.kind === "progressed") this.calls.get(id)?.onProgress?.(reply.done, reply.total);
-    else {
-      const error = errorFrom(reply.error);
-      this.generations.get(id)?.fail(error);
-      this.calls.get(id)?.reject(error);
-      this.generations.delete(id);
-      this.calls.delete(id);
+  private take(reply: WorkReply): void {
+    switch (reply.kind) {
+      case "events":
+        for (const [id, event] of reply.events) this.generations.get(id)?.push(event);
+        break;
+      case "ended":
+        this.description = reply.description;
+        this.generations.get(reply.id)?.end(reply.ending);
+        this.generations.delete(reply.id);
+        break;
+      case "value":
+        this.calls.get(reply.id)?.resolve(reply.value);
+        this.calls.delete(reply.id);
+        break;
+      case "progressed":
+        this.calls.get(reply.id)?.onProgress?.(reply.done, reply.total);
+        break;
+      case "frame":
+        this.monitor.tell(reply.frame);
+        break;
+      case "error": {
+        const error = errorFrom(reply.error);
+        this.generations.get(reply.id)?.fail(error);
+        this.calls.get(reply.id)?.reject(error);
+        this.generations.delete(reply.id);
+        this.calls.delete(reply.id);
+        break;
+      }
+      default:
+        reply satisfies never;
     }
   }
 
   private start(ask: Ask, signal: AbortSignal | undefined): Generation {
+    const { host } = this;
     const id = this.nextId++;
-    const abort = (): void => this.send({ kind: "abort", id });
+    const abort = (): void => host.send({ kind: "abort", id });
+    const begin = async (): Promise<void> => {
+      this.generations.set(id, generation);
+      try {
+        await host.standing();
+        host.send({ kind: "start", id, ask });
+        if (signal?.aborted) abort();
+        else signal?.addEventListener("abort", abort, { once: true });
+      } catch (error) {
+        this.generations.delete(id);
+        generation.fail(error as Error);
+      }
+    };
     const generation: HostedGeneration = new HostedGeneration(
-      {
-        start: () => {
-          this.generations.set(id, generation);
-          this.standing().then(
-            () => {
-              this.send({ kind: "start", id, ask });
-              if (signal?.aborted) abort();
-              else signal?.addEventListener("abort", abort, { once: true });
-            },
-            (error: Error) => {
-              this.generations.delete(id);
-              generation.fail(error);
-            },
-          );
-        },
-        abort,
-        hold: (on) => this.send({ kind: "hold", id, on }),
-      },
+      { start: () => void begin(), abort, hold: (on) => host.send({ kind: "hold", id, on }) },
       ask.options.logprobs !== undefined,
       () => signal?.removeEventListener("abort", abort),
     );
     return generation;
   }
 
-  private async call(
-    call: Call,
+  private async call<K extends Call["kind"]>(
+    call: Extract<Call, { kind: K }>,
     signal: AbortSignal | undefined,
     onProgress?: (done: number, total: number) => void,
-  ): Promise<unknown> {
-    await this.standing();
+  ): Promise<Answers[K]> {
+    const { host } = this;
+    await host.standing();
     signal?.throwIfAborted();
     const id = this.nextId++;
-    const abort = (): void => this.send({ kind: "abort", id });
+    const abort = (): void => host.send({ kind: "abort", id });
     signal?.addEventListener("abort", abort, { once: true });
     try {
-      return await new Promise((resolve, reject) => {
-        this.calls.set(id, { resolve, reject, onProgress });
-        this.send({ kind: "call", id, call });
+      return await new Promise<Answers[K]>((resolve, reject) => {
+        this.calls.set(id, { resolve: resolve as PendingCall["resolve"], reject, onProgress });
+        host.send({ kind: "call", id, call });
       });
+    } catch (error) {
+      // The host knows that it was aborted, but not why.
+      signal?.throwIfAborted();
+      throw error;
     } finally {
       signal?.removeEventListener("abort", abort);
     }

@@ -6,7 +6,8 @@ import type { EngineFrame, EngineSnapshot, Monitor } from "../../engine/report.t
 const PATIENCE = 2000;
 
 export interface EngineHost {
-  readonly ready: boolean;
+  /** Whether it has opened the model. */
+  ready(): boolean;
   snapshot(): Promise<EngineSnapshot>;
   /** Whether frames are wanted. */
   watch(on: boolean): void;
@@ -21,7 +22,7 @@ export class HostedMonitor implements Monitor {
   }
 
   async snapshot(): Promise<EngineSnapshot> {
-    if (!this.host.ready) throw new FoveaError("the model's process is starting");
+    if (!this.host.ready()) throw new FoveaError("the model's process is starting");
     let late: ReturnType<typeof setTimeout> | undefined;
     const tooLate = new Promise<never>((_, reject) => {
       const error = new FoveaError(`the model's process did not tell of its engine within ${PATIENCE} ms`);
@@ -48,8 +49,8 @@ export class HostedMonitor implements Monitor {
     for (const listener of this.listeners) listener(frame);
   }
 
-  /** A host has opened the model. */
-  opened(): void {
+  /** Another host has opened the model. */
+  reopened(): void {
     if (this.listeners.size > 0) this.host.watch(true);
   }
 

@@ -2,11 +2,10 @@
  * A process that holds a model: it opens it, runs what it is asked to, and tells of every token. It ends with the
  * process that started it, and leaves Ctrl-C to that one.
  */
-
 import { open } from "../open.ts";
 import { openRandom } from "../open-random.ts";
 import type { LanguageModel, TokenEvent } from "../types.ts";
-import { type Ask, type Call, plainError, type Reply, type Request } from "./protocol.ts";
+import { type Answers, type Ask, type Call, plainError, type Reply, type Request } from "./protocol.ts";
 
 const send = (reply: Reply): void => {
   if (process.connected) process.send?.(reply);
@@ -65,7 +64,7 @@ async function call(id: number, asked: Call, signal: AbortSignal): Promise<void>
   send({ kind: "value", id, value: await answer(id, asked, signal) });
 }
 
-function answer(id: number, asked: Call, signal: AbortSignal): Promise<unknown> {
+function answer(id: number, asked: Call, signal: AbortSignal): Promise<Answers[Call["kind"]]> {
   if (asked.kind === "snapshot") return model!.monitor!.snapshot();
   if (asked.kind === "logits") return model!.logits(asked.ids, { signal });
   return model!.score(asked.ids, {

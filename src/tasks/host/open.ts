@@ -1,7 +1,7 @@
 /** Opens a checkpoint in a process of its own; the vocabulary is read here too, for whoever speaks in text. */
 import { locate } from "../../checkpoint/locate.ts";
 import { openCheckpoint } from "../../checkpoint/open.ts";
-import { tokenizerOf } from "../../checkpoint/tokenizer/index.ts";
+import { type Tokenizer, tokenizerOf } from "../../checkpoint/tokenizer/index.ts";
 import type { OpenOptions } from "../types.ts";
 import { HostedModel } from "./hosted-model.ts";
 
@@ -13,7 +13,11 @@ export async function openHosted(
 ): Promise<HostedModel> {
   const files = locate(what);
   const checkpoint = openCheckpoint(files);
-  const tokenizer = tokenizerOf(checkpoint, files.folder);
-  checkpoint.close();
+  let tokenizer: Tokenizer | undefined;
+  try {
+    tokenizer = tokenizerOf(checkpoint, files.folder);
+  } finally {
+    checkpoint.close();
+  }
   return HostedModel.open({ source: { path: what }, open: plain, tokenizer, onProgress, signal, onCrash });
 }

@@ -1,6 +1,6 @@
 /** What a process that holds a model and the one that uses it say to each other: plain data, structured clones. */
 import { CheckpointError, DeviceError, FoveaError, OpError, ParameterError } from "../../base/errors.ts";
-import type { EngineFrame } from "../../engine/report.ts";
+import type { EngineFrame, EngineSnapshot } from "../../engine/report.ts";
 import type {
   ChatMessage,
   ChatOptions,
@@ -8,6 +8,7 @@ import type {
   GenerationResult,
   ModelDescription,
   OpenOptions,
+  ScoreResult,
   TokenEvent,
 } from "../types.ts";
 
@@ -32,6 +33,13 @@ export type Call =
   | { readonly kind: "snapshot" }
   | { readonly kind: "logits"; readonly ids: readonly number[] }
   | { readonly kind: "score"; readonly ids: readonly number[]; readonly window?: number };
+
+/** What each kind of call gives. */
+export interface Answers {
+  readonly snapshot: EngineSnapshot;
+  readonly logits: Float32Array[];
+  readonly score: ScoreResult;
+}
 
 /** To the host. */
 export type Request =
@@ -70,7 +78,7 @@ export type Reply =
       readonly ending: Ending;
       readonly description: ModelDescription;
     }
-  | { readonly kind: "value"; readonly id: number; readonly value: unknown }
+  | { readonly kind: "value"; readonly id: number; readonly value: Answers[Call["kind"]] }
   | { readonly kind: "frame"; readonly frame: EngineFrame }
   | { readonly kind: "progressed"; readonly id: number; readonly done: number; readonly total: number }
   | { readonly kind: "error"; readonly id: number; readonly error: PlainError };

@@ -21,6 +21,8 @@ export class HostedGeneration implements Generation {
   private readonly all: TokenEvent[] = [];
   private read = 0;
   private held = false;
+  /** Whether the reader has gone: nobody would ever come near again. */
+  private left = false;
   private ending: Ending | undefined;
   private failure: Error | undefined;
   private wake: (() => void) | undefined;
@@ -80,7 +82,7 @@ export class HostedGeneration implements Generation {
   }
 
   private hold(on: boolean): void {
-    if (on !== this.held) this.source.hold(on);
+    if (on !== this.held && !this.left) this.source.hold(on);
     this.held = on;
   }
 
@@ -108,6 +110,7 @@ export class HostedGeneration implements Generation {
         await this.next();
       }
     } finally {
+      this.left = true;
       if (!this.ending && !this.failure) this.source.abort();
     }
   }

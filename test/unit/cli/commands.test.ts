@@ -2,8 +2,11 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { PassThrough, Readable } from "node:stream";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { formatChoices } from "../../../src/cli/commands/quantize.ts";
+import type { Input } from "../../../src/cli/io.ts";
+import { run } from "../../../src/cli/run.ts";
 import { services } from "../../../src/cli/services.ts";
 import { formats } from "../../../src/format/index.ts";
 import { type FakeOptions, fakeModel } from "../../support/fake-model.ts";
@@ -272,6 +275,21 @@ describe("chat", () => {
     expect(prompts(model)).toEqual(["Once", "OnceYes. more"]);
   });
 
+  it("loses no line that comes while it says how it works", async () => {
+    const model = fakeModel({ answer: "Yes.", chats: false });
+    const [stdout, slow] = [new PassThrough().resume(), new PassThrough({ highWaterMark: 1 })];
+    const stdin = Readable.from([Buffer.from("Once\n")]) as Input;
+    const ran = run(
+      ["chat", "--model", "x"],
+      { stdin, stdout, stderr: slow, signal: new AbortController().signal },
+      { ...services, ...opening(model) },
+    );
+    await expect.poll(() => slow.writableNeedDrain).toBe(true);
+    slow.resume();
+    expect(await ran).toBe(0);
+    expect(prompts(model)).toEqual(["Once"]);
+  });
+
   it("goes on after a refusal, without what was refused", async () => {
     const { code, err, model } = await talk(["x".repeat(200), "Hi"]);
     expect(code).toBe(0);
@@ -281,6 +299,14 @@ describe("chat", () => {
 });
 
 describe("serve", () => {
+  it("takes no time that a timer cannot measure, which would be over at once", async () => {
+    for (const flag of ["--timeout", "--drain"]) {
+      const { code, err } = await runCli(["serve", "--model", "x", flag, "2147484"]);
+      expect(code).toBe(2);
+      expect(err).toContain("at most 2147483 seconds");
+    }
+  });
+
   it("prints its address, serves, and ends when it is told to", async () => {
     const { runs, model } = cli();
     const stop = new AbortController();

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { expNonPositive } from "../../../src/decode/exp.ts";
-import { argmax, logprobOf, logSoftmax, logSumExp, nll, topLogprobs } from "../../../src/decode/logprobs.ts";
+import { argmax, logprobOf, logSumExp, nll, topLogprobs } from "../../../src/decode/logprobs.ts";
 import { randomRow, stream } from "./cases.ts";
 
 test("expNonPositive equals Math.exp to 4e-15, from 0 to where f64 ends", () => {
@@ -48,10 +48,6 @@ test("log-probabilities follow their definition", () => {
       largest + Math.log([...row].reduce((sum, logit) => sum + Math.exp(logit - largest), 0));
     expect(logSumExp(row)).toBeCloseTo(normalizer, 12);
     const naive = [...row].map((logit) => logit - normalizer);
-    logSoftmax(row).forEach((logprob, token) => {
-      if (logprob === -Infinity) expect(row[token]).toBe(-Infinity);
-      else expect(logprob).toBeCloseTo(naive[token]!, 11);
-    });
     const token = argmax(row);
     expect(logprobOf(row, token)).toBeCloseTo(naive[token]!, 11);
     const n = Math.floor(random() * (size + 3));
@@ -70,7 +66,8 @@ test("probabilities of a row sum to 1, however large its logits", () => {
   for (const scale of [1e-6, 1, 1e4, 1e30]) {
     const random = stream(4);
     const row = Float32Array.from({ length: 1000 }, () => (random() - 0.5) * scale);
-    expect(logSoftmax(row).reduce((sum, logprob) => sum + Math.exp(logprob), 0)).toBeCloseTo(1, 10);
+    const normalizer = logSumExp(row);
+    expect(row.reduce((sum, logit) => sum + Math.exp(logit - normalizer), 0)).toBeCloseTo(1, 10);
   }
 });
 

@@ -1,6 +1,16 @@
 /** Corpora: what archives and folders give, what cleaning leaves, tokens on disk, and the order of windows. */
 import { execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { randomBytes } from "node:crypto";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readlinkSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
@@ -57,6 +67,27 @@ describe("a corpus", () => {
     expect(sorted(await documents(path))).toEqual(expected);
     truncateSync(path, 300);
     await expect(documents(path)).rejects.toThrow();
+  });
+
+  it.skipIf(!existsSync("/proc/self/fd"))("is closed when no more of it is wanted", async () => {
+    writeFileSync(join(folder, "first.txt"), "First.\n");
+    writeFileSync(join(folder, "noise.bin"), randomBytes(6 << 20));
+    const path = join(folder, "large.tar.gz");
+    execFileSync("tar", ["-czf", path, "-C", folder, "first.txt", "noise.bin"]);
+    const isOpen = () =>
+      readdirSync("/proc/self/fd").some((fd) => {
+        try {
+          return readlinkSync(`/proc/self/fd/${fd}`) === path;
+        } catch {
+          return false; // closed meanwhile
+        }
+      });
+    for await (const { text } of readCorpus(path)) {
+      expect(text).toBe("First.\n");
+      expect(isOpen()).toBe(true);
+      break;
+    }
+    await expect.poll(isOpen).toBe(false);
   });
 
   it("is a file of text", async () => {

@@ -46,3 +46,12 @@ export const REFUSED: Readonly<Record<string, string>> = {
   disallow: "is of a draft before 4; use not",
   divisibleBy: "is of a draft before 4; use multipleOf",
 };
+
+/** Keywords by which a negation says what JSON Schema has no words for; no document can write them. */
+export const INTERNAL = {
+  fraction: "~fraction",
+  excluded: "~excluded",
+  notMultiple: "~notMultiple",
+  notPattern: "~notPattern",
+  notFormat: "~notFormat",
+} as const;

@@ -3,8 +3,8 @@
  * Keywords whose failure no automaton can ask for are refused by name and place.
  */
 import { isObject, refusal, type Schema, type SchemaDocument, type SchemaObject } from "./document.ts";
-import { ANNOTATIONS } from "./keywords.ts";
-import { type Alternatives, INTERNAL } from "./read.ts";
+import { ANNOTATIONS, INTERNAL } from "./keywords.ts";
+import type { Alternatives } from "./read.ts";
 
 export function negate(document: SchemaDocument, schema: Schema): Alternatives {
   if (typeof schema.value === "boolean") return schema.value ? [] : [[]];

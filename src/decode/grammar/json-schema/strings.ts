@@ -8,7 +8,7 @@ import { refusal } from "./document.ts";
 import type { Strings } from "./expand.ts";
 import { type Facts, STRING } from "./facts.ts";
 import { FORMAT_LENGTHS, FORMATS } from "./formats.ts";
-import type { StringPatterns } from "./read.ts";
+import type { StringPatterns } from "./read-facts.ts";
 import { contentOf, type JsonText } from "./text.ts";
 
 const utf8 = new TextEncoder();

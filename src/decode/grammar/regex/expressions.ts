@@ -16,7 +16,7 @@ export const NOTHING: Expr = 0;
 /** Matches the empty string only. */
 export const EMPTY: Expr = 1;
 /** Matches every string of bytes. */
-export const ANYTHING: Expr = 2;
+const ANYTHING: Expr = 2;
 
 type Node =
   | { readonly kind: "nothing" | "empty" }
