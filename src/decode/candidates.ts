@@ -34,11 +34,11 @@ export class Candidates {
     this.#members = new Int32Array(capacity);
   }
 
-  /** Fills the list with the logits of a row that are `least` or more, as keys. −∞ is no candidate. */
-  fill(row: Float32Array, least = Number.NEGATIVE_INFINITY): void {
+  /** Adds those of the tokens [from, end) of a row whose logits are `least` or more, as keys. −∞ is no candidate. */
+  add(row: Float32Array, from: number, end: number, least: number): void {
     const { ids, keys } = this;
-    let count = 0;
-    for (let id = 0; id < row.length; id++) {
+    let { count } = this;
+    for (let id = from; id < end; id++) {
       const logit = row[id]!;
       if (logit < least || logit === Number.NEGATIVE_INFINITY) continue;
       ids[count] = id;
