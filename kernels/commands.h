@@ -20,6 +20,7 @@
   X(attend_within, 6, 6)       \
   X(attend_within_grad, 10, 6) \
   X(average, 4, 0)             \
+  X(block_softmax, 3, 0)       \
   X(cache_write, 5, 0)         \
   X(cast, 2, 0)                \
   X(checksum, 2, 0)            \

@@ -84,6 +84,7 @@ bool is_small(const Program& program, double part) {
       case Kind::cross_entropy_grad:
       case Kind::kl_divergence:
       case Kind::kl_divergence_grad: cost += first; break;
+      case Kind::block_softmax:
       case Kind::norm_weight_grad:
       case Kind::scatter_add:
       case Kind::sum:

@@ -6,6 +6,7 @@
 #include "dense/matmul.h"
 #include "linear/embed.h"
 #include "linear/linear.h"
+#include "ops/block_softmax.h"
 #include "ops/cached.h"
 #include "ops/checksum.h"
 #include "ops/elementwise.h"

@@ -9,6 +9,8 @@
 /** The digits of a key, from the most significant: how far each is shifted. 11 + 11 + 10 bits. */
 const SHIFTS = [21, 10, 0] as const;
 const DIGITS = 2048;
+/** Candidates that are sooner sorted than counted by digits. */
+const FEW = 128;
 
 /**
  * A list of candidates in order of id, with room for `capacity` of them. Filled and narrowed in place;
@@ -34,11 +36,11 @@ export class Candidates {
     this.#members = new Int32Array(capacity);
   }
 
-  /** Fills the list with the logits of a row that are `least` or more, as keys. −∞ is no candidate. */
-  fill(row: Float32Array, least = Number.NEGATIVE_INFINITY): void {
+  /** Adds those of the tokens [from, end) of a row whose logits are `least` or more, as keys. −∞ is no candidate. */
+  add(row: Float32Array, from: number, end: number, least: number): void {
     const { ids, keys } = this;
-    let count = 0;
-    for (let id = 0; id < row.length; id++) {
+    let { count } = this;
+    for (let id = from; id < end; id++) {
       const logit = row[id]!;
       if (logit < least || logit === Number.NEGATIVE_INFINITY) continue;
       ids[count] = id;
@@ -94,6 +96,7 @@ export class Candidates {
     const { weights } = this;
     const bits = this.#keyBits;
     let size = this.count;
+    if (size <= FEW) return this.#boundaryOfFew(target, byWeight);
     let all = true; // every candidate is a member, so far
     let before = 0; // the measure of all candidates ahead of the members
     for (const shift of SHIFTS) {
@@ -126,6 +129,24 @@ export class Candidates {
       if (before >= target) break;
     }
     return all ? last : members[last]!;
+  }
+
+  /** The same by sorting, insertion by insertion. */
+  #boundaryOfFew(target: number, byWeight: boolean): number {
+    const { keys, weights, count } = this;
+    const order = this.#members;
+    for (let i = 0; i < count; i++) {
+      const key = keys[i]!;
+      let place = i;
+      for (; place > 0 && keys[order[place - 1]!]! < key; place--) order[place] = order[place - 1]!;
+      order[place] = i;
+    }
+    let last = 0;
+    for (let before = 0; last < count - 1; last++) {
+      before += byWeight ? weights[order[last]!]! : 1;
+      if (before >= target) break;
+    }
+    return order[last]!;
   }
 
   #keepThrough(boundary: number): void {

@@ -39,22 +39,24 @@ export function argmax(row: Float32Array): number {
     for (const end = Math.min(i + 8, row.length); i < end; i++) {
       const logit = row[i]!;
       if (logit <= best) continue; // false for NaN too, so one comparison serves both
-      if (Number.isNaN(logit)) throw notANumber(row, "NaN", i);
+      if (Number.isNaN(logit)) throw notANumber(row.length, "NaN", i);
       best = logit;
       token = i;
     }
   }
-  if (best === Number.POSITIVE_INFINITY) throw notANumber(row, "+Infinity", token);
-  if (token < 0)
-    throw new FoveaError(
-      `no token can be chosen: all ${row.length} logits are -Infinity; the model produced none, or logitBias bans every token`,
-    );
+  if (best === Number.POSITIVE_INFINITY) throw notANumber(row.length, "+Infinity", token);
+  if (token < 0) throw noToken(row.length);
   return token;
 }
 
-const notANumber = (row: Float32Array, what: string, token: number): FoveaError =>
+export const noToken = (size: number): FoveaError =>
   new FoveaError(
-    `the model produced ${what} as the logit of token ${token} (of ${row.length}): a weight is damaged, or a number overflowed on the way; compare with the reference device`,
+    `no token can be chosen: all ${size} logits are -Infinity; the model produced none, or logitBias bans every token`,
+  );
+
+export const notANumber = (size: number, what: string, token: number): FoveaError =>
+  new FoveaError(
+    `the model produced ${what} as the logit of token ${token} (of ${size}): a weight is damaged, or a number overflowed on the way; compare with the reference device`,
   );
 
 /** ln Σ e^logit, computed around the maximum. */
@@ -83,9 +85,20 @@ export function topLogprobs(
   normalizer: number = logSumExp(row),
 ): TokenLogprob[] {
   if (n === 0) return [];
-  scratch.fill(row);
-  scratch.keepTop(n);
-  return Array.from(scratch.ids.subarray(0, scratch.count), (token) => ({
+  scratch.count = 0;
+  scratch.add(row, 0, row.length, Number.NEGATIVE_INFINITY);
+  return likeliest(scratch, n, row, normalizer);
+}
+
+/** The `n` best of the candidates, as `topLogprobs`. */
+export function likeliest(
+  candidates: Candidates,
+  n: number,
+  row: Float32Array,
+  normalizer: number,
+): TokenLogprob[] {
+  candidates.keepTop(n);
+  return Array.from(candidates.ids.subarray(0, candidates.count), (token) => ({
     token,
     logprob: row[token]! - normalizer,
   })).sort((a, b) => b.logprob - a.logprob || a.token - b.token);

@@ -12,14 +12,14 @@ export interface TokenMask {
   readonly finished: boolean;
 }
 
-/** Leaves only the allowed tokens of a row of logits. */
-export function maskRow(row: Float32Array, allowed: Uint32Array): void {
-  for (let word = 0, at = 0; at < row.length; word++, at += 32) {
-    const bits = allowed[word] ?? 0;
+/** Leaves only the allowed ones of the tokens [from, end) of a row of logits; `from` is a multiple of 32. */
+export function maskRow(row: Float32Array, allowed: Uint32Array, from: number, end: number): void {
+  for (let at = from; at < end; at += 32) {
+    const bits = allowed[at >>> 5] ?? 0;
     if (bits === 0xffffffff) continue;
-    const end = Math.min(at + 32, row.length);
-    if (bits === 0) row.fill(Number.NEGATIVE_INFINITY, at, end);
+    const last = Math.min(at + 32, end);
+    if (bits === 0) row.fill(Number.NEGATIVE_INFINITY, at, last);
     else
-      for (let i = at; i < end; i++) if (((bits >>> (i - at)) & 1) === 0) row[i] = Number.NEGATIVE_INFINITY;
+      for (let i = at; i < last; i++) if (((bits >>> (i - at)) & 1) === 0) row[i] = Number.NEGATIVE_INFINITY;
   }
 }

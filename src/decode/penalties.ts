@@ -2,6 +2,7 @@
  * What is done to the logits themselves, greedy decoding included: bias, then the repetition, frequency and
  * presence penalties, in vLLM's order. It knows the tokens so far, not how the next one is drawn.
  */
+import type { LogitRow } from "./row.ts";
 import type { Sampling, SamplingContext } from "./sampling.ts";
 
 /** Whether `penalize` would change anything. */
@@ -12,7 +13,7 @@ export const hasPenalties = (sampling: Sampling): boolean =>
   sampling.presencePenalty !== 0;
 
 /**
- * Changes `row` in place.
+ * Changes the row, whose maxima must be settled then.
  *
  * - bias: l ← l + b
  * - repetition, once for each distinct token among the last `repetitionWindow` of prompt and generated
@@ -22,19 +23,19 @@ export const hasPenalties = (sampling: Sampling): boolean =>
  * @param counts one zero for each token of the vocabulary; zero again on return
  */
 export function penalize(
-  row: Float32Array,
+  row: LogitRow,
   sampling: Sampling,
   context: SamplingContext,
   counts: Uint32Array,
 ): void {
-  for (const [token, bias] of sampling.logitBias) row[token]! += bias;
+  for (const [token, bias] of sampling.logitBias) row.open(token)[token]! += bias;
   if (sampling.repetitionPenalty !== 1) penalizeRepetition(row, sampling, context, counts);
   if (sampling.frequencyPenalty !== 0 || sampling.presencePenalty !== 0)
     penalizeCounts(row, sampling, context.generated, counts);
 }
 
 function penalizeRepetition(
-  row: Float32Array,
+  row: LogitRow,
   { repetitionPenalty: penalty, repetitionWindow: window }: Sampling,
   { prompt, generated }: SamplingContext,
   seen: Uint32Array,
@@ -46,14 +47,15 @@ function penalizeRepetition(
     const token = tokenAt(i);
     if (seen[token] !== 0) continue; // seen already, or no token of this vocabulary
     seen[token] = 1;
-    const logit = row[token]!;
-    row[token] = logit > 0 ? logit / penalty : logit * penalty;
+    const own = row.open(token);
+    const logit = own[token]!;
+    own[token] = logit > 0 ? logit / penalty : logit * penalty;
   }
   for (let i = first; i < length; i++) seen[tokenAt(i)] = 0;
 }
 
 function penalizeCounts(
-  row: Float32Array,
+  row: LogitRow,
   { frequencyPenalty, presencePenalty }: Sampling,
   generated: ArrayLike<number>,
   counts: Uint32Array,
@@ -63,7 +65,7 @@ function penalizeCounts(
     const token = generated[i]!;
     const count = counts[token];
     if (!count) continue; // done already, or no token of this vocabulary
-    row[token]! -= count * frequencyPenalty + presencePenalty;
+    row.open(token)[token]! -= count * frequencyPenalty + presencePenalty;
     counts[token] = 0;
   }
 }

@@ -5,10 +5,10 @@
 import { ParameterError } from "../base/errors.ts";
 import { Candidates } from "./candidates.ts";
 import { expNonPositive } from "./exp.ts";
-import { argmax, logSumExp, type TokenLogprob, topLogprobs } from "./logprobs.ts";
-import { maskRow } from "./mask.ts";
+import { likeliest, type TokenLogprob } from "./logprobs.ts";
 import { hasPenalties, penalize } from "./penalties.ts";
 import { uniform } from "./random.ts";
+import { LogitRow } from "./row.ts";
 
 /** What a caller may ask for. Whatever is left out has the default given here. */
 export interface SamplingOptions {
@@ -145,17 +145,31 @@ export interface Distribution {
  */
 export class SamplingWorkspace {
   readonly vocabulary: number;
-  readonly row: Float32Array;
+  readonly row: LogitRow;
   readonly counts: Uint32Array;
   readonly candidates: Candidates;
 
   /** @param vocabulary the number of logits in a row */
   constructor(vocabulary: number) {
     this.vocabulary = vocabulary;
-    this.row = new Float32Array(vocabulary);
+    this.row = new LogitRow(vocabulary);
     this.counts = new Uint32Array(vocabulary);
     this.candidates = new Candidates(vocabulary);
   }
+}
+
+/** Whether the draw is from all tokens. */
+const isWhole = ({ topK, typicalP, topP, minP }: Sampling): boolean =>
+  topK === 0 && typicalP === 1 && topP === 1 && minP === 0;
+
+/**
+ * The scales of the sums that draws need of a device that summarizes blocks of logits: for log-probabilities, and for
+ * the draw; 0 where there is no need.
+ */
+export function sumsOf(sampling: Sampling): readonly [logprobs: number, draw: number] {
+  const { temperature, logprobs, topK, typicalP, topP } = sampling;
+  const draws = temperature > 0 && (isWhole(sampling) || (topP < 1 && topK === 0 && typicalP === 1));
+  return [logprobs === undefined ? 0 : 1, draws ? Math.min(Math.max(1 / temperature, 1e-37), 1e38) : 0];
 }
 
 /** Chooses tokens: bias and penalties → grammar → temperature → top-k → typical → top-p → min-p → draw. */
@@ -181,27 +195,29 @@ export class Sampler {
    * The next token. A pure function of its arguments and the sampling options.
    *
    * @param logits [vocabulary], not changed
+   * @param summary what a device found out about their blocks, with the sums that `sumsOf` asks for
    * @throws FoveaError when the logits hold NaN or +∞, or leave nothing to choose from
    */
-  next(logits: Float32Array, context: SamplingContext): Choice {
+  next(logits: Float32Array, context: SamplingContext, summary?: Float32Array): Choice {
     const { temperature, logprobs } = this.#sampling;
-    const row = this.#penalized(logits, context);
-    const token = temperature === 0 ? argmax(row) : this.#draw(row, context.position);
+    const { row, candidates } = this.#workspace;
+    this.#penalize(logits, context, summary);
+    const token = temperature === 0 ? row.top() : this.#draw(context.position);
     if (logprobs === undefined) return { token };
-    const normalizer = logSumExp(logits);
-    return {
-      token,
-      logprob: logits[token]! - normalizer,
-      top: topLogprobs(logits, logprobs, this.#workspace.candidates, normalizer),
-    };
+    row.set(logits, summary);
+    const normalizer = row.logSumExp();
+    const logprob = logits[token]! - normalizer;
+    if (logprobs === 0) return { token, logprob, top: [] };
+    row.fill(candidates, row.reached(logprobs));
+    return { token, logprob, top: likeliest(candidates, logprobs, logits, normalizer) };
   }
 
   /** The distribution that `next` draws from: one token of probability 1 when greedy. */
   distribution(logits: Float32Array, context: SamplingContext): Distribution {
-    const row = this.#penalized(logits, context);
+    this.#penalize(logits, context);
     if (this.#sampling.temperature === 0)
-      return { tokens: Int32Array.of(argmax(row)), probabilities: Float64Array.of(1) };
-    const { count, ids, weights } = this.#truncated(row);
+      return { tokens: Int32Array.of(this.#workspace.row.top()), probabilities: Float64Array.of(1) };
+    const { count, ids, weights } = this.#truncated();
     const total = this.#workspace.candidates.totalWeight();
     return {
       tokens: ids.slice(0, count),
@@ -209,22 +225,23 @@ export class Sampler {
     };
   }
 
-  #penalized(logits: Float32Array, context: SamplingContext): Float32Array {
+  #penalize(logits: Float32Array, context: SamplingContext, summary?: Float32Array): void {
     const { row, counts, vocabulary } = this.#workspace;
     if (logits.length !== vocabulary)
       throw new ParameterError("logits", `has ${logits.length} entries; the vocabulary has ${vocabulary}`);
-    if (!this.#penalties && !context.allowed) return logits;
-    row.set(logits);
+    row.set(logits, summary);
     if (this.#penalties) penalize(row, this.#sampling, context, counts);
-    if (context.allowed) maskRow(row, context.allowed);
-    return row;
+    if (context.allowed) row.mask(context.allowed);
+    row.settle();
   }
 
   /** Inverse transform: the first token, in order of id, at which the cumulated weight passes the draw. */
-  #draw(row: Float32Array, position: number): number {
-    const candidates = this.#truncated(row);
+  #draw(position: number): number {
+    const share = uniform(this.#sampling.seed, position);
+    if (isWhole(this.#sampling)) return this.#workspace.row.draw(this.#sampling.temperature, share);
+    const candidates = this.#truncated();
     const { ids, weights, count } = candidates;
-    const threshold = uniform(this.#sampling.seed, position) * candidates.totalWeight();
+    const threshold = share * candidates.totalWeight();
     let cumulated = 0;
     for (let i = 0; i < count; i++) {
       cumulated += weights[i]!;
@@ -234,10 +251,10 @@ export class Sampler {
   }
 
   /** The tokens left by every truncation, with weights e^((l − max) / temperature). */
-  #truncated(row: Float32Array): Candidates {
+  #truncated(): Candidates {
     const { temperature, topK, topP, minP, typicalP } = this.#sampling;
-    const { candidates } = this.#workspace;
-    const largest = row[argmax(row)]!;
+    const { candidates, row } = this.#workspace;
+    const largest = row.at(row.top());
     // Where only top-p and min-p truncate, most tokens can be left out from the start: min-p drops what is
     // lighter than minP, and top-p what is lighter than the mean of what it leaves out, since tokens as light
     // as that cannot fill it. Half of that is clear of rounding. The total counts every token all the same.
@@ -246,11 +263,11 @@ export class Sampler {
     if (topK === 0 && typicalP === 1) {
       lightest = minP;
       if (topP < 1) {
-        total = totalWeight(row, largest, temperature);
-        lightest = Math.max(minP, ((1 - topP) * total) / row.length);
+        total = row.total(largest, temperature, "draw");
+        lightest = Math.max(minP, ((1 - topP) * total) / row.size);
       }
     }
-    candidates.fill(row, topK > 0 ? reached(row, topK) : largest + temperature * Math.log(lightest / 2));
+    row.fill(candidates, topK > 0 ? row.reached(topK) : largest + temperature * Math.log(lightest / 2));
     // Temperature does not change the order, so the k best are found first and only they are exponentiated.
     if (topK > 0) candidates.keepTop(topK);
     const { keys, weights, count } = candidates;
@@ -269,25 +286,6 @@ export class Sampler {
   }
 }
 
-/** A number that at least `k` logits reach, and not many more: the k-th largest of the maxima of 4 k parts of the row. */
-function reached(row: Float32Array, k: number): number {
-  const width = Math.floor(row.length / (4 * k));
-  if (width < 8) return Number.NEGATIVE_INFINITY;
-  const maxima = new Float32Array(Math.ceil(row.length / width));
-  for (let part = 0, i = 0; part < maxima.length; part++) {
-    let largest = Number.NEGATIVE_INFINITY;
-    for (const end = Math.min(i + width, row.length); i < end; i++) if (row[i]! > largest) largest = row[i]!;
-    maxima[part] = largest;
-  }
-  return maxima.sort()[maxima.length - k]!;
-}
-
-function totalWeight(row: Float32Array, largest: number, temperature: number): number {
-  let total = 0;
-  for (let i = 0; i < row.length; i++) total += expNonPositive((row[i]! - largest) / temperature);
-  return total;
-}
-
 /**
  * Locally typical sampling: orders tokens by how far their surprise −ln p is from the entropy H, nearest
  * first, and keeps the fewest that reach `mass`. Distances are compared in f32.
@@ -296,19 +294,19 @@ function totalWeight(row: Float32Array, largest: number, temperature: number): n
  */
 function keepTypical(
   candidates: Candidates,
-  row: Float32Array,
+  row: LogitRow,
   largest: number,
   temperature: number,
   mass: number,
 ): void {
   const { ids, keys, weights } = candidates;
   const total = candidates.totalWeight();
-  const scaled = (i: number): number => (row[ids[i]!]! - largest) / temperature;
+  const scaled = (i: number): number => (row.at(ids[i]!) - largest) / temperature;
   let mean = 0;
   for (let i = 0; i < candidates.count; i++) mean += weights[i]! * scaled(i);
   mean /= total;
   // −ln p − H = (ln total − x) − (ln total − mean x), so the normalizer cancels.
   for (let i = 0; i < candidates.count; i++) keys[i] = 0 - Math.abs(mean - scaled(i));
   candidates.keepMass(mass * total);
-  for (let i = 0; i < candidates.count; i++) keys[i] = row[ids[i]!]! + 0;
+  for (let i = 0; i < candidates.count; i++) keys[i] = row.at(ids[i]!) + 0;
 }

@@ -62,14 +62,19 @@ export class Encoder {
   private readonly opcodes: ReadonlyMap<string, number>;
   private words = new Float64Array(4096);
   private length = 0;
+  private apart: ReadonlyMap<number, number> = new Map();
 
   constructor(opNames: readonly string[]) {
     this.opcodes = new Map(opNames.map((name, i) => [name, i]));
   }
 
-  /** The encoded ops; valid until the next call. */
-  encode(plan: Plan): Float64Array {
+  /**
+   * The encoded ops; valid until the next call. `apart`: the buffers of arena slots that have one of their own, by slot
+   * number.
+   */
+  encode(plan: Plan, apart: ReadonlyMap<number, number> = new Map()): Float64Array {
     this.length = 0;
+    this.apart = apart;
     for (const op of plan.ops) this.op(plan, op);
     return this.words.subarray(0, this.length);
   }
@@ -104,8 +109,9 @@ export class Encoder {
       return;
     }
     const { storage, shape } = tensor;
-    words[at++] = isArena(storage) ? 0 : storage.id;
-    words[at++] = placeOf(plan, tensor);
+    const own = isArena(storage) ? this.apart.get(storage.slot) : storage.id;
+    words[at++] = own ?? 0;
+    words[at++] = own === undefined ? placeOf(plan, tensor) : tensor.offset;
     words[at++] = dtypeCodes[tensor.dtype]!;
     words[at++] = tensor.layout === "panels" ? 1 : 0;
     for (let i = 0; i < 4; i++) words[at++] = shape[i] ?? 1;

@@ -21,6 +21,9 @@ import { NativeTuner } from "./native/tuner.ts";
 
 const NAME = "native";
 
+/** Bytes of an output from which on kernels write it where it is wanted, rather than into the arena to be copied. */
+const LARGE = 1 << 20;
+
 /**
  * Milliseconds for which short plans may follow one another on the calling thread before timers and sockets get
  * their turn. A turn costs some 20 µs.
@@ -38,6 +41,10 @@ export class NativeDevice implements Device {
   private readonly library: Addon;
   private readonly encoder: Encoder;
   private handle: AddonEngine | undefined;
+  /** Prepared plans that nobody can run any more, with their outputs' buffers. */
+  private readonly unused = new FinalizationRegistry<ReadonlyMap<number, number>>((apart) =>
+    this.letGo(apart),
+  );
   /** The end of the last plan that was handed over; plans run in order. */
   private last: Promise<unknown> = Promise.resolve();
   /** When others shall get their turn on this thread. */
@@ -91,32 +98,66 @@ export class NativeDevice implements Device {
   }
 
   async run(plan: Plan): Promise<RunResult> {
-    return this.prepare(plan).run();
+    const prepared = this.make(plan);
+    try {
+      return await prepared.run();
+    } finally {
+      this.unused.unregister(prepared);
+      this.letGo(prepared.apart);
+    }
   }
 
   prepare(plan: Plan): PreparedPlan {
+    return this.make(plan);
+  }
+
+  private make(plan: Plan): Prepared & PreparedPlan {
     const { engine, library } = this;
     const outputs = plan.outputs.map((tensor) => new Uint8Array(tensor.bytes));
+    const apart = new Map<number, number>();
+    const copied: { readonly to: Uint8Array; readonly buffer: number; readonly offset: number }[] = [];
+    for (const [i, tensor] of plan.outputs.entries()) {
+      const { storage } = tensor;
+      const to = outputs[i]!;
+      if (isArena(storage) && isLarge(plan, tensor) && !apart.has(storage.slot))
+        apart.set(
+          storage.slot,
+          refusing(() => library.adopt(engine, to)),
+        );
+      else {
+        const own = isArena(storage) ? apart.get(storage.slot) : storage.id;
+        copied.push({
+          to,
+          buffer: own ?? 0,
+          offset: own === undefined ? placeOf(plan, tensor) : tensor.offset,
+        });
+      }
+    }
     const nanoseconds = plan.profile ? new Float64Array(plan.ops.length) : undefined;
     const handle = refusing(() =>
       library.prepare(
         engine,
-        this.encoder.encode(plan),
+        this.encoder.encode(plan, apart),
         plan.arenaBytes,
         Float64Array.from(plan.uploads, ({ slot }) => plan.places[slot]!),
         plan.uploads.map(({ bytes }) => bytes),
-        Float64Array.from(plan.outputs.flatMap((tensor) => [bufferOf(tensor), placeOf(plan, tensor)])),
-        outputs,
+        Float64Array.from(copied.flatMap(({ buffer, offset }) => [buffer, offset])),
+        copied.map(({ to }) => to),
         nanoseconds,
       ),
     );
     // Keeps the arrays alive that the handle only points at.
     const prepared = {
-      ...{ engine, plan, handle },
+      ...{ engine, plan, handle, apart },
       result: nanoseconds ? { outputs, nanoseconds } : { outputs },
       run: () => this.perform(prepared),
     };
+    if (apart.size > 0) this.unused.register(prepared, apart, prepared);
     return prepared;
+  }
+
+  private letGo(apart: ReadonlyMap<number, number>): void {
+    for (const id of apart.values()) if (this.handle) this.library.free(this.handle, id);
   }
 
   private async perform(prepared: Prepared): Promise<RunResult> {
@@ -152,10 +193,18 @@ interface Prepared {
   readonly engine: AddonEngine;
   readonly plan: Plan;
   readonly handle: AddonPlan;
+  /** Buffers of outputs that kernels write in place, by slot number. */
+  readonly apart: ReadonlyMap<number, number>;
   readonly result: RunResult;
 }
 
-const bufferOf = ({ storage }: Tensor): number => (isArena(storage) ? 0 : storage.id);
+/** Whether an output is all of a slot that nothing is uploaded into, and large. */
+const isLarge = ({ uploads }: Plan, { storage, offset, bytes }: Tensor): boolean =>
+  isArena(storage) &&
+  bytes >= LARGE &&
+  offset === 0 &&
+  bytes === storage.bytes &&
+  uploads.every(({ slot }) => slot !== storage.slot);
 
 const refusal = (error: unknown): DeviceError =>
   error instanceof DeviceError

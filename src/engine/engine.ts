@@ -5,7 +5,7 @@
 import { FoveaError, ParameterError } from "../base/errors.ts";
 import { DenseCache } from "../cache/index.ts";
 import { type Choice, SamplingWorkspace } from "../decode/sampling.ts";
-import type { Decoder } from "../nn/index.ts";
+import type { Decoder, Logits } from "../nn/index.ts";
 import type { Device } from "../ops/index.ts";
 import { Forward } from "./forward.ts";
 import { isPrefill, mapOf, partsOf, sequencesOf } from "./observe.ts";
@@ -172,28 +172,37 @@ export class Engine {
   }
 
   /** Starts a step; what needs no logits is done while the device works. */
-  private begin({ parts, rows, single, sequences }: StepPlan): Promise<Float32Array> {
+  private begin({ parts, rows, scales, single, sequences }: StepPlan): Promise<Logits> {
     this.counts.steps++;
     for (const part of parts) if (isPrefill(part)) this.counts.prefillTokens += part.ids.length;
-    const logits = single ? this.forward.decode(parts) : this.forward.mixed(parts, rows);
+    const logits =
+      single && scales ? this.forward.decode(parts, scales) : this.forward.mixed(parts, rows, scales);
     for (const { pending } of sequences)
       for (const one of pending) if (one instanceof Generating) one.prepare();
     return logits;
   }
 
-  private end({ parts, sequences, ends }: StepPlan, logits: Float32Array): void {
+  private end({ parts, sequences, ends }: StepPlan, logits: Logits): void {
     if (this.closed) return;
-    const size = this.decoder.vocabularySize;
+    const alone = sequences.length === 1;
+    const all = ends.at(-1)!;
+    const part = (of: Float32Array, first: number, end: number): Float32Array =>
+      alone ? of : of.subarray((first * of.length) / all, (end * of.length) / all);
+    const { rows, summary } = logits;
     for (let i = 0, first = 0; i < sequences.length; first = ends[i++]!) {
-      const count = ends[i]! - first;
-      const own = sequences.length === 1 ? logits : logits.subarray(first * size, ends[i]! * size);
+      const [end, count] = [ends[i]!, ends[i]! - first];
       if (parts[i]!.ids.length > 1) this.cache.settle(sequences[i]!.place!);
-      if (count > 0) this.tell(sequences[i]!, own, count);
+      if (count > 0)
+        this.tell(
+          sequences[i]!,
+          { rows: part(rows, first, end), summary: summary && part(summary, first, end) },
+          count,
+        );
     }
   }
 
   /** Gives a sequence its logits: those of a generation's last token, or `count` rows of a text. */
-  private tell(sequence: Sequence, logits: Float32Array, count: number): void {
+  private tell(sequence: Sequence, logits: Logits, count: number): void {
     const { pending } = sequence;
     const [one] = pending;
     if (one instanceof Generating) {
@@ -202,15 +211,15 @@ export class Engine {
       const twins = generations.splice(1).map((other) => this.queues.twin(sequence, other));
       this.draw(sequence, one, logits);
       for (const twin of twins) this.draw(twin, twin.pending[0] as Generating, logits);
-    } else if (one?.take(logits, count)) this.queues.finish(sequence);
+    } else if (one?.take(logits.rows, count)) this.queues.finish(sequence);
   }
 
-  private draw(sequence: Sequence, one: Generating, logits: Float32Array): void {
+  private draw(sequence: Sequence, one: Generating, logits: Logits): void {
     if (one.cancelled) return;
     try {
       if (one.generated.length === 0) one.request.onPrompt?.(sequence.hit ?? 0);
       this.counts.generatedTokens++;
-      if (one.take(logits)) this.queues.finish(sequence);
+      if (one.take(logits.rows, logits.summary)) this.queues.finish(sequence);
     } catch (error) {
       this.queues.finish(sequence, error);
     }

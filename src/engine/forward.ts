@@ -3,7 +3,7 @@
  * as it fits. Knows tokens and rows; not whose they are.
  */
 import { type BatchPart, type KvCache, makeBatch } from "../cache/index.ts";
-import type { Decoder, RecordedStep } from "../nn/index.ts";
+import { type Decoder, type Logits, logitsOf, type RecordedStep } from "../nn/index.ts";
 import { type Device, Stream } from "../ops/index.ts";
 
 /** Recorded steps that are kept, for different numbers of sequences: each has room for its logits. */
@@ -14,7 +14,10 @@ export class Forward {
   private readonly device: Device;
   private readonly cache: KvCache;
   /** By number of sequences, the one that was used last at the end. */
-  private readonly recorded = new Map<number, RecordedStep>();
+  private readonly recorded = new Map<
+    number,
+    { readonly step: RecordedStep; readonly scales: Float32Array }
+  >();
 
   constructor(decoder: Decoder, device: Device, cache: KvCache) {
     this.decoder = decoder;
@@ -22,27 +25,40 @@ export class Forward {
     this.cache = cache;
   }
 
-  /** One token for each of the sequences: the logits after them, which the next such step writes over. */
-  decode(parts: readonly BatchPart[]): Promise<Float32Array> {
+  /**
+   * One token for each of the sequences: the logits after them, which the next such step writes over. `scales`: those
+   * of the sums that draws need, row by row.
+   */
+  decode(parts: readonly BatchPart[], scales: readonly number[]): Promise<Logits> {
     const { recorded } = this;
     const count = parts.length;
-    let step = recorded.get(count);
-    if (!step?.again(parts)) {
+    let one = recorded.get(count);
+    if (!one?.step.again(parts)) {
       const rows = Int32Array.from({ length: count }, (_, i) => i);
-      step = this.decoder.record(new Stream(this.device), parts, this.cache, rows);
-    }
+      const own = Float32Array.from(scales);
+      const step = this.decoder.record(new Stream(this.device), parts, this.cache, rows, own);
+      one = { step, scales: own };
+    } else one.scales.set(scales);
     if (recorded.size > 1 || !recorded.has(count)) recorded.delete(count);
-    recorded.set(count, step);
+    recorded.set(count, one);
     if (recorded.size > RECORDINGS) recorded.delete(recorded.keys().next().value!);
-    return step.run();
+    return one.step.run();
   }
 
-  /** Any parts: the logits after the given rows, one after another. */
-  async mixed(parts: readonly BatchPart[], rows: readonly number[]): Promise<Float32Array> {
+  /** Any parts: the logits after the given rows, one after another; without scales nobody draws from them. */
+  async mixed(
+    parts: readonly BatchPart[],
+    rows: readonly number[],
+    scales: readonly number[] | undefined,
+  ): Promise<Logits> {
     const s = new Stream(this.device);
     const hidden = this.decoder.forward(s, makeBatch(parts), this.cache);
-    if (rows.length > 0) return await s.read(this.decoder.logits(s, hidden, Int32Array.from(rows)));
+    if (rows.length > 0) {
+      const logits = this.decoder.logits(s, hidden, Int32Array.from(rows));
+      const summary = this.decoder.summary(s, logits, scales && Float32Array.from(scales));
+      return logitsOf(await s.flush([logits, ...summary]));
+    }
     await s.flush();
-    return new Float32Array(0);
+    return { rows: new Float32Array(0), summary: undefined };
   }
 }

@@ -38,11 +38,10 @@ export class Queues {
   }
 
   generate(request: GenerateRequest, one: Generating): void {
-    const { prompt, salt = "", priority = 0, timeout } = request;
+    const { prompt, salt = "", timeout } = request;
     const key = hashOf(prompt);
     const same = timeout === undefined ? this.alike.get(key) : undefined;
-    if (same?.admits(prompt, salt, priority) && same.width < this.limits.sequences)
-      (same.pending as Generating[]).push(one);
+    if (same?.admits(request) && same.width < this.limits.sequences) (same.pending as Generating[]).push(one);
     else this.alike.set(key, this.enqueue(request, salt, this.keeps, [one]));
   }
 

@@ -1,6 +1,6 @@
 /** What a caller asks of the engine, and what comes of it: tokens drawn one by one, or logits of a whole text. */
 import type { TokenMask } from "../decode/mask.ts";
-import { type Choice, Sampler, type Sampling, type SamplingWorkspace } from "../decode/sampling.ts";
+import { type Choice, Sampler, type Sampling, type SamplingWorkspace, sumsOf } from "../decode/sampling.ts";
 import { EventQueue } from "./events.ts";
 
 /** What all kinds of requests may say. */
@@ -68,6 +68,8 @@ abstract class Pending<T> {
 export class Generating extends Pending<Choice> {
   readonly request: GenerateRequest;
   readonly generated: number[] = [];
+  /** See `sumsOf`. */
+  readonly sums: readonly [logprobs: number, draw: number];
   private readonly sampler: Sampler;
   private allowed: Uint32Array | undefined;
   private failure: unknown;
@@ -76,6 +78,7 @@ export class Generating extends Pending<Choice> {
     super(request, wake);
     this.request = request;
     this.sampler = new Sampler(request.sampling, workspace);
+    this.sums = sumsOf(request.sampling);
   }
 
   get paused(): boolean {
@@ -92,14 +95,14 @@ export class Generating extends Pending<Choice> {
     }
   }
 
-  /** Draws a token and tells it; true when it was the last. */
-  take(logits: Float32Array): boolean {
+  /** Draws a token and tells it; true when it was the last. `summary`: what is known of the blocks of the logits. */
+  take(logits: Float32Array, summary: Float32Array | undefined): boolean {
     if (this.failure !== undefined) throw this.failure;
     const { generated, request, allowed } = this;
     const { prompt, maxTokens, ends, mask } = request;
     const position = prompt.length + generated.length;
     const context = { prompt, generated, position };
-    const choice = this.sampler.next(logits, allowed ? { ...context, allowed } : context);
+    const choice = this.sampler.next(logits, allowed ? { ...context, allowed } : context, summary);
     this.allowed = undefined;
     generated.push(choice.token);
     this.events.push(choice);

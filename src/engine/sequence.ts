@@ -1,6 +1,6 @@
 /** A sequence as the scheduler sees it, with the requests that it works for and its place in the cache. */
 import type { KvCache, Prefix, SequenceId } from "../cache/index.ts";
-import { Generating, type Scoring } from "./request.ts";
+import { type GenerateRequest, Generating, type Scoring } from "./request.ts";
 import type { RunningSequence, WaitingRequest } from "./scheduler.ts";
 
 export interface SequenceParts {
@@ -32,9 +32,12 @@ export class Sequence implements RunningSequence, WaitingRequest {
   }
 
   /** Whether another generation of this prompt can join those that wait here for it. */
-  admits(prompt: readonly number[], salt: string, priority: number): boolean {
+  admits({ prompt, salt = "", priority = 0, sampling }: GenerateRequest): boolean {
     const { parts, prompt: own, hit } = this;
+    const [first] = this.pending;
     return (
+      first instanceof Generating &&
+      first.request.sampling.temperature === sampling.temperature &&
       hit === undefined &&
       parts.keeps &&
       parts.salt === salt &&
@@ -92,6 +95,20 @@ export class Sequence implements RunningSequence, WaitingRequest {
   get wanted(): number {
     const [first] = this.pending;
     return first instanceof Generating ? this.known - 1 : first!.told;
+  }
+  /** Adds the scales of the sums that those who draw from a row of its logits need; false when nobody draws. */
+  pushScales(scales: number[]): boolean {
+    const { pending } = this;
+    let [logprobs, draw, draws] = [0, 0, false];
+    for (const one of pending) {
+      if (!(one instanceof Generating)) continue;
+      draws = true;
+      // Equal, where they are not 0, as are the temperatures of those who do a prompt together.
+      logprobs = Math.max(logprobs, one.sums[0]);
+      draw = Math.max(draw, one.sums[1]);
+    }
+    scales.push(logprobs, draw);
+    return draws;
   }
   /** Tokens [from, to). */
   tokens(from: number, to: number): number[] {

@@ -10,6 +10,8 @@ export interface StepPlan {
   /** Of all rows those whose logits are wanted, and for each sequence the end of its own among these. */
   readonly rows: readonly number[];
   readonly ends: readonly number[];
+  /** For each of these rows the scales of the sums that its draws need; undefined: nobody draws. */
+  readonly scales: readonly number[] | undefined;
   /** Whether each sequence has one token and draws from its logits at once: those of such a step do not last. */
   readonly single: boolean;
 }
@@ -19,7 +21,8 @@ export function planStep(decided: Decision["parts"], running: readonly Sequence[
   const parts: BatchPart[] = [];
   const rows: number[] = [];
   const ends: number[] = [];
-  let row = 0;
+  const scales: number[] = [];
+  let [row, draws] = [0, false];
   let single = true;
   for (const { id, tokens } of decided) {
     const sequence = running.length === 1 ? running[0]! : running.find((one) => one.id === id)!;
@@ -27,11 +30,14 @@ export function planStep(decided: Decision["parts"], running: readonly Sequence[
     const { wanted } = sequence;
     const ids = sequence.tokens(start, start + tokens);
     parts.push({ sequence: sequence.place!, ids, start, promptLength: sequence.prompt.length });
-    for (let at = Math.max(start, wanted); at < start + tokens; at++) rows.push(row + at - start);
+    for (let at = Math.max(start, wanted); at < start + tokens; at++) {
+      rows.push(row + at - start);
+      draws = sequence.pushScales(scales) || draws;
+    }
     row += tokens;
     single &&= tokens === 1 && rows.length === row && sequence.pending[0] instanceof Generating;
     sequences.push(sequence);
     ends.push(rows.length);
   }
-  return { sequences, parts, rows, ends, single };
+  return { sequences, parts, rows, ends, scales: draws ? scales : undefined, single };
 }

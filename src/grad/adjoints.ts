@@ -32,6 +32,7 @@ export const adjoints: { readonly [K in OpKind]: Adjoint<K> | Barrier } = {
   attend_within: attendWithinAdjoint,
   attend_within_grad: derivative,
   average: optimizer,
+  block_softmax: { barrier: "it serves draws, which nothing is learned through" },
   cache_write: cache,
   cast: castAdjoint,
   checksum: { barrier: "a checksum has no derivative" },

@@ -10,7 +10,17 @@ import {
   makeBatch,
   type TokenBatch,
 } from "../cache/index.ts";
-import { add, embed, gather, linear, type Stream, scale, softcap, type Tensor } from "../ops/index.ts";
+import {
+  add,
+  blockSoftmax,
+  embed,
+  gather,
+  linear,
+  type Stream,
+  scale,
+  softcap,
+  type Tensor,
+} from "../ops/index.ts";
 import type { Layer } from "./layers.ts";
 import { RecordedStep } from "./recorded-step.ts";
 import type { Rope } from "./rope.ts";
@@ -47,6 +57,16 @@ export interface ForwardOptions {
   /** Has block i run by `run`, at once: `(_, run) => recompute(run)` when a tape shall not keep what is in it. */
   readonly around?: (i: number, run: () => Tensor) => Tensor;
 }
+
+/** Logits of some rows, one after another. */
+export interface Logits {
+  readonly rows: Float32Array;
+  /** What draws must know of blocks of them, row by row (see `summary`); absent where reading all is as quick. */
+  readonly summary: Float32Array | undefined;
+}
+
+/** Tokens of a vocabulary from which on logits are summarized. */
+const LARGE = 1 << 14;
 
 export class Decoder {
   readonly parts: DecoderParts;
@@ -94,12 +114,22 @@ export class Decoder {
     return x;
   }
 
-  /** The whole way from these tokens to the logits of the given rows, to be run now and with other tokens later. */
-  record(s: Stream, parts: readonly BatchPart[], cache: AttentionMemory, rows: Int32Array): RecordedStep {
+  /**
+   * The whole way from these tokens to the logits of the given rows, to be run now and with other tokens later.
+   * `scales`, as they are when it runs: see `summary`.
+   */
+  record(
+    s: Stream,
+    parts: readonly BatchPart[],
+    cache: AttentionMemory,
+    rows: Int32Array,
+    scales?: Float32Array,
+  ): RecordedStep {
     const batch = makeBatch(parts);
     const step = this.begin(s, batch, cache);
     const hidden = this.parts.blocks.reduce((x, block) => block(step, x), this.embed(step));
-    const recording = s.record([this.logits(s, hidden, rows)]);
+    const logits = this.logits(s, hidden, rows);
+    const recording = s.record([logits, ...this.summary(s, logits, scales)]);
     return new RecordedStep(batch, step, recording, (next) => this.checkIds(next));
   }
 
@@ -110,6 +140,16 @@ export class Decoder {
     const normed = norm(s, all ? hidden : gather(s, hidden, s.constant(rows)));
     const logits = linear(s, normed, head, headBias);
     return logitSoftcap ? softcap(s, logits, logitSoftcap) : logits;
+  }
+
+  /**
+   * Of logits of a large vocabulary, the largest of each block and sums of exponentials, for each row with scales of its
+   * own [r, sums]: [r, 1 + sums, blocks], or nothing. See `block_softmax` of the op set.
+   */
+  summary(s: Stream, logits: Tensor, scales: Float32Array | undefined): Tensor[] {
+    if (!scales || this.vocabularySize < LARGE) return [];
+    const rows = logits.dim(0);
+    return [blockSoftmax(s, logits, s.constant(scales, [rows, scales.length / rows]))];
   }
 
   private begin(s: Stream, batch: TokenBatch, cache: AttentionMemory): Step {

@@ -1,10 +1,10 @@
 /** Layers: what architectures are composed of. */
 export { type AttentionParts, attention } from "./attention.ts";
 export { parallel, postNorm, preNorm, sandwichNorm } from "./blocks.ts";
-export { Decoder, type DecoderParts, type ForwardOptions } from "./decoder.ts";
+export { Decoder, type DecoderParts, type ForwardOptions, type Logits } from "./decoder.ts";
 export { type Layer, layerNormLayer, linearLayer, perHead, rmsNormLayer, stackedHeadNorm } from "./layers.ts";
 export { experts, gatedMlp, plainMlp, withSharedExpert } from "./mlp.ts";
-export type { RecordedStep } from "./recorded-step.ts";
+export { logitsOf, type RecordedStep } from "./recorded-step.ts";
 export {
   type LayerKind,
   Rope,

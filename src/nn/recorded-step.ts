@@ -4,6 +4,7 @@
  */
 import { type BatchPart, refill, type TokenBatch } from "../cache/index.ts";
 import type { Recording } from "../ops/index.ts";
+import type { Logits } from "./decoder.ts";
 import type { Step } from "./step.ts";
 
 export class RecordedStep {
@@ -31,8 +32,14 @@ export class RecordedStep {
   }
 
   /** Logits, one row after another; the next run writes over them. */
-  async run(): Promise<Float32Array> {
-    const [bytes] = await this.recording.run();
-    return new Float32Array(bytes!.buffer, bytes!.byteOffset, bytes!.byteLength / 4);
+  async run(): Promise<Logits> {
+    return logitsOf(await this.recording.run());
   }
+}
+
+/** What `Decoder.logits` had the stream give, as numbers. */
+export function logitsOf([rows, summary]: readonly Uint8Array[]): Logits {
+  const numbers = (bytes: Uint8Array): Float32Array =>
+    new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
+  return { rows: numbers(rows!), summary: summary && numbers(summary) };
 }

@@ -9,6 +9,7 @@ export {
   type RopeStyle,
   rope,
 } from "./attention.ts";
+export { blockSoftmax, SOFTMAX_BLOCK } from "./block-softmax.ts";
 export { CHECKSUM_BYTES, checksum } from "./checksum.ts";
 export type { OpDefinition, Price } from "./define.ts";
 export type { Device, PreparedPlan, RunResult } from "./device.ts";

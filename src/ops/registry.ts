@@ -4,6 +4,8 @@ import type { AttendWithin, AttendWithinGrad } from "./attend-within.ts";
 import { attendWithinDefinition, attendWithinGradDefinition } from "./attend-within.ts";
 import type { Attend, CacheWrite, Rope } from "./attention.ts";
 import { attendDefinition, cacheWriteDefinition, ropeDefinition } from "./attention.ts";
+import type { BlockSoftmax } from "./block-softmax.ts";
+import { blockSoftmaxDefinition } from "./block-softmax.ts";
 import type { Checksum } from "./checksum.ts";
 import { checksumDefinition } from "./checksum.ts";
 import type { OpDefinition, Price } from "./define.ts";
@@ -52,6 +54,7 @@ export type Op =
   | AttendWithin
   | AttendWithinGrad
   | Average
+  | BlockSoftmax
   | CacheWrite
   | Cast
   | Checksum
@@ -94,6 +97,7 @@ export const definitions: { readonly [K in OpKind]: OpDefinition<Extract<Op, { k
   attend_within: attendWithinDefinition,
   attend_within_grad: attendWithinGradDefinition,
   average: averageDefinition,
+  block_softmax: blockSoftmaxDefinition,
   cache_write: cacheWriteDefinition,
   cast: castDefinition,
   checksum: checksumDefinition,

@@ -35,6 +35,7 @@ const samplings: readonly SamplingOptions[] = [
   { temperature: 0.9, topK: 40, seed: 5, logprobs: 0 },
   { temperature: 1.3, topP: 0.9, repetitionPenalty: 1.2, seed: -3, logprobs: 5 },
   { temperature: 0.7, minP: 0.05, presencePenalty: 0.4, logitBias: { 7: 2 }, seed: 9, logprobs: 1 },
+  { temperature: 0.8, frequencyPenalty: 0.2, seed: 2 },
 ];
 
 /** Tokens whose remainder by 5 is not that of the last one's successor; ends after a token that 31 divides. */
@@ -103,10 +104,21 @@ async function answer(
   return choices;
 }
 
-/** A checkpoint beside the project, or a fixture with room for texts on both sides of where its encoding changes, or its window ends. */
-async function opened(name: string, device: Device): Promise<LoadedModel> {
+/** So many that logits are summarized block by block, the last one not full. */
+const LARGE = 20_011;
+
+/**
+ * A checkpoint beside the project, or a fixture with room for texts on both sides of where its encoding changes, or its
+ * window ends; perhaps with another vocabulary.
+ */
+async function opened(name: string, device: Device, vocabulary?: number): Promise<LoadedModel> {
   if (!name.endsWith(".json")) return await load(shared(name), device);
   const { seed, tensors, config } = readFixture(name);
+  if (vocabulary !== undefined) {
+    const wider = { ...tensors, "model.embed_tokens.weight": [vocabulary, 64] };
+    const fields = new Fields(name, { ...config, vocab_size: vocabulary, max_position_embeddings: 260 });
+    return await loadModel(formulaCheckpoint(seed, wider), fields, device);
+  }
   const longer =
     name === "mistral.json"
       ? { ...config, max_position_embeddings: 560, sliding_window: 300 }
@@ -136,8 +148,9 @@ describe.skipIf(!haveShared)("a request is the same, whoever is beside it", () =
       ["mistral.json", "q8_0"],
       ["llama_longrope.json", "f16"],
       ["models/stories260K/hf", "f16"],
-    ] as const)("%s, cached in %s", async (checkpoint, cacheFormat) => {
-      const model = await opened(checkpoint, device);
+      ["mistral.json", "f16", LARGE],
+    ] as const)("%s, cached in %s", async (checkpoint, cacheFormat, vocabulary?: number) => {
+      const model = await opened(checkpoint, device, vocabulary);
       const { decoder } = model;
       const random = new Random(checkpoint.length + 1);
       // Long enough for tiles of keys in common, where the model's context is.

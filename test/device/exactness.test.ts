@@ -62,7 +62,7 @@ async function replay(
       step = model.decoder.record(new Stream(device), parts, cache, Int32Array.of(0));
       recorded++;
     }
-    return Float32Array.from(await step.run());
+    return Float32Array.from((await step.run()).rows);
   };
   const sequence = cache.add();
   let logits: Float32Array = new Float32Array(0);

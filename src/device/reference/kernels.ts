@@ -2,7 +2,7 @@
  * What each kind of op means, in plain loops: values stored as f32, everything between in f64. Where an op
  * leaves a duty to its caller (an index in range, say), the breach is refused rather than guessed at.
  */
-import { CHECKSUM_BYTES, type OpKind, type Tensor } from "../../ops/index.ts";
+import { CHECKSUM_BYTES, type OpKind, SOFTMAX_BLOCK, type Tensor } from "../../ops/index.ts";
 import { attendWithin, attendWithinGrad } from "./attend-within.ts";
 import { attend, cacheWrite, type OpOf, rope } from "./attention.ts";
 import { bf16Bits, functions, softmax, toBf16 } from "./functions.ts";
@@ -189,6 +189,25 @@ function cast({ x, y }: OpOf<"cast">, memory: Memory): void {
   else memory.f16Out(y).set(Uint16Array.from(memory.f32(x), bf16Bits));
 }
 
+function blockSoftmax({ x, scales, y }: OpOf<"block_softmax">, memory: Memory): void {
+  const [from, factors, to] = [memory.f32(x), memory.f32(scales), memory.f32Out(y)];
+  const [n = 0, d = 0] = x.shape;
+  const [, rows = 0, blocks = 0] = y.shape;
+  for (let i = 0; i < n; i++)
+    for (let b = 0; b < blocks; b++) {
+      const end = i * d + Math.min((b + 1) * SOFTMAX_BLOCK, d);
+      const block = from.subarray(i * d + b * SOFTMAX_BLOCK, end);
+      const most = Math.max(...block);
+      to[i * rows * blocks + b] = most;
+      for (let t = 1; t < rows; t++) {
+        const factor = factors[i * (rows - 1) + t - 1]!;
+        let total = 0;
+        if (factor !== 0 && most !== -Infinity) for (const v of block) total += Math.exp(factor * (v - most));
+        to[(i * rows + t) * blocks + b] = total;
+      }
+    }
+}
+
 export const kernels: Kernels = {
   activation: (op, memory) => map(op, memory, functions[op.fn]),
   activation_grad: activationGrad,
@@ -198,6 +217,7 @@ export const kernels: Kernels = {
   attend_within: attendWithin,
   attend_within_grad: attendWithinGrad,
   average,
+  block_softmax: blockSoftmax,
   cache_write: cacheWrite,
   cast,
   checksum,

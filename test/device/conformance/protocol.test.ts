@@ -199,6 +199,42 @@ describe.each(subjects)("$name", (subject) => {
     expect(first.every((v) => v === 2)).toBe(true);
   });
 
+  it("gives large outputs, whole and in part, of plans that run once and again", async () => {
+    const { device } = on;
+    const n = 300_000; // more than 1 MiB
+    const data = new Random(8).normals(n);
+    const push = (s: Stream): Tensor[] => {
+      const uploaded = s.constant(data, [3, n / 3]);
+      // Pointwise ops may write where they read.
+      const twice = scale(s, uploaded, 2);
+      const six = scale(s, twice, 3);
+      const more = scale(s, six, 0.5);
+      return [six, six.rows(1, 2), more, six, uploaded];
+    };
+    const check = (outputs: readonly Uint8Array[]): void => {
+      const factors = [6, 6, 3, 6, 1];
+      for (const [i, bytes] of outputs.entries()) {
+        const from = i === 1 ? n / 3 : 0;
+        const [actual, factor] = [new Float32Array(bytes.slice().buffer), factors[i]!];
+        expect(actual.length).toBe(i === 1 ? n / 3 : n);
+        expect(actual.every((x, j) => x === Math.fround(factor * data[from + j]!)) || i).toBe(true);
+      }
+    };
+    const once = new Stream(device);
+    const first = await once.flush(push(once));
+    const s = new Stream(device);
+    const recording = s.record(push(s));
+    for (let run = 0; run < 3; run++) {
+      data.fill(run + 1, 1000 * run, 1000 * run + 999);
+      const other = new Stream(device);
+      const last = await other.flush(push(other));
+      check(await recording.run());
+      check(last);
+    }
+    // The first are the caller's, whatever ran later.
+    expect(new Float32Array(first[4]!.slice().buffer)[5]).toBe(new Random(8).normals(6)[5]);
+  });
+
   it("gives outputs of no bytes", async () => {
     const s = new Stream(on.device);
     const y = scale(s, s.constant(new Float32Array(0), [0, 5]), 2);

@@ -103,7 +103,7 @@ describe("attention without memory", () => {
     expect(step.again(part(7, 5, 9))).toBe(true);
     const s = new Stream(device);
     const hidden = decoder.forward(s, makeBatch(part(7, 5, 9)), new BatchAttention());
-    expect(await step.run()).toEqual(await s.read(decoder.logits(s, hidden, rows)));
+    expect((await step.run()).rows).toEqual(await s.read(decoder.logits(s, hidden, rows)));
   });
 
   it("refuses sequences whose beginning it has not seen", async () => {

@@ -242,6 +242,18 @@ const cases: { readonly [K in Op["kind"]]: Case<OpOf<K>> } = {
       [{ y: tensor("bf16", 12) }, /y is bf16\[12\]/],
     ],
   },
+  block_softmax: {
+    good: [
+      { kind: "block_softmax", x: f32(3, 130), scales: f32(3, 2), y: f32(3, 3, 3) },
+      { kind: "block_softmax", x: f32(3, 64), scales: f32(3, 0), y: f32(3, 1, 1) },
+    ],
+    bad: [
+      [{ x: tensor("f16", 3, 130) }, /x is f16\[3,130\].*must be f32/],
+      [{ scales: f32(2, 2) }, /scales is f32\[2,2\].*\[3,any\]/],
+      [{ y: f32(3, 3, 2) }, /y is f32\[3,3,2\].*\[3,3,3\]/],
+      [{ y: f32(3, 2, 3) }, /y is f32\[3,2,3\].*\[3,3,3\]/],
+    ],
+  },
   cache_write: {
     good: [cacheWrite, { ...cacheWrite, keys: f32(9, 2, 16, 8), values: f32(9, 2, 16, 6) }],
     bad: [
