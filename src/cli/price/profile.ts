@@ -4,8 +4,8 @@ import { fitRuntime, type RuntimeModel } from "../../pricing/runtime.ts";
 import { type LeastTimes, type Rounds, timeInRounds } from "./rounds.ts";
 
 /**
- * Lengths of prompts, each some 1.4 times the one before. Kernels work on 16 or 32 tokens at once, and multiples of
- * these are cheaper than what lies between: a table of such alone would be too low for nearly all prompts.
+ * Lengths of prompts, each some 1.4 times the one before. Kernels work on 16 or 32 tokens at once, so that multiples of
+ * these are cheaper than what lies between: a table of them alone would be up to 16 % too low there.
  */
 const PROMPTS = [
   1, 2, 3, 5, 8, 13, 21, 30, 43, 60, 85, 120, 170, 240, 340, 480, 680, 950, 1350, 1900,
