@@ -162,7 +162,7 @@ describe("a profile", () => {
 
   it("of a context that is too short is refused", async () => {
     const { code, err } = await cli(bench, fakeModel({ contextLength: 64 }));
-    expect([code, err]).toEqual([1, expect.stringContaining("context of 64 is too short")]);
+    expect([code, err]).toEqual([1, expect.stringContaining("context of 64; change")]);
   });
 });
 

@@ -34,7 +34,7 @@ export async function takeProfile({ context, longest, ...rounds }: ProfileOption
   const prompts = PROMPTS.filter((prompt) => prompt <= most && prompt + last <= context);
   if (outputs.length < 2 || prompts.length < 2)
     throw new FoveaError(
-      `prompts to ${most} tokens and ${last} more, in a context of ${context}, are too short for a profile`,
+      `no two lengths of prompt fit a profile of prompts to ${most} and outputs of ${last} tokens in a context of ${context}; change --prompt-tokens or --gen-tokens`,
     );
   const started = performance.now();
   const requests = prompts.flatMap((prompt) => outputs.map((output) => ({ prompt, output })));
