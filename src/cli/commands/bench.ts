@@ -10,10 +10,11 @@ import { progress } from "../progress.ts";
 import { showBytes, showCount, showRate, table } from "../show.ts";
 
 interface Flags extends ModelFlags {
-  readonly promptTokens: number;
-  readonly genTokens: number;
-  readonly runs: number;
+  readonly promptTokens?: number;
+  readonly genTokens?: number;
+  readonly runs?: number;
   readonly profile?: boolean;
+  readonly noisy?: boolean;
   readonly url?: string;
   readonly json?: boolean;
 }
@@ -27,13 +28,19 @@ export const bench: AddCommand = (program, context) => {
         "model",
       ),
     )
-    .option("--prompt-tokens <n>", "length of the prompt", integer(1), 512)
-    .option("--gen-tokens <n>", "tokens to write after it", integer(2), 64)
-    .option("--runs <n>", "runs after one to warm up; medians are reported", integer(1), 3)
     .option(
-      "--profile",
-      "time requests of many lengths, and keep that for fovea price (prompt and gen tokens do not count)",
+      "--prompt-tokens <n>",
+      "length of the prompt (default: 512); of the longest with --profile (2048)",
+      integer(1),
     )
+    .option("--gen-tokens <n>", "tokens to write after it (default: 64)", integer(2))
+    .option(
+      "--runs <n>",
+      "runs after one to warm up, of which medians are told (default: 3); with --profile, times of each request, of which the least is kept (10)",
+      integer(1),
+    )
+    .option("--profile", "time requests of many lengths, and keep that for fovea price")
+    .option("--noisy", "with --profile: keep it even where the machine was too noisy")
     .option("--url <url>", "with --profile: time a server's API instead, such as http://127.0.0.1:8080/v1");
   jsonFlag(command)
     .addHelpText(
@@ -42,7 +49,7 @@ export const bench: AddCommand = (program, context) => {
         "bench --model ./model.gguf",
         "bench --random llama-1.1b:q4_0 --threads 2 --json",
         "bench --random qwen2.5-0.5b:q8_0 --prompt-tokens 128 --gen-tokens 32 --runs 5",
-        "bench --model ./model.gguf --profile --runs 10",
+        "bench --model ./model.gguf --profile",
       )}\nShapes: stories-260k, llama-10m, smollm2-135m, qwen2.5-0.5b, qwen3-0.6b, llama-1.1b, llama-3.2-1b
 Formats: f32, f16, bf16, q8_0, q4_0, q4_1, q5_0, q5_1, q4_K, q5_K, q6_K, i8_row\n`,
     )
@@ -55,7 +62,9 @@ async function run(flags: Flags, context: CommandContext): Promise<void> {
   await withModel(context, flags, async (model, loadMs) => {
     if (flags.profile) return profileOf(flags, context, model);
     const bar = progress(io.stderr, "measuring", (runs) => runs.toFixed(0));
-    const rates = await measure(model, flags, bar.update, io.signal).finally(bar.end);
+    const { promptTokens = 512, genTokens = 64, runs = 3 } = flags;
+    const workload = { promptTokens, genTokens, runs };
+    const rates = await measure(model, workload, bar.update, io.signal).finally(bar.end);
     const { architecture, device, parameters, formats, weightsBytes, memory } = model.describe();
     const report: Report = {
       model: model.name,
@@ -64,11 +73,11 @@ async function run(flags: Flags, context: CommandContext): Promise<void> {
       formats,
       device,
       threads: flags.threads ?? null,
-      prefill: { tokens: flags.promptTokens, ...rates.prefill },
-      decode: { tokens: flags.genTokens, ...rates.decode },
+      prefill: { tokens: promptTokens, ...rates.prefill },
+      decode: { tokens: genTokens, ...rates.decode },
       first_token_ms: rates.firstTokenMs,
       load_ms: loadMs,
-      runs: flags.runs,
+      runs,
       weights_bytes: weightsBytes,
       buffers_bytes: memory.buffers + memory.arena,
       peak_memory_bytes: process.resourceUsage().maxRSS * 1024,

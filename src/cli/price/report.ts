@@ -6,6 +6,7 @@ import { print, printJson } from "../io.ts";
 import { progress } from "../progress.ts";
 import { table } from "../show.ts";
 import { type Profile, takeProfile } from "./profile.ts";
+import { REPEATS, refuseNoise } from "./rounds.ts";
 import { keyOf, saveProfile } from "./store.ts";
 import { timeEndpoint, timeModel } from "./time.ts";
 
@@ -13,7 +14,10 @@ interface Flags {
   readonly profile?: boolean;
   readonly url?: string;
   readonly model?: string;
-  readonly runs: number;
+  readonly runs?: number;
+  readonly promptTokens?: number;
+  readonly genTokens?: number;
+  readonly noisy?: boolean;
   readonly json?: boolean;
 }
 
@@ -24,8 +28,12 @@ export async function profileOf(flags: Flags, { io }: CommandContext, model?: La
     ? { context: model.contextLength, time: timeModel(model, io.signal) }
     : await endpoint(flags, io.signal);
   const bar = progress(io.stderr, "timing", (requests) => requests.toFixed(0));
-  const options = { context, time, repeats: flags.runs, onProgress: bar.update };
-  const profile = await takeProfile(options).finally(bar.end);
+  const { runs: repeats = REPEATS, promptTokens: prompt, genTokens: output } = flags;
+  if (repeats < 2) throw new UsageError("--profile takes the least of --runs times: give at least 2");
+  const profile = await takeProfile({
+    ...{ context, time, repeats, longest: { prompt, output }, onProgress: bar.update },
+  }).finally(bar.end);
+  if (!flags.noisy) refuseNoise(profile.noise);
   // What is behind an API may be anything: its profile is told, and not kept for prices here.
   const file = model && saveProfile(keyOf(model), profile);
   if (flags.json) return printJson(io.stdout, { file: file ?? null, ...profile });
@@ -49,27 +57,22 @@ async function endpoint({ url = "", model }: Flags, signal: AbortSignal) {
   return { context, time: timeEndpoint({ url: base, model: found.id, vocabulary: 256, apiKey }, signal) };
 }
 
-function text({ idealized, denoised, repeats, others, seconds }: Profile, file: string | undefined): string {
-  const per = ({ perToken, perContext }: Profile["idealized"]["extended"]): string =>
-    `${perToken.toFixed(3)} ms + ${(1000 * perContext).toFixed(3)} µs for each token before it`;
+function text({ model, repeats, noise, seconds }: Profile, file: string | undefined): string {
+  const { firstToken, extended, linear } = model;
   return [
     table([
-      ["profile", `${idealized.firstToken.length} lengths, ${repeats} times each`, `${seconds.toFixed(0)} s`],
-      ["others", others === undefined ? "unknown" : `${(100 * others).toFixed(0)} % of the machine`, ""],
-      ["a token", per(idealized.extended), `R² ${idealized.extended.r2.toFixed(4)}`],
-      ["one slope", `${idealized.linear.perToken.toFixed(3)} ms`, `R² ${idealized.linear.r2.toFixed(4)}`],
-      ["at best", per(denoised.extended), `R² ${denoised.extended.r2.toFixed(4)}`],
+      ["profile", `${firstToken.length} lengths, ${repeats} times each`, `${seconds.toFixed(0)} s`],
+      ["noise", `${(100 * noise).toFixed(1)} %`, "from the least time of a request to the next"],
+      [
+        "a token",
+        `${extended.perToken.toFixed(3)} ms + ${(1000 * extended.perContext).toFixed(3)} µs for each token before it`,
+        `R² ${extended.r2.toFixed(4)}`,
+      ],
+      ["one slope", `${linear.perToken.toFixed(3)} ms`, `R² ${linear.r2.toFixed(4)}`],
     ]),
     table(
-      [
-        ["prompt", "first token, ms", "at best"],
-        ...idealized.firstToken.map(({ prompt, ms }, i) => [
-          String(prompt),
-          ms.toFixed(2),
-          denoised.firstToken[i]!.ms.toFixed(2),
-        ]),
-      ],
-      [0, 1, 2],
+      [["prompt", "first token, ms"], ...firstToken.map(({ prompt, ms }) => [String(prompt), ms.toFixed(2)])],
+      [0, 1],
     ),
     file === undefined ? "" : `kept in ${file}\n`,
   ].join("\n");

@@ -61,7 +61,7 @@ export function loadProfile(key: ProfileKey): StoredProfile {
   }
   try {
     const stored = JSON.parse(text) as StoredProfile;
-    if (JSON.stringify(stored.key) === JSON.stringify(key) && stored.profile.idealized.firstToken.length > 1)
+    if (JSON.stringify(stored.key) === JSON.stringify(key) && stored.profile.model.firstToken.length > 1)
       return stored;
   } catch {}
   throw new FoveaError(`${path} is broken; take the profile again with fovea bench --profile`);
