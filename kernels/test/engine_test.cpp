@@ -109,6 +109,10 @@ static void check_replace(const KernelTable& table, int threads) {
     for (float x : out[1]) expect(x == 2, "a later run has the new memory");
     engine.free(buffer);
     expect(!engine.submit(again, nullptr, problem), "a buffer that was freed is refused");
+    expect(engine.allocate(4 * n, problem) == buffer, "its number is given out again");
+    expect(!engine.submit(again, nullptr, problem), "and means another buffer");
+    expect(engine.submit(plan(out[0]), nullptr, problem), "to all but the plans of before");
+    wait_for(engine);
   }
 }
 
@@ -137,25 +141,25 @@ static void check_sharing(const KernelTable& table, int threads) {
   for (int used : {1, threads}) {
     Engine engine(table, used);
     int64_t id = engine.adopt(reinterpret_cast<uint8_t*>(weight.data()), 4 * weight.size());
-    expect(engine.note(100, problem), "note");
+    engine.tuning().note(100);
     for (int round = 0; round < 30; round++) {
       std::vector<float> all = result(engine, words_of(double(id)), panels + 16 * y, 0, panels, 4 * y);
       if (wanted.empty()) wanted = all;
       expect(std::equal(all.begin(), all.end(), wanted.begin()), "shared products have the bits of unshared ones");
-      std::vector<Sample> samples = engine.noted();
+      std::vector<Sample> samples = engine.tuning().noted();
       expect(!samples.empty(), "times are noted");
       Choice choice;
       choice.panels = round % 5;
       choice.ahead = 512 * (round % 3);
       std::vector<Tuned> choices;
       for (const Sample& sample : samples) choices.push_back({sample.shape, choice});
-      expect(engine.tune(choices, problem), "choices");
+      expect(engine.tuning().choose(choices, problem), "choices");
     }
     Choice wrong;
     wrong.step = 100;
     ProductShape shape;
     shape.m = 1;
-    expect(!engine.tune({{shape, wrong}}, problem), "a choice out of range is refused");
+    expect(!engine.tuning().choose({{shape, wrong}}, problem), "a choice out of range is refused");
   }
 }
 
