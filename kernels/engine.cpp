@@ -123,15 +123,17 @@ std::string Engine::fault_of(const Plan& plan) const {
   for (size_t id = 1; plan.checked && id < known.size(); id++)
     if (slots_[id].since > plan.checked) known[id] = nullptr;
   Program program = {plan.words.data(), int64_t(plan.words.size()), known.data(), nullptr, nullptr};
-  int64_t unknown = unknown_buffer(program, int64_t(known.size()));
+  auto missing = [](int64_t id) {
+    return "the plan names buffer " + std::to_string(id) + ", which does not exist (any more)";
+  };
   auto outside = [](size_t offset, size_t bytes, size_t room) { return offset > room || bytes > room - offset; };
+  if (int64_t id = unknown_buffer(program, int64_t(known.size())); id >= 0) return missing(id);
   for (const Plan::Output& output : plan.outputs) {
     bool buffer = output.buffer != 0, exists = knows(output.buffer) && known[size_t(output.buffer)];
-    if (buffer && !exists) unknown = output.buffer;
-    else if (outside(output.offset, output.bytes, buffer ? bytes_of(output.buffer) : plan.arena_bytes))
+    if (buffer && !exists) return missing(output.buffer);
+    if (outside(output.offset, output.bytes, buffer ? bytes_of(output.buffer) : plan.arena_bytes))
       return "an output of the plan lies outside its buffer";
   }
-  if (unknown >= 0) return "the plan names buffer " + std::to_string(unknown) + ", which does not exist (any more)";
   for (const Plan::Upload& upload : plan.uploads)
     if (outside(upload.offset, upload.bytes, plan.arena_bytes)) return "an upload of the plan lies outside the arena";
   return "";
@@ -216,8 +218,7 @@ static bool grow(Memory& memory, size_t bytes, std::string& problem) {
  */
 bool Engine::perform(Plan& plan, uint8_t** buffers, const uint8_t* bytes, std::string& problem) {
   double start = now();
-  program_ = {plan.words.data(), int64_t(plan.words.size()), buffers, nullptr, plan.nanoseconds,
-              tuning_.used()};
+  program_ = {plan.words.data(), int64_t(plan.words.size()), buffers, nullptr, plan.nanoseconds, tuning_.used()};
   if (!grow(arena_, plan.arena_bytes, problem) || !grow(scratch_, plan.scratch_bytes, problem)) program_.count = 0;
   arena_bytes_.store(arena_.bytes());
   buffers[0] = arena_.data();
