@@ -58,6 +58,7 @@ int64_t Engine::new_slot(uint8_t* data, size_t bytes) {
     buffers_.push_back(nullptr);
   }
   slots_[size_t(id)].bytes = bytes;
+  slots_[size_t(id)].since = frees_;
   buffers_[size_t(id)] = data;
   return id;
 }
@@ -116,64 +117,36 @@ void Engine::write(int64_t buffer, size_t offset, const uint8_t* bytes, size_t l
   enqueue(std::move(job));
 }
 
-bool Engine::tune(const std::vector<Tuned>& choices, std::string& problem) {
-  if (!idle()) {
-    problem = "choices can be changed only while nothing runs";
-    return false;
+/** Why the plan cannot run; empty when it can. */
+std::string Engine::fault_of(const Plan& plan) const {
+  std::vector<uint8_t*> known = buffers_;
+  for (size_t id = 1; plan.checked && id < known.size(); id++)
+    if (slots_[id].since > plan.checked) known[id] = nullptr;
+  Program program = {plan.words.data(), int64_t(plan.words.size()), known.data(), nullptr, nullptr};
+  auto missing = [](int64_t id) {
+    return "the plan names buffer " + std::to_string(id) + ", which does not exist (any more)";
+  };
+  auto outside = [](size_t offset, size_t bytes, size_t room) { return offset > room || bytes > room - offset; };
+  if (int64_t id = unknown_buffer(program, int64_t(known.size())); id >= 0) return missing(id);
+  for (const Plan::Output& output : plan.outputs) {
+    bool buffer = output.buffer != 0, exists = knows(output.buffer) && known[size_t(output.buffer)];
+    if (buffer && !exists) return missing(output.buffer);
+    if (outside(output.offset, output.bytes, buffer ? bytes_of(output.buffer) : plan.arena_bytes))
+      return "an output of the plan lies outside its buffer";
   }
-  for (const Tuned& tuned : choices)
-    if (!tuned.choice.valid() || tuned.shape.m <= 0) {
-      problem = "a choice for products is out of range";
-      return false;
-    }
-  tuning_.table = nullptr;
-  choices_.clear();
-  if (choices.empty()) return true;
-  size_t places = 16;
-  while (places < 2 * choices.size()) places *= 2;
-  choices_.resize(places);
-  tuning_.mask = uint32_t(places - 1);
-  for (const Tuned& tuned : choices) {
-    uint32_t i = Tuning::hash(tuned.shape) & tuning_.mask;
-    while (choices_[i].shape.m != 0 && !(choices_[i].shape == tuned.shape)) i = (i + 1) & tuning_.mask;
-    choices_[i] = tuned;
-  }
-  tuning_.table = choices_.data();
-  return true;
+  for (const Plan::Upload& upload : plan.uploads)
+    if (outside(upload.offset, upload.bytes, plan.arena_bytes)) return "an upload of the plan lies outside the arena";
+  return "";
 }
 
-bool Engine::note(int room, std::string& problem) {
-  if (!idle()) {
-    problem = "times can be asked for only while nothing runs";
-    return false;
-  }
-  samples_.assign(size_t(room), Sample());
-  tuning_.samples = room > 0 ? samples_.data() : nullptr;
-  tuning_.count = 0;
-  tuning_.room = room;
-  return true;
-}
-
-std::vector<Sample> Engine::noted() {
-  std::vector<Sample> some(samples_.begin(), samples_.begin() + tuning_.count);
-  tuning_.count = 0;
-  return some;
-}
-
-/** Sees that the plan's buffers exist, and the first time finds out what it needs. */
 bool Engine::check(Plan& plan, std::string& problem) {
   if (plan.checked == frees_) {
     choose(plan);
     return true;
   }
+  problem = fault_of(plan);
+  if (!problem.empty()) return false;
   Program program = {plan.words.data(), int64_t(plan.words.size()), buffers_.data(), nullptr, nullptr};
-  int64_t unknown = unknown_buffer(program, int64_t(buffers_.size()));
-  for (const Plan::Output& output : plan.outputs)
-    if (output.buffer > 0 && !knows(output.buffer)) unknown = output.buffer;
-  if (unknown >= 0) {
-    problem = "the plan names buffer " + std::to_string(unknown) + ", which does not exist (any more)";
-    return false;
-  }
   if (!plan.checked) {
     bool free_choice = barrier_.threads > 1 && !meet_always_;
     plan.alone = plan.estimated = barrier_.threads == 1 || (free_choice && is_small(program));
@@ -245,8 +218,7 @@ static bool grow(Memory& memory, size_t bytes, std::string& problem) {
  */
 bool Engine::perform(Plan& plan, uint8_t** buffers, const uint8_t* bytes, std::string& problem) {
   double start = now();
-  program_ = {plan.words.data(), int64_t(plan.words.size()), buffers, nullptr, plan.nanoseconds,
-              tuning_.table || tuning_.samples ? &tuning_ : nullptr};
+  program_ = {plan.words.data(), int64_t(plan.words.size()), buffers, nullptr, plan.nanoseconds, tuning_.used()};
   if (!grow(arena_, plan.arena_bytes, problem) || !grow(scratch_, plan.scratch_bytes, problem)) program_.count = 0;
   arena_bytes_.store(arena_.bytes());
   buffers[0] = arena_.data();

@@ -14,6 +14,7 @@
 
 #include "interpreter.h"
 #include "memory.h"
+#include "tuning_table.h"
 
 namespace fovea {
 
@@ -43,7 +44,7 @@ struct Plan {
 
  private:
   friend class Engine;
-  /** How many buffers had been freed, and one, when its own were last seen to exist; 0: never. */
+  /** What `Engine::frees_` was when its own buffers were last seen to exist; 0: never. */
   uint64_t checked = 0;
   /** Whether one thread alone runs it: meetings would cost more than the others save. */
   bool alone = true;
@@ -82,18 +83,19 @@ class Engine {
    * with the memory that it had.
    */
   void replace(int64_t buffer, int64_t by);
-  /** Makes these the choices for products; false, with a text, while plans run, or when one cannot be. */
-  bool tune(const std::vector<Tuned>& choices, std::string& problem);
-  /** Notes the times of products from now on, of so many at most before they are asked for; 0: of none. */
-  bool note(int room, std::string& problem);
-  /** What was noted since it was last asked for; call it while nothing runs. */
-  std::vector<Sample> noted();
+  /** Choices for products; not to be touched while a plan runs. */
+  TuningTable& tuning() { return tuning_; }
   /** Takes its place in the order of jobs. */
   void write(int64_t buffer, size_t offset, const uint8_t* bytes, size_t length);
   /**
+   * Sees that the plan stays within the arena and names buffers that exist, and the first time finds out what it
+   * needs; false, with a text, when it cannot run. Numbers of freed buffers are given out again, so a plan that is
+   * kept is checked at once: from then on it means the buffers of that moment.
+   */
+  bool check(Plan& plan, std::string& problem);
+  /**
    * Runs the plan (or nothing, when it is null) in its turn, with its uploads as they are now; then a thread of the
-   * engine calls `done` with the reason why it failed, or an empty text. False, with a text, when the plan names a
-   * buffer that does not exist.
+   * engine calls `done` with the reason why it failed, or an empty text. False, with a text, when the plan is refused.
    */
   bool submit(std::shared_ptr<Plan> plan, std::function<void(std::string)> done, std::string& problem);
   /**
@@ -121,10 +123,12 @@ class Engine {
   struct Slot {
     Memory memory;
     size_t bytes = 0;
+    /** What `frees_` was when the number was given out. */
+    uint64_t since = 0;
   };
 
   int64_t new_slot(uint8_t* data, size_t bytes);
-  bool check(Plan& plan, std::string& problem);
+  std::string fault_of(const Plan& plan) const;
   void choose(Plan& plan);
   void enqueue(std::unique_ptr<Job> job);
   void lead();
@@ -155,9 +159,7 @@ class Engine {
   alignas(64) uint32_t called_ = 0;
   uint32_t uncalled_ = 0;
 
-  Tuning tuning_;
-  std::vector<Tuned> choices_;
-  std::vector<Sample> samples_;
+  TuningTable tuning_;
 
   // Of the running plan; whoever leads changes them before the others start on it.
   Program program_ = {};

@@ -109,6 +109,10 @@ static void check_replace(const KernelTable& table, int threads) {
     for (float x : out[1]) expect(x == 2, "a later run has the new memory");
     engine.free(buffer);
     expect(!engine.submit(again, nullptr, problem), "a buffer that was freed is refused");
+    expect(engine.allocate(4 * n, problem) == buffer, "its number is given out again");
+    expect(!engine.submit(again, nullptr, problem), "and means another buffer");
+    expect(engine.submit(plan(out[0]), nullptr, problem), "to all but the plans of before");
+    wait_for(engine);
   }
 }
 
@@ -137,118 +141,141 @@ static void check_sharing(const KernelTable& table, int threads) {
   for (int used : {1, threads}) {
     Engine engine(table, used);
     int64_t id = engine.adopt(reinterpret_cast<uint8_t*>(weight.data()), 4 * weight.size());
-    expect(engine.note(100, problem), "note");
+    engine.tuning().note(100);
     for (int round = 0; round < 30; round++) {
       std::vector<float> all = result(engine, words_of(double(id)), panels + 16 * y, 0, panels, 4 * y);
       if (wanted.empty()) wanted = all;
       expect(std::equal(all.begin(), all.end(), wanted.begin()), "shared products have the bits of unshared ones");
-      std::vector<Sample> samples = engine.noted();
+      std::vector<Sample> samples = engine.tuning().noted();
       expect(!samples.empty(), "times are noted");
       Choice choice;
       choice.panels = round % 5;
       choice.ahead = 512 * (round % 3);
       std::vector<Tuned> choices;
       for (const Sample& sample : samples) choices.push_back({sample.shape, choice});
-      expect(engine.tune(choices, problem), "choices");
+      expect(engine.tuning().choose(choices, problem), "choices");
     }
     Choice wrong;
     wrong.step = 100;
     ProductShape shape;
     shape.m = 1;
-    expect(!engine.tune({{shape, wrong}}, problem), "a choice out of range is refused");
+    expect(!engine.tuning().choose({{shape, wrong}}, problem), "a choice out of range is refused");
   }
 }
 
-int main(int argc, char** argv) {
-  int threads = argc > 1 ? std::atoi(argv[1]) : 3, plans = argc > 2 ? std::atoi(argv[2]) : 3000;
-  std::string problem;
-  const KernelTable* table = choose_kernels("", problem);
-  expect(table, "kernels");
-  constexpr int n = 5000, chain = 20;
-  std::atomic<int> done{0};
-  {
-    Engine engine(*table, threads);
-    std::vector<std::vector<float>> results(plans, std::vector<float>(n));
-    std::vector<double> nanoseconds(chain + 1);
-    auto ended = [&](std::string failure) {
-      expect(failure.empty(), "a plan runs");
-      done++;
-    };
-    int64_t buffer = engine.allocate(4 * n, problem);
-    expect(buffer > 0, "allocate");
-    std::vector<float> ones(n, 1.0f);
-    for (int p = 0; p < plans; p++) {
-      // The value of the buffer changes between plans: each must see the one written just before it.
-      float start = float(p % 7 + 1);
-      std::vector<float> values(n, start);
-      engine.write(buffer, 0, reinterpret_cast<uint8_t*>(values.data()), 4 * n);
-      auto plan = std::make_shared<Plan>();
-      for (int i = 0; i < chain; i++) push_scale(plan->words, i ? 0 : double(buffer), i ? 4.0 * n * (i - 1) : 0, 0, 4.0 * n * i, n, i % 2 ? 0.5 : 2);
-      push_scale(plan->words, 0, 4.0 * n * chain, 0, 4.0 * n * (chain + 1), n, 3);
-      plan->uploads.push_back({size_t(4 * n * chain), reinterpret_cast<uint8_t*>(ones.data()), 4 * n});
-      plan->arena_bytes = size_t(4 * n * (chain + 2 + p % 3));
-      plan->outputs.push_back({0, size_t(4 * n * (chain - 1)), reinterpret_cast<uint8_t*>(results[size_t(p)].data()), 4 * n});
-      if (p % 10 == 0) plan->nanoseconds = nanoseconds.data();
-      expect(engine.submit(plan, ended, problem), "submit");
-      if (p % 50 == 0) {
-        int64_t other = engine.allocate(1 << 20, problem);
-        engine.free(other);
-      }
-      if (p % 3 == 0)
-        while (!engine.idle()) std::this_thread::yield();
-    }
-    while (!engine.idle()) std::this_thread::yield();
-    while (done < plans) std::this_thread::yield();
-    for (int p = 0; p < plans; p++)
-      for (float x : results[size_t(p)]) expect(x == float(p % 7 + 1), "a plan sees what was written before it");
-    auto wrong = std::make_shared<Plan>();
-    push_scale(wrong->words, 99, 0, 0, 0, n, 1);
-    expect(!engine.submit(wrong, ended, problem), "an unknown buffer is refused");
+constexpr int n = 5000, chain = 20;
 
-    int submitted = plans;
-    // One plan again and again, on this thread where that is allowed and in its turn where not: each run takes the
-    // upload as it is then, and adds nothing of its own. Longer and shorter ones, for all threads and for one.
-    int short_here = 0;
-    for (int size : {10, 3000}) {
-      auto plan = std::make_shared<Plan>();
-      std::vector<float> in(size), out(size);
-      push_scale(plan->words, 0, 0, 0, 4.0 * size, size, 2);
-      for (int i = 1; i < chain; i++) push_scale(plan->words, 0, 4.0 * size * i, 0, 4.0 * size * (i + 1), size, 1);
-      plan->uploads.push_back({0, reinterpret_cast<uint8_t*>(in.data()), size_t(4 * size)});
-      plan->outputs.push_back({0, size_t(4 * size * chain), reinterpret_cast<uint8_t*>(out.data()), size_t(4 * size)});
-      plan->arena_bytes = size_t(4 * size * (chain + 1));
-      int here = 0;
-      for (int p = 0; p < plans; p++) {
-        for (float& x : in) x = float(p);
-        problem.clear();
-        if (engine.run_here(*plan, problem)) {
-          here++;
-        } else {
-          expect(problem.empty() && engine.submit(plan, ended, problem), "submit again");
-          submitted++;
-          while (done < submitted) std::this_thread::yield();
-        }
-        for (float x : out) expect(x == float(2 * p), "a plan runs again");
-        if (p % 100 == 0) {
-          // Something else that runs just now.
-          engine.free(engine.allocate(1 << 20, problem));
-          engine.submit(plan, ended, problem);
-          submitted++;
-          expect(!engine.run_here(*plan, problem) || engine.idle(), "plans run one after another");
-          while (done < submitted) std::this_thread::yield();
-        }
-      }
-      short_here += here;
-    }
-    // Where threads must meet over the smallest plan, a busy machine may leave none that is short.
-    if (!std::getenv("FOVEA_ALONE")) expect(short_here > 0, "short plans run on the thread that asks");
+/** Submits the plan and waits for its end, in which it must not fail. */
+static void run_in_turn(Engine& engine, const std::shared_ptr<Plan>& plan) {
+  std::string problem;
+  std::atomic<bool> done{false};
+  auto ended = [&](std::string failure) {
+    expect(failure.empty(), "a plan runs");
+    done = true;
+  };
+  expect(engine.submit(plan, ended, problem), "submit");
+  while (!done) std::this_thread::yield();
+}
+
+/** Many plans at once; the value of their buffer changes between them: each must see the one written just before it. */
+static void check_order(const KernelTable& table, int threads, int plans) {
+  Engine engine(table, threads);
+  std::string problem;
+  std::atomic<int> done{0};
+  std::vector<std::vector<float>> results(plans, std::vector<float>(n));
+  std::vector<double> nanoseconds(chain + 1);
+  auto ended = [&](std::string failure) {
+    expect(failure.empty(), "a plan runs");
+    done++;
+  };
+  int64_t buffer = engine.allocate(4 * n, problem);
+  expect(buffer > 0, "allocate");
+  std::vector<float> ones(n, 1.0f);
+  for (int p = 0; p < plans; p++) {
+    std::vector<float> values(n, float(p % 7 + 1));
+    engine.write(buffer, 0, reinterpret_cast<uint8_t*>(values.data()), 4 * n);
+    auto plan = std::make_shared<Plan>();
+    for (int i = 0; i < chain; i++) push_scale(plan->words, i ? 0 : double(buffer), i ? 4.0 * n * (i - 1) : 0, 0, 4.0 * n * i, n, i % 2 ? 0.5 : 2);
+    push_scale(plan->words, 0, 4.0 * n * chain, 0, 4.0 * n * (chain + 1), n, 3);
+    plan->uploads.push_back({size_t(4 * n * chain), reinterpret_cast<uint8_t*>(ones.data()), 4 * n});
+    plan->arena_bytes = size_t(4 * n * (chain + 2 + p % 3));
+    plan->outputs.push_back({0, size_t(4 * n * (chain - 1)), reinterpret_cast<uint8_t*>(results[size_t(p)].data()), 4 * n});
+    if (p % 10 == 0) plan->nanoseconds = nanoseconds.data();
+    expect(engine.submit(plan, ended, problem), "submit");
+    if (p % 50 == 0) engine.free(engine.allocate(1 << 20, problem));
+    if (p % 3 == 0) wait_for(engine);
   }
-  check_pool(*table, threads);
-  check_replace(*table, threads);
-  check_sharing(*table, threads);
+  while (done < plans) std::this_thread::yield();
+  for (int p = 0; p < plans; p++)
+    for (float x : results[size_t(p)]) expect(x == float(p % 7 + 1), "a plan sees what was written before it");
+}
+
+/**
+ * One plan again and again, on this thread where that is allowed and in its turn where not: each run takes the upload
+ * as it is then, and adds nothing of its own. Longer and shorter ones, for all threads and for one.
+ */
+static void check_repeats(const KernelTable& table, int threads, int plans) {
+  Engine engine(table, threads);
+  std::string problem;
+  int here = 0;
+  for (int size : {10, 3000}) {
+    auto plan = std::make_shared<Plan>();
+    std::vector<float> in(size), out(size);
+    push_scale(plan->words, 0, 0, 0, 4.0 * size, size, 2);
+    for (int i = 1; i < chain; i++) push_scale(plan->words, 0, 4.0 * size * i, 0, 4.0 * size * (i + 1), size, 1);
+    plan->uploads.push_back({0, reinterpret_cast<uint8_t*>(in.data()), size_t(4 * size)});
+    plan->outputs.push_back({0, size_t(4 * size * chain), reinterpret_cast<uint8_t*>(out.data()), size_t(4 * size)});
+    plan->arena_bytes = size_t(4 * size * (chain + 1));
+    for (int p = 0; p < plans; p++) {
+      for (float& x : in) x = float(p);
+      problem.clear();
+      if (engine.run_here(*plan, problem)) here++;
+      else {
+        expect(problem.empty(), "a plan that cannot run here can run");
+        run_in_turn(engine, plan);
+      }
+      for (float x : out) expect(x == float(2 * p), "a plan runs again");
+      if (p % 100 == 0) {
+        // Something else that runs just now.
+        engine.free(engine.allocate(1 << 20, problem));
+        expect(engine.submit(plan, nullptr, problem), "submit");
+        expect(!engine.run_here(*plan, problem) || engine.idle(), "plans run one after another");
+        wait_for(engine);
+      }
+    }
+  }
+  // Where threads must meet over the smallest plan, a busy machine may leave none that is short.
+  if (!std::getenv("FOVEA_ALONE")) expect(here > 0, "short plans run on the thread that asks");
+}
+
+/** What lies outside the arena or a buffer, or names none. */
+static void check_refusals(const KernelTable& table, int threads) {
+  Engine engine(table, threads);
+  std::string problem;
+  float at[4] = {};
+  auto* bytes = reinterpret_cast<uint8_t*>(at);
+  int64_t small = engine.allocate(16, problem);
+  auto refused = [&](double from, std::vector<Plan::Upload> uploads, std::vector<Plan::Output> outputs) {
+    Plan plan;
+    push_scale(plan.words, from, 0, 0, 0, 4, 1);
+    plan.uploads = std::move(uploads);
+    plan.outputs = std::move(outputs);
+    plan.arena_bytes = 16;
+    return !engine.check(plan, problem);
+  };
+  expect(!refused(0, {{0, bytes, 16}}, {{0, 0, bytes, 16}, {small, 12, bytes, 4}}), "a plan within its memory is taken");
+  expect(refused(99, {}, {}), "an unknown buffer is refused");
+  expect(refused(0, {}, {{99, 0, bytes, 4}}) && refused(0, {}, {{-1, 0, bytes, 4}}), "so it is as an output");
+  expect(refused(0, {{4, bytes, 16}}, {}) && refused(0, {{SIZE_MAX, bytes, 4}}, {}), "uploads stay in the arena");
+  expect(refused(0, {}, {{0, 1, bytes, 16}}), "so do outputs");
+  expect(refused(0, {}, {{small, 13, bytes, 4}}) && refused(0, {}, {{small, SIZE_MAX, bytes, 4}}), "and in their buffers");
+}
+
+/** Engines that end while plans run and wait. */
+static void check_early_end(const KernelTable& table, int threads) {
   for (int round = 0; round < 30; round++) {
-    // Ended while plans run and wait.
-    Engine engine(*table, threads);
+    Engine engine(table, threads);
+    std::string problem;
     for (int p = 0; p < 20; p++) {
       auto plan = std::make_shared<Plan>();
       for (int i = 0; i < 50; i++) push_scale(plan->words, 0, 0, 0, 4.0 * n, n, 2);
@@ -257,5 +284,19 @@ int main(int argc, char** argv) {
     }
     std::this_thread::sleep_for(std::chrono::microseconds(37 * round));
   }
+}
+
+int main(int argc, char** argv) {
+  int threads = argc > 1 ? std::atoi(argv[1]) : 3, plans = argc > 2 ? std::atoi(argv[2]) : 3000;
+  std::string problem;
+  const KernelTable* table = choose_kernels("", problem);
+  expect(table, "kernels");
+  check_order(*table, threads, plans);
+  check_repeats(*table, threads, plans);
+  check_refusals(*table, threads);
+  check_pool(*table, threads);
+  check_replace(*table, threads);
+  check_sharing(*table, threads);
+  check_early_end(*table, threads);
   std::puts("ok");
 }

@@ -7,14 +7,14 @@
  * What cannot be tested here is named, with the reason.
  */
 import { spawn, spawnSync } from "node:child_process";
-import { mkdirSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { flagsOf, tablesFlag, unknownTo } from "../../scripts/build-native.mjs";
 
 const kernels = fileURLToPath(new URL("..", import.meta.url));
-const folder = join(tmpdir(), "fovea-kernels-test");
+const folder = mkdtempSync(join(tmpdir(), "fovea-kernels-test-"));
 const common = ["-std=c++17", "-ffp-contract=off", "-pthread", "-Wall", "-Wextra", "-I."];
 const compiler = process.env.CXX ?? "g++";
 const exists = (command) => spawnSync(command, ["--version"], { stdio: "ignore" }).status === 0;
@@ -127,34 +127,43 @@ async function shipped() {
 
 async function sanitized() {
   // -O1: what is optimized away is not checked.
-  const flags = (...sanitizers) => [
-    "-O1",
-    "-g1",
-    `-fsanitize=${sanitizers.join(",")}`,
-    "-fno-sanitize-recover=all",
-  ];
-  const works = (sanitizer) => {
+  const flags = ["-O1", "-g1", "-fno-sanitize-recover=all"];
+  /** Whether an empty program of these flags can be built, and runs. */
+  const works = (...flags) => {
     const main = ["-x", "c++", "-", "-o", join(folder, "probe")];
     const probe = { input: "int main() {}", stdio: ["pipe", "ignore", "ignore"] };
     return (
-      spawnSync(compiler, [`-fsanitize=${sanitizer}`, ...main], probe).status === 0 &&
+      spawnSync(compiler, [...flags, ...main], probe).status === 0 &&
       spawnSync(join(folder, "probe"), { stdio: "ignore" }).status === 0
     );
   };
   for (const sanitizer of ["address", "undefined", "thread"])
-    if (!works(sanitizer)) throw new Error(`programs of ${compiler} -fsanitize=${sanitizer} do not run here`);
+    if (!works(`-fsanitize=${sanitizer}`))
+      throw new Error(`programs of ${compiler} -fsanitize=${sanitizer} do not run here`);
+  // Tiles are unrolled into thousands of accesses, and the checks of each take most of the compiler's time. So an
+  // address is checked by a call (as GCC says it, or clang), and once: what is undefined in how it was computed
+  // shows when it is used.
+  const threshold = "asan-instrumentation-with-call-threshold=0";
+  const calls = [
+    ["--param", threshold],
+    ["-mllvm", `-${threshold}`],
+  ].find((flags) => works("-fsanitize=address", ...flags));
+  const addresses = ["-fsanitize=address,undefined", "-fno-sanitize=null,object-size,pointer-overflow"];
   await all([
     suite("addresses, undefined behaviour", {
       isas: host,
-      flags: flags("address", "undefined"),
+      flags: [...flags, ...addresses, ...(calls ?? [])],
       size: "tiny",
     }),
     // Where threads meet and share is the same code for all: the best set (with its tiles) and the plainest.
-    suite("threads", { isas: [...new Set([host[0], "scalar"])], flags: flags("thread"), size: "tiny" }),
+    suite("threads", {
+      isas: [...new Set([host[0], "scalar"])],
+      flags: [...flags, "-fsanitize=thread"],
+      size: "tiny",
+    }),
   ]);
 }
 
-mkdirSync(folder, { recursive: true });
 try {
   if (!exists(compiler)) throw new Error(`no compiler ${compiler}; install it or name one with CXX`);
   const unknown = unknownTo(compiler);
@@ -164,4 +173,6 @@ try {
 } catch (error) {
   console.error(error.message);
   process.exitCode = 1;
+} finally {
+  rmSync(folder, { recursive: true });
 }

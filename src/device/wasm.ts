@@ -19,12 +19,12 @@ import {
 import { dtypeCodes, Encoder, opNamesOf } from "./encode.ts";
 import type { Isa } from "./wasm/binaries.ts";
 import { type Kernels, loadKernels } from "./wasm/choose.ts";
-import { Heap } from "./wasm/heap.ts";
+import { Heap, Region } from "./wasm/heap.ts";
 import { type Host, type Thread, thisHost } from "./wasm/host.ts";
 import type { Module } from "./wasm/module.ts";
+import { startThreads } from "./wasm/threads.ts";
 
 const NAME = "wasm";
-const STACK_BYTES = 1 << 20;
 /** Rounds of spinning before a thread sleeps: some 20 µs, as WebAssembly has no instruction to pause. */
 const PATIENCE = 20_000;
 
@@ -32,25 +32,6 @@ const names: Readonly<Record<Isa, string>> = {
   wasm_relaxed: "WebAssembly relaxed SIMD",
   wasm: "WebAssembly SIMD-128",
 };
-
-/** A thread's program: `data` and `post` come from the host. */
-const worker = `
-const { module, memory, thread, stack } = data;
-const now = () => performance.now() * 1e6;
-const { exports } = new WebAssembly.Instance(module, { env: { memory, now } });
-exports.__stack_pointer.value = stack;
-post("ready");
-for (let done = 0; ; done = (done + 1) | 0) {
-  exports.work(thread, done);
-  if (thread === 0) post("done");
-}
-`;
-
-/** A piece of the memory that grows: its content is lost when it does. */
-interface Region {
-  address: number;
-  bytes: number;
-}
 
 interface Buffer {
   readonly address: number;
@@ -60,7 +41,7 @@ interface Buffer {
 
 interface Running {
   finish(): void;
-  fail(error: DeviceError): void;
+  fail(error: unknown): void;
 }
 
 export interface WasmOptions {
@@ -79,11 +60,11 @@ export class WasmDevice implements Device {
   private readonly buffers = new Map<number, Buffer>();
   private nextId = 1;
   private bufferBytes = 0;
-  private readonly arena: Region = { address: 0, bytes: 0 };
-  private readonly words: Region = { address: 0, bytes: 0 };
-  private readonly table: Region = { address: 0, bytes: 0 };
-  private readonly times: Region = { address: 0, bytes: 0 };
-  private readonly scratch: Region = { address: 0, bytes: 0 };
+  private readonly arena: Region;
+  private readonly words: Region;
+  private readonly table: Region;
+  private readonly times: Region;
+  private readonly scratch: Region;
 
   private threads: Thread[] = [];
   /** What waits for the running plan: plans, writes and frees, in order. */
@@ -93,12 +74,18 @@ export class WasmDevice implements Device {
   private ended: DeviceError | undefined;
   private failed: DeviceError | undefined;
   private wentIdle: (() => void) | undefined;
+  private closing: Promise<void> | undefined;
 
   private constructor({ isa, module }: Kernels, threads: number, shared: boolean) {
     this.module = module;
     this.panelLayout = module.panelLayout();
     this.encoder = new Encoder(opNamesOf(NAME, module.opList()));
     this.heap = new Heap(module.memory, module.heapBase, module.mostPages);
+    this.arena = new Region(this.heap);
+    this.words = new Region(this.heap);
+    this.table = new Region(this.heap);
+    this.times = new Region(this.heap);
+    this.scratch = new Region(this.heap);
     const count = `${threads} ${threads === 1 ? "thread" : "threads"}`;
     this.description = `${names[isa]}, ${shared ? count : "on the calling thread"}`;
   }
@@ -113,36 +100,12 @@ export class WasmDevice implements Device {
     const count = host.shared ? (threads ?? host.cores) : 1;
     kernels.module.setThreads(count, count <= host.cores ? PATIENCE : 0);
     const device = new WasmDevice(kernels, count, host.shared);
-    if (host.shared) await device.start(host, kernels, count);
-    return device;
-  }
-
-  private async start(host: Host, { compiled, module }: Kernels, count: number): Promise<void> {
-    const { memory } = module;
-    const ready = Array.from({ length: count }, (_, thread) => {
-      const stack = this.heap.take(STACK_BYTES) + STACK_BYTES;
-      return new Promise<void>((resolve, reject) => {
-        const started = host.spawn(
-          worker,
-          { module: compiled, memory, thread, stack },
-          {
-            message: (data) => (data === "ready" ? resolve() : this.finished()),
-            error: (problem) => {
-              this.fail(problem);
-              reject(this.failed);
-            },
-          },
-        );
-        this.threads.push(started);
+    if (host.shared)
+      device.threads = await startThreads(host, kernels, device.heap, count, {
+        finished: () => device.finished(),
+        failed: (problem) => device.fail(problem),
       });
-    });
-    try {
-      await Promise.all(ready);
-    } catch (error) {
-      await this.close();
-      throw error;
-    }
-    for (const thread of this.threads) thread.hold(false);
+    return device;
   }
 
   private check(): void {
@@ -250,17 +213,17 @@ export class WasmDevice implements Device {
     if (this.failed) throw this.failed;
     const { module } = this;
     const words = this.encoder.encode(plan);
-    this.grow(this.arena, plan.arenaBytes);
-    this.grow(this.words, words.byteLength);
-    this.grow(this.table, 4 * this.nextId);
-    this.grow(this.times, plan.profile ? 8 * plan.ops.length : 0);
+    this.arena.reserve(plan.arenaBytes);
+    this.words.reserve(words.byteLength);
+    this.table.reserve(4 * this.nextId);
+    this.times.reserve(plan.profile ? 8 * plan.ops.length : 0);
     for (const { place, bytes } of uploads) module.bytes(this.arena.address + place, bytes.length).set(bytes);
     module.doubles(this.words.address, words.length).set(words);
     const table = module.pointers(this.table.address, this.nextId);
     table[0] = this.arena.address;
     for (const [id, address] of addresses) table[id] = address;
     const times = plan.profile ? this.times.address : 0;
-    this.grow(this.scratch, module.prepare(this.words.address, words.length, this.table.address, times));
+    this.scratch.reserve(module.prepare(this.words.address, words.length, this.table.address, times));
 
     const at = (tensor: Tensor): number =>
       placeOf(plan, tensor) +
@@ -276,21 +239,15 @@ export class WasmDevice implements Device {
     if (this.threads.length > 0) {
       this.threads[0]!.hold(true);
       module.submit(this.scratch.address);
-    } else {
-      module.runHere(this.scratch.address);
-      this.finished();
+      return;
     }
-  }
-
-  /** Some room is added, so that slowly growing needs move a region seldom. */
-  private grow(region: Region, bytes: number): void {
-    if (region.bytes >= bytes && region.address !== 0) return;
-    if (region.address !== 0) this.heap.release(region.address);
-    region.address = 0;
-    region.bytes = 0;
-    const wanted = bytes + Math.ceil(bytes / 8);
-    region.address = this.heap.take(wanted);
-    region.bytes = wanted;
+    try {
+      module.runHere(this.scratch.address);
+    } catch (error) {
+      this.fail(error);
+      return;
+    }
+    this.finished();
   }
 
   private inTurn(action: () => void): void {
@@ -305,21 +262,31 @@ export class WasmDevice implements Device {
   }
 
   private finished(): void {
-    const { running } = this;
-    this.running = undefined;
-    this.threads[0]?.hold(false);
-    running?.finish();
-    this.next();
+    this.settle((running) => {
+      try {
+        running.finish();
+      } catch (error) {
+        // A result for which this thread has no memory.
+        running.fail(error);
+      }
+    });
   }
 
   /** A thread has ended by an error, so nothing can run any more. */
-  private fail(problem: unknown): void {
+  private fail(problem: unknown): DeviceError {
     const text = problem instanceof Error ? problem.message : String(problem);
-    this.failed ??= new DeviceError(NAME, `a thread failed: ${text}`, problem);
-    this.ended ??= this.failed;
+    const failed = new DeviceError(NAME, `a thread failed: ${text}`, problem);
+    this.failed ??= failed;
+    this.ended ??= failed;
+    this.settle((running) => running.fail(failed));
+    return failed;
+  }
+
+  private settle(tell: (running: Running) => void): void {
     const { running } = this;
     this.running = undefined;
-    running?.fail(this.failed);
+    this.threads[0]?.hold(false);
+    if (running) tell(running);
     this.next();
   }
 
@@ -328,7 +295,12 @@ export class WasmDevice implements Device {
     return { buffers: this.bufferBytes, arena: this.arena.bytes };
   }
 
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    this.closing ??= this.end();
+    return this.closing;
+  }
+
+  private async end(): Promise<void> {
     this.ended ??= new DeviceError(NAME, "the device is closed");
     if (this.running)
       await new Promise<void>((resolve) => {

@@ -96,3 +96,24 @@ export class Heap {
     );
   }
 }
+
+/** A piece that is made larger when need be; its content is lost then. */
+export class Region {
+  private readonly heap: Heap;
+  address = 0;
+  bytes = 0;
+
+  constructor(heap: Heap) {
+    this.heap = heap;
+  }
+
+  /** Some room is added, so that slowly growing needs move a region seldom. */
+  reserve(bytes: number): void {
+    if (this.address !== 0 && this.bytes >= bytes) return;
+    if (this.address !== 0) this.heap.release(this.address);
+    this.address = this.bytes = 0;
+    const wanted = bytes + Math.ceil(bytes / 8);
+    this.address = this.heap.take(wanted);
+    this.bytes = wanted;
+  }
+}

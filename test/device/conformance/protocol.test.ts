@@ -93,6 +93,23 @@ describe.each(subjects)("$name", (subject) => {
     expect(() => device.free(buffer)).toThrow(DeviceError);
   });
 
+  it("refuses a recorded step whose buffer was freed, though another may have its number", async () => {
+    const { device } = on;
+    const record = (buffer: DeviceBuffer) => {
+      const s = new Stream(device);
+      return s.record([scale(s, new Tensor("f32", [1, 100], buffer), 2)]);
+    };
+    const buffer = device.allocate(400);
+    const [run, fresh] = [record(buffer), record(buffer)];
+    await run.run();
+    device.free(buffer);
+    const next = device.allocate(4);
+    for (const recording of [run, fresh]) await expect(recording.run()).rejects.toThrow(DeviceError);
+    const other = device.allocate(400);
+    await record(other).run();
+    for (const left of [next, other]) device.free(left);
+  });
+
   it("frees once the plans that were submitted before have run", async () => {
     const { device } = on;
     const buffer = device.allocate(400_000);

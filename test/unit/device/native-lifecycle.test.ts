@@ -94,6 +94,27 @@ const turn = () => new Promise((resolve) => setTimeout(resolve, 5));
     expect(await node(source, "--expose-gc")).toEqual(ok("15 true true\n"));
   });
 
+  it("lets go of what plans use when an engine is closed while they run", async () => {
+    const source = `
+const e = a.createEngine(2, "");
+const gone = new Set();
+const registry = new FinalizationRegistry((name) => gone.add(name));
+(() => {
+  const output = new Uint8Array(8), bytes = new Uint8Array(64);
+  registry.register(output, "output");
+  registry.register(bytes, "adopted");
+  const adopted = a.adopt(e, bytes);
+  run(e, 1e4, output);
+  a.free(e, adopted);
+})();
+a.closeEngine(e);
+(async () => {
+  for (let i = 0; i < 200 && gone.size < 2; i++) { gc(); await new Promise((resolve) => setTimeout(resolve, 5)); }
+  console.log([...gone].sort().join(" "));
+})();`;
+    expect(await node(source, "--expose-gc")).toEqual(ok("adopted output\n"));
+  });
+
   it("refuses wrong calls and goes on", async () => {
     const source = `
 const problems = [];
@@ -109,9 +130,17 @@ attempt(() => a.allocate(e, 2 ** 52));
 attempt(() => a.free(e, 7));
 attempt(() => a.write(e, a.allocate(e, 10), 5, new Uint8Array(6)));
 attempt(() => a.dropPages(new ArrayBuffer(10), 5, 6));
-const wrong = a.prepare(e, Float64Array.of(scale, 19, 9, 0, 0, 0, 1, 1, 1, 1, ...tensor(0), 2), 64, none, [], none, [], undefined);
-attempt(() => a.run(e, wrong, []));
-attempt(() => a.run(a.createEngine(1, ""), wrong, []));
+const plan = (buffer, uploads = none, outputs = none) =>
+  a.prepare(e, Float64Array.of(scale, 19, buffer, 0, 0, 0, 1, 1, 1, 1, ...tensor(0), 2), 64,
+    uploads, [...uploads].map(() => new Uint8Array(8)), outputs, outputs.length ? [new Uint8Array(8)] : [], undefined);
+attempt(() => plan(9));
+attempt(() => a.run(a.createEngine(1, ""), plan(0), []));
+attempt(() => plan(0, Float64Array.of(0, 57)));
+attempt(() => plan(0, none, Float64Array.of(0, 57)));
+attempt(() => plan(0, none, Float64Array.of(1, 3)));
+attempt(() => plan(0, none, Float64Array.of(9, 0)));
+attempt(() => a.createEngine(0, ""));
+attempt(() => a.createEngine(2 ** 32, ""));
 console.log(problems.join("\\n"));
 run(e, 1).then(() => { a.closeEngine(e); attempt(() => a.allocate(e, 5)); console.log(problems.at(-1)); });
 `;
@@ -131,6 +160,12 @@ run(e, 1).then(() => { a.closeEngine(e); attempt(() => a.allocate(e, 5)); consol
       /outside the buffer/,
       /names buffer 9, which does not exist/,
       /prepared for another engine/,
+      /an upload of the plan lies outside the arena/,
+      /an output of the plan lies outside its buffer/,
+      /an output of the plan lies outside its buffer/,
+      /names buffer 9, which does not exist/,
+      /no 0 threads/,
+      /no 4294967296 threads/,
       /engine is closed/,
     ].entries())
       expect(lines[i]).toMatch(wanted);

@@ -2,7 +2,7 @@
 import { expect, it } from "vitest";
 import { host } from "../../../src/device/wasm/node.ts";
 import { WasmDevice } from "../../../src/device/wasm.ts";
-import { add, rmsNorm, Stream, scale } from "../../../src/ops/index.ts";
+import { add, type Plan, rmsNorm, Stream, scale, Tensor } from "../../../src/ops/index.ts";
 import { Random } from "../../support/random.ts";
 
 async function step(device: WasmDevice): Promise<Float32Array> {
@@ -42,4 +42,37 @@ it("tells what waits, and refuses what comes, when a thread fails", async () => 
   await Promise.all(waiting.map((run) => expect(run).rejects.toThrow(/wasm: a thread failed: struck/)));
   expect(() => device.allocate(1)).toThrow(/a thread failed: struck/);
   await device.close();
+});
+
+/** A place beyond all memory that the device has. */
+const nowhere = new Tensor("f32", [1, 4], { slot: 0, bytes: 16 });
+const lost: Plan = {
+  ops: [],
+  places: Float64Array.of(3.9e9),
+  arenaBytes: 64,
+  uploads: [],
+  outputs: [],
+  profile: false,
+};
+
+it("tells what waits, and refuses what comes, when the calling thread fails", async () => {
+  const device = await WasmDevice.open({ host: { ...host, shared: false } });
+  const failing = device.run({ ...lost, ops: [{ kind: "scale", x: nowhere, y: nowhere, factor: 2 }] });
+  await expect(failing).rejects.toThrow(/wasm: a thread failed: .*out of bounds/);
+  await expect(step(device)).rejects.toThrow(/a thread failed/);
+  await device.close();
+});
+
+it.each([true, false])("goes on when a result cannot be copied, with threads: %s", async (shared) => {
+  const device = await WasmDevice.open({ threads: 2, host: { ...host, shared } });
+  await expect(device.run({ ...lost, outputs: [nowhere] })).rejects.toThrow(RangeError);
+  expect(await step(device)).toHaveLength(37 * 300);
+  await device.close();
+});
+
+it("can be closed by several at once while it runs", async () => {
+  const device = await WasmDevice.open({ threads: 2 });
+  const running = step(device);
+  await Promise.all([device.close(), device.close()]);
+  expect(await running).toHaveLength(37 * 300);
 });
