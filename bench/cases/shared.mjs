@@ -15,7 +15,8 @@ export const shared = {
   title: "Attention over prefixes in common",
   about:
     `One attention over ${PREFIX} keys in f32 (${KV_HEADS} key heads of ${D}; one token of each sequence), and decode of ` +
-    "llama-10m q8_0. Together: tiles that sequences have in common are attended to by all of them at once. By itself: " +
+    "llama-6m (4 heads of 64; in gqa on 2 of keys) in q8_0. Together: tiles that sequences have in common are " +
+    "attended to by all of them at once. By itself: " +
     "the same blocks, each sequence alone, as a paged cache does it. Copied: each sequence has blocks of its own. " +
     "Results are compared bit by bit.",
 
@@ -49,34 +50,39 @@ export const shared = {
         ],
       };
     }
-    const { path } = await benchModel("llama-10m", "q8_0");
     const script = "fovea-tree.mjs";
     const time = { steps: STEPS };
     const decode = (count) => [
       { name: `decode ${STEPS}`, unit: "tok/s", amount: STEPS * count, of: (times) => times.decode },
     ];
-    for (const threads of threadCounts) {
-      const samples = { path, threads, device, tree: [{ tokens: 4096, next: nodes(32, 1) }] };
-      yield {
-        ...{ label: "32 samples from a prompt of 4096", threads, rounds },
-        engines: [
-          fovea(samples, time, { script }),
-          variant("by itself", { ...samples, shared: false }, time, script),
-          variant("no attention (a bound)", { ...samples, skip: true }, time, script),
-        ],
-        measures: decode(32),
-      };
-      const problems = [{ tokens: 2048, next: nodes(8, 1024, nodes(4, 1)) }];
-      const tree = { path, threads, device, tree: problems };
-      yield {
-        ...{ label: "8 problems of 1024 with 4 samples each, below examples of 2048", threads, rounds },
-        engines: [
-          fovea(tree, time, { script }),
-          variant("one level", { ...tree, levels: 1 }, time, script),
-          variant("by itself", { ...tree, shared: false }, time, script),
-        ],
-        measures: decode(32),
-      };
+    for (const shape of ["llama-6m", "llama-6m-gqa"]) {
+      const { path } = await benchModel(shape, "q8_0");
+      for (const threads of threadCounts) {
+        const samples = { path, threads, device, tree: [{ tokens: 4096, next: nodes(32, 1) }] };
+        yield {
+          ...{ label: `${shape}, 32 samples from a prompt of 4096`, threads, rounds },
+          engines: [
+            fovea(samples, time, { script }),
+            variant("by itself", { ...samples, shared: false }, time, script),
+            variant("no attention (a bound)", { ...samples, skip: true }, time, script),
+          ],
+          measures: decode(32),
+        };
+        const problems = [{ tokens: 2048, next: nodes(8, 1024, nodes(4, 1)) }];
+        const tree = { path, threads, device, tree: problems };
+        yield {
+          ...{
+            label: `${shape}, 8 problems of 1024 with 4 samples each, below examples of 2048`,
+            ...{ threads, rounds },
+          },
+          engines: [
+            fovea(tree, time, { script }),
+            variant("one level", { ...tree, levels: 1 }, time, script),
+            variant("by itself", { ...tree, shared: false }, time, script),
+          ],
+          measures: decode(32),
+        };
+      }
     }
   },
 };

@@ -53,12 +53,27 @@ inline void score_rows(const float* q, int64_t d, const T* const* keys, const ui
   }
 }
 
-/** Values of a tile: 16 rows of dv at each of `runs`; `scales` [keys][dv / 32] widened, where they have any. */
+/**
+ * Values of a tile: rows of dv, 2^bits of them at each of `runs`; `scales` [keys][dv / 32] widened, where they have
+ * any.
+ */
 template <class T> struct TileValues {
+  static constexpr int run_bits = 4, tile_bits = 8;
+  static_assert(1 << run_bits == run_keys && 1 << tile_bits == Attention::tile, "a run of the cache, and a tile");
   const T* const* runs;
+  int bits;
   const float* scales;
   int64_t dv;
 };
+
+/**
+ * The same pointer, which the compiler does not know to be the same: else it keeps the addresses of all rows through
+ * the loop, and has no register left for the loop itself.
+ */
+inline float* anew(float* p) {
+  __asm__("" : "+r"(p));
+  return p;
+}
 
 /**
  * sums[r][0..N vectors) += sum over keys j of [from, to) of weights[r][j] * values[j][c...], in order. Of the
@@ -79,8 +94,9 @@ inline void weigh_rows(const float* weights, int from, int to, const TileValues<
     }
   }
   for (int j = from; j < to;) {
-    int run = j / run_keys, end = (run + 1) * run_keys < to ? (run + 1) * run_keys : to;
-    const T* p = values.runs[run] + j % run_keys * dv + c;
+    int run = j >> values.bits, first = run << values.bits, behind = first + (1 << values.bits);
+    int end = behind < to ? behind : to;
+    const T* p = values.runs[run] + (j - first) * dv + c;
     for (; j < end; j++, p += dv) {
       V::F v[N];
       FOVEA_UNROLL(4)
@@ -96,6 +112,7 @@ inline void weigh_rows(const float* weights, int from, int to, const TileValues<
       }
     }
   }
+  sums = anew(sums);
   FOVEA_UNROLL(12)
   for (int r = 0; r < R; r++) {
     FOVEA_UNROLL(4)

@@ -14,12 +14,13 @@ template <int R> inline void soften_whole(const Attention& a, float* scores, flo
   for (int r = 0; r < R; r++) max[r] = V::set1(-__builtin_inff());
   for (int j = 0; j < tile; j += L) {
     FOVEA_UNROLL(4)
-    for (int r = 0; r < R; r++) max[r] = V::max(max[r], V::mul(unit, V::load(scores + r * tile + j)));
+    for (int r = 0; r < R; r++) max[r] = V::max(max[r], V::load(scores + r * tile + j));
   }
   bool usual = true;
   FOVEA_UNROLL(4)
   for (int r = 0; r < R; r++) {
-    maxima[r] = V::reduce_max(max[r]);
+    // Rounding keeps the order: the largest product is that of the largest score.
+    maxima[r] = factor * V::reduce_max(max[r]);
     usual = usual && maxima[r] <= 1 << 20 && maxima[r] >= -(1 << 20);
     m[r] = V::set1(-maxima[r]);
     sum[r] = V::zero();
@@ -32,7 +33,7 @@ template <int R> inline void soften_whole(const Attention& a, float* scores, flo
     FOVEA_UNROLL(4)
     for (int r = 0; r < R; r++) {
       float* at = scores + r * tile + j;
-      V::F w = exp2(V::fma(unit, V::load(at), m[r]));
+      V::F w = exp2_below(V::fma(unit, V::load(at), m[r]));
       V::store(at, w);
       sum[r] = V::add(sum[r], w);
     }

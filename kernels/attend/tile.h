@@ -146,15 +146,14 @@ inline void attend_tile(const Rows& rows, int64_t first, int64_t last, int64_t s
     if (T_is_code<T>)
       for (int r = first_run; r < runs_end; r++)
         widen_scales(scales[r], a.dv / 32, scratch.scales + r * run_keys * (a.dv / 32));
-    TileValues<T> stored = {values, scratch.scales, a.dv};
+    TileValues<T> stored = {values, TileValues<T>::run_bits, scratch.scales, a.dv};
     if (sizeof(T) == 4 || !many)
       return weigh_tile<T>(rows, first, last, start, stored, scratch.scores, scratch.sums);
-    for (int r = first_run; r < runs_end; r++) {
-      float* to_run = scratch.values + r * run_keys * a.dv;
-      wide[r] = to_run;
-      widen_values(values[r], scratch.scales + r * run_keys * (a.dv / 32), a.dv, to_run);
-    }
-    weigh_tile<float>(rows, first, last, start, {wide, nullptr, a.dv}, scratch.scores, scratch.sums);
+    for (int r = first_run; r < runs_end; r++)
+      widen_values(values[r], scratch.scales + r * run_keys * (a.dv / 32), a.dv, scratch.values + r * run_keys * a.dv);
+    wide[0] = scratch.values;
+    TileValues<float> widened = {wide, TileValues<float>::tile_bits, nullptr, a.dv};
+    weigh_tile<float>(rows, first, last, start, widened, scratch.scores, scratch.sums);
   });
 }
 

@@ -23,13 +23,13 @@ inline V::F exp(V::F x) {
   return V::scale2(p, n);
 }
 
-/**
- * 2^x = 2^n * 2^r with n = round(x), for x up to 128; 0 below -126. Cheaper than exp, for softmax, where numbers that
- * are not normal would weigh nothing and make products with them many times slower.
- */
-inline V::F exp2(V::F x) {
+/** `exp2` of what is at most 129, or NaN. */
+inline V::F exp2_below(V::F x) {
   V::M vanishes = V::lt(x, V::set1(-126.0f));
-  x = V::max(V::set1(-126.0f), V::min(V::set1(129.0f), x));
+#if !defined(FOVEA_AVX512)
+  // Its scale2 takes any n, and what vanishes may be anything.
+  x = V::max(V::set1(-126.0f), x);
+#endif
   // The last place of 1.5 * 2^23 is 1: adding it rounds to a whole number, ties to even.
   V::F n = V::sub(V::add(x, V::set1(0x1.8p23f)), V::set1(0x1.8p23f));
   V::F r = V::sub(x, n);
@@ -42,6 +42,12 @@ inline V::F exp2(V::F x) {
   p = V::fma(p, r, V::set1(1.0f));
   return V::select(vanishes, V::zero(), V::scale2(p, n));
 }
+
+/**
+ * 2^x = 2^n * 2^r with n = round(x), for x up to 128; 0 below -126. Cheaper than exp, for softmax, where numbers that
+ * are not normal would weigh nothing and make products with them many times slower.
+ */
+inline V::F exp2(V::F x) { return exp2_below(V::min(V::set1(129.0f), x)); }
 
 /** 1 / (1 + e^-x) */
 inline V::F sigmoid(V::F x) {

@@ -20,17 +20,22 @@ struct Case {
   DType format;
   int64_t sequences;
   bool causal = true;
+  /** Keys that all sequences have in common, of which a sequence has whole tiles before `position`; 0: none. */
+  int64_t common = 0;
+  /** Whether they attend to these together. */
+  bool together = false;
 };
 
 static void measure(const Case& c, int threads) {
   constexpr int64_t page = 64;
-  int64_t longest = c.position + c.n, pages_each = (longest + page - 1) / page, pages = pages_each * c.sequences;
+  int64_t longest = c.position + c.n, pages_each = (longest + page - 1) / page;
+  int64_t common_pages = c.common / page, pages = pages_each * c.sequences - common_pages * (c.sequences - 1);
   int64_t rows = c.n * c.sequences, cache = pages * c.kv_heads * page * c.d;
   std::vector<float> q(size_t(rows * c.heads * c.d)), y(q.size());
   Memory keys, values;
   std::string problem;
   for (Memory* m : {&keys, &values}) m->allocate(size_t(FOVEA_ISA::format_bytes(c.format, cache)), problem);
-  std::vector<int32_t> table, spans;
+  std::vector<int32_t> table, spans, order, shares(size_t(4 * c.sequences), 0);
   auto random = [] { return float(std::rand()) / float(RAND_MAX) - 0.5f; };
   for (float& x : q) x = random();
   for (const Memory* bytes : {&keys, &values})
@@ -46,8 +51,10 @@ static void measure(const Case& c, int threads) {
         for (int64_t i = 0; i < page * c.d / 32; i++)
           reinterpret_cast<uint16_t*>(at + page * c.d)[i] = FOVEA_ISA::f16_of(0.004f);
     }
-  for (int64_t p = 0; p < pages; p++) table.push_back(int32_t(p));
+  int32_t next = int32_t(common_pages);
   for (int64_t s = 0; s < c.sequences; s++) {
+    for (int64_t p = 0; p < pages_each; p++) table.push_back(p < common_pages ? int32_t(p) : next++);
+    order.push_back(int32_t(s));
     spans.push_back(int32_t(s * c.n));
     spans.push_back(int32_t(c.n));
     spans.push_back(int32_t(c.position));
@@ -63,10 +70,12 @@ static void measure(const Case& c, int threads) {
   tensor(3, type, {double(pages), double(c.kv_heads), page, double(c.d)});
   tensor(4, 11, {double(c.sequences), double(pages_each)});
   tensor(5, 11, {double(c.sequences), 3});
-  for (int absent = 0; absent < 2; absent++) tensor(-1, 0, {});
+  tensor(c.together ? 7 : -1, 11, {double(c.sequences)});
+  tensor(c.together ? 8 : -1, 11, {double(c.sequences), 4});
   tensor(6, 0, {double(rows), double(c.heads), double(c.d)});
-  for (double number : {0.125, 0.0, 0.0, double(longest), c.causal ? 1.0 : 0.0, 0.0}) words.push_back(number);
-  uint8_t* buffers[] = {nullptr, (uint8_t*)q.data(), keys.data(), values.data(), (uint8_t*)table.data(), (uint8_t*)spans.data(), (uint8_t*)y.data()};
+  for (double number : {0.125, 0.0, 0.0, double(longest), c.causal ? 1.0 : 0.0, c.together ? double(rows) : 0.0}) words.push_back(number);
+  if (c.together) shares[1] = int32_t(c.sequences), shares[3] = int32_t(c.common / FOVEA_ISA::Attention::tile);
+  uint8_t* buffers[] = {nullptr, (uint8_t*)q.data(), keys.data(), values.data(), (uint8_t*)table.data(), (uint8_t*)spans.data(), (uint8_t*)y.data(), (uint8_t*)order.data(), (uint8_t*)shares.data()};
   Op op = {words.data(), buffers, 8};
   std::vector<uint8_t> memory(size_t(FOVEA_ISA::attend_scratch(op, threads)) + 64);
   uint8_t* scratch = memory.data() + (64 - uintptr_t(memory.data()) % 64);
@@ -125,6 +134,12 @@ int main(int argc, char** argv) {
            Case{"32 sequences at 1000, 32/4, f16", 1, 1000, 32, 4, 64, f16, 32},
            Case{"128 both sides, 12/12 heads of 64", 128, 0, 12, 12, 64, f32, 1, false},
            Case{"8 x 128 both sides, 12/12 of 64", 128, 0, 12, 12, 64, f32, 8, false},
+           Case{"32 at 4100, common, 4/4, f16", 1, 4100, 4, 4, 64, f16, 32, true, 4096, true},
+           Case{"the same, each by itself", 1, 4100, 4, 4, 64, f16, 32, true, 4096},
+           Case{"32 at 4100, common, 4/2, f16", 1, 4100, 4, 2, 64, f16, 32, true, 4096, true},
+           Case{"the same, each by itself", 1, 4100, 4, 2, 64, f16, 32, true, 4096},
+           Case{"32 at 8192, common, 4/4, f32", 1, 8192, 4, 4, 64, f32, 32, true, 8192, true},
+           Case{"the same, each by itself", 1, 8192, 4, 4, 64, f32, 32, true, 8192},
        })
     if (int i = index++; only < 0 || only == i) measure(c, threads);
 }

@@ -26,6 +26,14 @@ const shapes = {
     ...{ hidden: 64, intermediate: 172, layers: 5, heads: 8, kvHeads: 4, vocabulary: 512 },
     ...{ context: 512, tied: true },
   },
+  "llama-6m": {
+    ...{ hidden: 256, intermediate: 512, layers: 8, heads: 4, kvHeads: 4, vocabulary: 4096 },
+    ...{ context: 8192, tied: true },
+  },
+  "llama-6m-gqa": {
+    ...{ hidden: 256, intermediate: 512, layers: 8, heads: 4, kvHeads: 2, vocabulary: 4096 },
+    ...{ context: 8192, tied: true },
+  },
   "llama-10m": {
     ...{ hidden: 256, intermediate: 768, layers: 10, heads: 8, kvHeads: 4, vocabulary: 8192 },
     ...{ context: 2048, tied: true },

@@ -8,6 +8,8 @@ import { type FormatName, formatBytes, formats } from "../../src/format/index.ts
 /** As the models' cards tell it, or counted from their files. */
 const parameters: Readonly<Record<ShapeName, number>> = {
   "stories-260k": 260_032,
+  "llama-6m": 6_295_808,
+  "llama-6m-gqa": 5_771_520,
   "llama-10m": 9_966_848,
   "smollm2-135m": 134_515_008,
   "qwen2.5-0.5b": 494_032_768,

@@ -50,7 +50,7 @@ export const bench: AddCommand = (program, context) => {
         "bench --random llama-1.1b:q4_0 --threads 2 --json",
         "bench --random qwen2.5-0.5b:q8_0 --prompt-tokens 128 --gen-tokens 32 --runs 5",
         "bench --model ./model.gguf --profile",
-      )}\nShapes: stories-260k, llama-10m, smollm2-135m, qwen2.5-0.5b, qwen3-0.6b, llama-1.1b, llama-3.2-1b
+      )}\nShapes: stories-260k, llama-6m, llama-6m-gqa, llama-10m, smollm2-135m, qwen2.5-0.5b, qwen3-0.6b, llama-1.1b, llama-3.2-1b
 Formats: f32, f16, bf16, q8_0, q4_0, q4_1, q5_0, q5_1, q4_K, q5_K, q6_K, i8_row\n`,
     )
     .action((flags: Flags) => run(flags, context));
