@@ -155,8 +155,8 @@ template <class Fmt> struct Multiplier {
   }
 
   /** Tiles [t0, t1), at most 16 tokens wide, times a step of k of a panel; `after` is the one that follows it. */
-  void tiles_of_step(const uint8_t* panel, const uint8_t* after, int t0, int t1, int64_t k0, int64_t k1,
-                     Target& target, bool widened) const {
+  void tiles_of_step(const uint8_t* panel, [[maybe_unused]] const uint8_t* after, int t0, int t1, int64_t k0,
+                     int64_t k1, Target& target, bool widened) const {
 #if defined(FOVEA_ISA_AMX)
     if constexpr (rowwise<Fmt>) {
       int wide = t0;
