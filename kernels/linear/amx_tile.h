@@ -1,6 +1,9 @@
 // The innermost integer product on tiles of AMX: 16 tokens times a panel of 16 rows. A run of codes is one
 // product of tiles, exact in 32 bits; its scaling is that of `integer_tile`, operation by operation, so a row
 // has the same bits whichever of the two it goes through.
+//
+// A product starts from the bits of 1.5 * 2^23 as f32, to which whole numbers below 2^22 add up exactly: its results
+// are floats already. Where tiles are in use the processor converts and multiplies on one port only, but adds on both.
 #pragma once
 #include "tile.h"
 
@@ -8,6 +11,17 @@
 #include "../simd/amx.h"
 
 namespace fovea::FOVEA_ISA {
+
+/** What every product starts from. */
+struct alignas(64) StartOfDots {
+  static constexpr float value = 0x1.8p23f;
+  int32_t bits[amx::side * amx::side];
+  constexpr StartOfDots() : bits() {
+    for (int32_t& b : bits) b = 0x4b400000;
+  }
+};
+inline constexpr StartOfDots start_of_dots;
+static_assert(group * 128 * 128 < 1 << 22);
 
 /** Groups [g0, g0 + groups) of a panel as signed bytes in quads, with their scales and minimums as f32. */
 template <class Fmt> struct Signed {
@@ -53,6 +67,7 @@ inline void amx_tile(const Signed<Fmt>& w, int64_t g0, int64_t g1, const Activat
   const float* scale = x.scale + tile * (x.k / group) + g0 * side;
   const float* sum = Fmt::has_min ? x.sum + tile * (x.k / group) + g0 * side : nullptr;
   alignas(64) int32_t dots[2][side * side];
+  const V::F zero = V::set1(StartOfDots::value);
 
   constexpr int lines = int((Fmt::bytes(256) / 8 + 63) / 64);
   auto multiply = [&](int64_t g, auto r, auto into) FOVEA_FLAT {
@@ -63,7 +78,7 @@ inline void amx_tile(const Signed<Fmt>& w, int64_t g0, int64_t g1, const Activat
     }
     amx::load<4 + into.value, side * group>(q + (g - g0) * group * side + r.value * Fmt::run, group);
     amx::load<6 + into.value, 64 * Fmt::run / 4>(w.codes(g) + r.value * Fmt::run / 4 * 64, 64);
-    amx::zero<into.value>();
+    amx::load<into.value, sizeof(StartOfDots)>(start_of_dots.bits, 64);
     amx::dot<into.value, 4 + into.value, 6 + into.value>();
     amx::store<into.value>(dots[into.value]);
   };
@@ -71,7 +86,7 @@ inline void amx_tile(const Signed<Fmt>& w, int64_t g0, int64_t g1, const Activat
     V::F s = V::load(w.scale_at(g) + 16 * r.value);
     const float* by = scale + (g - g0) * side;
     unroll<0, rows>([&](auto m) FOVEA_FLAT {
-      V::F dot = V::to_float(V::iload(dots[from.value] + side * m.value));
+      V::F dot = V::sub(V::from_bits(V::iload(dots[from.value] + side * m.value)), zero);
       y[m.value] = V::fma(dot, V::mul(s, V::set1(by[m.value])), y[m.value]);
     });
     if constexpr (Fmt::has_min) {

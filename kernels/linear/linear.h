@@ -14,6 +14,16 @@ namespace fovea::FOVEA_ISA {
 /** k for which a panel and the activations of a chunk stay in the caches while the tiles pass, unless another is chosen. */
 template <class Fmt> constexpr int64_t k_step = matrix_tiles<Fmt> ? 2048 : Fmt::integer ? 1024 : float_block;
 
+/**
+ * Tiles of AMX that are so few that the products wait for memory: they pass in short steps, for which weights and
+ * activations stay in the first cache, over some panels in turn, so that memory is read in several streams.
+ */
+constexpr int few_matrix_tiles = 4;
+constexpr int64_t short_step = 512, few_panels = 4;
+template <class Fmt> constexpr bool is_few(int64_t tiles) {
+  return matrix_tiles<Fmt> && !rowwise<Fmt> && tiles <= few_matrix_tiles;
+}
+
 /** No larger one is taken: scratch memory has room for this. */
 template <class Fmt> constexpr int64_t most_step = Fmt::integer ? Choice::most_step : 4 * float_block;
 
@@ -44,9 +54,9 @@ template <class Fmt> struct Multiplier {
     return widens ? 2 * F32::bytes(step) : 0;
   }
 
-  /** k of a step, when a panel is not taken whole. */
-  int64_t step() const {
-    int64_t chosen = choice.step ? choice.step : k_step<Fmt>;
+  /** k of a step, when a panel is not taken whole by so many tiles. */
+  int64_t step(int64_t count) const {
+    int64_t chosen = choice.step ? choice.step : is_few<Fmt>(count) ? short_step : k_step<Fmt>;
     return chosen < most_step<Fmt> ? chosen : most_step<Fmt>;
   }
   int ahead() const { return choice.ahead ? choice.ahead : usual_ahead; }
@@ -144,9 +154,9 @@ template <class Fmt> struct Multiplier {
     }
   }
 
-  /** Tiles [t0, t1), at most 16 tokens wide, times a step of k of a panel. */
-  void tiles_of_step(const uint8_t* panel, int t0, int t1, int64_t k0, int64_t k1, Target& target,
-                     bool widened) const {
+  /** Tiles [t0, t1), at most 16 tokens wide, times a step of k of a panel; `after` is the one that follows it. */
+  void tiles_of_step(const uint8_t* panel, [[maybe_unused]] const uint8_t* after, int t0, int t1, int64_t k0,
+                     int64_t k1, Target& target, bool widened) const {
 #if defined(FOVEA_ISA_AMX)
     if constexpr (rowwise<Fmt>) {
       int wide = t0;
@@ -156,8 +166,7 @@ template <class Fmt> struct Multiplier {
       t0 = wide;
     } else if constexpr (matrix_tiles<Fmt>)
       if (tiles.tile[t0].width == widest<Fmt>) {
-        // Steps follow one another in a panel, and panels in memory.
-        const uint8_t* next = panel + Fmt::bytes(k1);
+        const uint8_t* next = after;
         Signed<Fmt> step(panel, k0 / group, (k1 - k0) / group, target.ahead, step_memory());
         for (; t0 < t1 && tiles.tile[t0].width == widest<Fmt>; t0++) {
           const Tile& t = tiles.tile[t0];
@@ -195,7 +204,7 @@ template <class Fmt> struct Multiplier {
     const int width = tiles.tile[t0].width;
     const bool narrow = t1 - t0 == 1 && (Fmt::integer ? !is_matrix_tile<Fmt>(width) : width <= middle);
     const int64_t at_once = rows || narrow ? 1 : pair;
-    const int64_t at_a_time = rows || narrow || rowwise<Fmt> ? p.k : step();
+    const int64_t at_a_time = rows || narrow || rowwise<Fmt> ? p.k : step(t1 - t0);
     for (int64_t k0 = 0, k1 = -1; k1 < p.k; k0 = k1) {
       k1 = k0 + at_a_time < p.k ? k0 + at_a_time : p.k;
       for (int64_t i = p0; i < p1; i += at_once) {
@@ -212,7 +221,15 @@ template <class Fmt> struct Multiplier {
             for (int j = 0; j * panel_rows < columns; j++) widen(panel + j * bytes, k0, k1, j);
         const float* bias = matrix.bias ? matrix.bias + expert * m + i * panel_rows : nullptr;
         Target target = {matrix.y + i * panel_rows, m, nullptr, 0, columns, bias, k0 == 0, k1 == p.k, ahead()};
-        tiles_of_step(panel, t0, t1, k0, k1, target, wide);
+        if (Fmt::integer && !rowwise<Fmt> && width > 1) {
+          // Computing keeps fewer requests under way: those for the second cache go further ahead. Tiles of AMX make
+          // theirs by themselves.
+          if (narrow) target.ahead = ahead() / 2, target.far = 3 * ahead();
+          else if (is_few<Fmt>(t1 - t0)) target.ahead = ahead() / 4;
+        }
+        // Steps follow one another in a panel, and panels in memory.
+        const uint8_t* after = panel + Fmt::bytes(k1) + (k1 == p.k ? (p1 - p0 - 1) * bytes : 0);
+        tiles_of_step(panel, after, t0, t1, k0, k1, target, wide);
       }
     }
   }
@@ -228,7 +245,8 @@ template <class Fmt> struct Multiplier {
     // Sixteen units for each thread keep the threads busy to the end; a unit of several panels, or of a part
     // of the tiles, as there are many panels or few. One thread alone is busy anyway.
     int64_t wanted = work.threads > 1 ? 16 * work.threads : 1, per_unit = c.runs * panels / wanted;
-    per_unit = per_unit < pair ? pair : per_unit > 8 ? 8 : per_unit / pair * pair;
+    const int64_t most = is_few<Fmt>(c.tiles) && c.wide ? few_panels : 8;
+    per_unit = per_unit < pair ? pair : per_unit > most ? most : per_unit / pair * pair;
     if (choice.panels) per_unit = choice.panels < pair ? pair : choice.panels / pair * pair;
     if (work.threads > 1 && c.runs * panels < wanted) {
       parts = (wanted + c.runs * panels - 1) / (c.runs * panels);

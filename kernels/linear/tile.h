@@ -26,8 +26,8 @@ struct Target {
   const float* bias;
   /** Whether the range of k is the first and the last of the sum. */
   bool first, last;
-  /** Bytes between what is read and what is asked from memory. */
-  int ahead;
+  /** Bytes between what is read and what is asked from memory; the same for the second cache, or 0. */
+  int ahead, far = 0;
 
   float* at(int m, int v) const { return y + row[m] * ld + v * V::lanes; }
   FOVEA_INLINE V::F load(int m, int v) const { return load(m, v, first); }
@@ -72,7 +72,10 @@ inline void integer_tile(const uint8_t* panel, int v0, int64_t g0, int64_t g1, c
   for (int64_t g = g0; g < g1; g++) {
     Fmt w(panel, g);
     // About as many lines ahead as the memory has under way.
-    for (int line = 0; line < Codes::bytes / 64 + 1; line++) V::prefetch(w.codes + target.ahead + 64 * line);
+    for (int line = 0; line < Codes::bytes / 64 + 1; line++) {
+      V::prefetch(w.codes + target.ahead + 64 * line);
+      if (width > 1 && target.far) V::prefetch_far(w.codes + target.far + 64 * line);
+    }
     unroll<0, runs>([&](auto r) FOVEA_FLAT {
       V::Acc dots[width][parts];
       unroll<0, width>([&](auto m) FOVEA_FLAT {

@@ -113,7 +113,6 @@ struct V {
   }
 
   using Act = int8_t;
-  using X = __m512i;
   using Acc = __m512i;
   static B bload(const uint8_t* p) { return _mm512_loadu_si512(p); }
   static B bset1(int x) { return _mm512_set1_epi8(char(x)); }
@@ -123,14 +122,26 @@ struct V {
   template <int n> static B bshl(B a) { return _mm512_slli_epi16(a, n); }
   template <int n> static B bshr(B a) { return _mm512_srli_epi16(a, n); }
   static void store_act(Act* p, I a) { _mm_storeu_si128((__m128i*)p, _mm512_cvtsepi32_epi8(a)); }
-  static X quad(const Act* p) { return _mm512_set1_epi32(load_as<int32_t>(p)); }
   static Acc acc(int32_t start) { return _mm512_set1_epi32(start); }
 #if defined(__AVX512VNNI__)
   static constexpr int s8_bias = 128;
-  static Acc dot(Acc a, B w, X x) { return _mm512_dpbusd_epi32(a, w, x); }
-  static Acc dot_s8(Acc a, B w, X x) { return _mm512_dpbusd_epi32(a, _mm512_xor_si512(w, bset1(-128)), x); }
+  /**
+   * Where they lie: the product repeats them itself. A load for each product, which is what compilers make of it, would
+   * take the places of instructions that ask memory for what comes next.
+   */
+  struct X {
+    const Act* at;
+  };
+  static X quad(const Act* p) { return {p}; }
+  static Acc dot(Acc a, B w, X x) {
+    __asm__("vpdpbusd %2%{1to16%}, %1, %0" : "+v"(a) : "v"(w), "m"(*reinterpret_cast<const Act(*)[4]>(x.at)));
+    return a;
+  }
+  static Acc dot_s8(Acc a, B w, X x) { return dot(a, _mm512_xor_si512(w, bset1(-128)), x); }
 #else
   static constexpr int s8_bias = 0;
+  using X = __m512i;
+  static X quad(const Act* p) { return _mm512_set1_epi32(load_as<int32_t>(p)); }
   /** Pairs of products fit 16 bits: 2 * 127 * 127 < 2^15. */
   static Acc dot(Acc a, B w, X x) {
     return _mm512_add_epi32(a, _mm512_madd_epi16(_mm512_maddubs_epi16(w, x), _mm512_set1_epi16(1)));
