@@ -59,7 +59,6 @@ describe("exit code 2, with the flag named, when called wrongly", () => {
     [["load", "--url", "u", "--prompts", "p", "--rate", "1", "--clients", "2"], /cannot be used with/],
     [["load", "--url", "u", "--prompts", "p", "--body", "[1]"], /--body.*JSON object/],
     [["price", "--prompt-tokens", "3"], /--prompt-tokens and --gen-tokens, or --check/],
-    [["price", "--prompt-tokens", "3", "--gen-tokens", "3", "--check", "5"], /--check draws its own/],
     [["bench", "--url", "http://127.0.0.1:1/v1"], /--url is for --profile/],
     [["inspect"], /missing required argument 'model'/],
     [["pull", "org/name@v1", "--revision", "v2"], /--revision/],

@@ -77,7 +77,7 @@ describe("a log", () => {
     truncateSync(other, 3);
     expect(() => new Log(other, position)).toThrow(/is shorter than when/);
     writeFileSync(other, '{"step":1}\n');
-    expect(() => readLog(other)).toThrow(/line 1 is none/);
+    expect(() => readLog(other)).toThrow(/line 1 is not of a training.s log/);
   });
 });
 
