@@ -33,11 +33,11 @@ interface Candidate {
 
 /** The default first. */
 const candidates: readonly Candidate[] = [
+  { width: 256, depth: 8, heads: 4, kvHeads: 2, vocabulary: 8192 },
   { width: 256, depth: 8, heads: 4, kvHeads: 2, vocabulary: 4096 },
   { width: 192, depth: 8, heads: 4, kvHeads: 2, vocabulary: 4096 },
   { width: 320, depth: 6, heads: 4, kvHeads: 2, vocabulary: 4096 },
   { width: 256, depth: 8, heads: 4, kvHeads: 2, vocabulary: 2048 },
-  { width: 256, depth: 8, heads: 4, kvHeads: 2, vocabulary: 8192 },
   { width: 256, depth: 12, heads: 4, kvHeads: 2, vocabulary: 4096 },
   { width: 384, depth: 6, heads: 6, kvHeads: 3, vocabulary: 4096 },
 ];

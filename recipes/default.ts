@@ -32,7 +32,7 @@ const defaults = {
   cooldown: 0.25,
   /** Tokens to learn from before the rate is lowered by itself; none: until told. */
   tokens: Number.POSITIVE_INFINITY,
-  ...{ width: 256, depth: 8, heads: 4, kvHeads: 2, ffn: 704, vocab: 4096, context: 1024 },
+  ...{ width: 256, depth: 8, heads: 4, kvHeads: 2, ffn: 704, vocab: 8192, context: 1024 },
   ...{ windows: 2, batches: 4, warmup: 200, rate: 2e-3, decay: 0.1, average: 0 },
   ...{ precision: "bf16", seed: 20, device: "auto", threads: 0 },
   /** Share of the books that is held out; bytes of them that are scored. */
