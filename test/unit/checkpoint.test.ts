@@ -146,7 +146,9 @@ describe("GGUF", () => {
       }),
     ).rejects.toThrow("stopped halfway");
     expect(readdirSync(target)).toEqual([]);
-    await expect(writeGguf(inFolder("no", "x.gguf"), new Map(), [], packed)).rejects.toThrow(/x\.gguf: cannot be written/);
+    await expect(writeGguf(inFolder("no", "x.gguf"), new Map(), [], packed)).rejects.toThrow(
+      /x\.gguf: cannot be written/,
+    );
   });
 
   it.skipIf(!haveShared)("of others is read: values, a whole vocabulary, tensors", () => {
