@@ -58,8 +58,8 @@ static void decode(DType dtype, const uint8_t* b, Weight* w) {
     scale = g < 4 ? s[g] & 63 : (s[g + 4] & 15) | (s[g - 4] >> 6) << 4;
     min = g < 4 ? s[g + 4] & 63 : s[g + 4] >> 4 | (s[g] >> 6) << 4;
   };
-  bool floats = dtype == DType::f32 || dtype == DType::f16 || dtype == DType::bf16;
-  double d = half(b), m = floats ? 0 : half(b + 2);
+  bool scaled = dtype != DType::f32 && dtype != DType::bf16 && dtype != DType::i8_row;
+  double d = scaled ? half(b) : 0, m = scaled && dtype != DType::f16 ? half(b + 2) : 0;
   float f;
   uint32_t bits;
   switch (dtype) {
