@@ -94,5 +94,7 @@ it.each(documents)("links of %s lead to files and headings that are there", (pat
     });
   expect(dead).toEqual([]);
   const named = [...text.matchAll(/`((?:src|test|bench|kernels|recipes|scripts|docs|models)\/[\w./-]+)`/g)];
-  expect(named.map(([, name]) => name!).filter((name) => !existsSync(join(root, name)))).toEqual([]);
+  const absent = named.map(([, name]) => name!).filter((name) => !existsSync(join(root, name)));
+  // What npm makes need not be there yet.
+  expect(absent.filter((name) => !name.includes("node_modules"))).toEqual([]);
 });
