@@ -129,11 +129,13 @@ template <class Fmt> struct Activations {
         for (int t = 0; t < run / 4; t++) __builtin_memcpy(to + 4 * width * t, codes + 4 * t, 4 * sizeof(V::Act));
       }
     }
-    int32_t lanes[V::lanes], sum = 0;
+    // Codes of infinities and NaN are any numbers: their sum may wrap, and the scale makes NaN of it.
+    int32_t lanes[V::lanes];
+    uint32_t sum = 0;
     V::istore(lanes, total);
-    for (int32_t lane : lanes) sum += lane;
+    for (int32_t lane : lanes) sum += uint32_t(lane);
     scale[tile + m] = most / 127.0f + V::reduce_add(odd);
-    start[tile + m] = -dot_zero<Fmt> * sum;
+    start[tile + m] = int32_t(0 - uint32_t(dot_zero<Fmt>) * sum);
   }
 
   /** The vector at `at` of a row of `length` numbers, zeros behind it. */
