@@ -104,14 +104,15 @@ async function expectNothingLeft(path: string, status: number): Promise<void> {
   expect((await snapshot()).stats.steps).toBe(steps);
 }
 
+const ask = (path: string, body: object, signal: AbortSignal): Promise<Response> =>
+  fetch(server.url + path, {
+    ...{ method: "POST", headers: { "content-type": "application/json" }, signal },
+    body: JSON.stringify(body),
+  });
+
 it.each(Object.entries(dialects))("a stream of %s that is left", async (_, { path, body, delta }) => {
   const leaving = new AbortController();
-  const response = await fetch(server.url + path, {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify({ ...body, stream: true }),
-    signal: leaving.signal,
-  });
+  const response = await ask(path, { ...body, stream: true }, leaving.signal);
   let seen = "";
   const read = async () => {
     const decoder = new TextDecoder();
@@ -128,12 +129,7 @@ it.each(Object.entries(dialects))("a stream of %s that is left", async (_, { pat
 it.each(Object.entries(dialects))("an answer of %s that is not waited for", async (_, { path, body }) => {
   const before = (await snapshot()).stats.generatedTokens;
   const leaving = new AbortController();
-  const answer = fetch(server.url + path, {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify(body),
-    signal: leaving.signal,
-  });
+  const answer = ask(path, body, leaving.signal);
   // A token is a byte here: this is behind the tool's name and within its text.
   await expect.poll(async () => (await snapshot()).stats.generatedTokens - before).toBeGreaterThan(100);
   leaving.abort();
@@ -144,12 +140,7 @@ it.each(Object.entries(dialects))("an answer of %s that is not waited for", asyn
 it("a response that was left is not kept, and nothing goes on from it", async () => {
   const { path, body } = dialects.responses!;
   const leaving = new AbortController();
-  const response = await fetch(server.url + path, {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify({ ...body, stream: true }),
-    signal: leaving.signal,
-  });
+  const response = await ask(path, { ...body, stream: true }, leaving.signal);
   let seen = "";
   for await (const bytes of response.body!) {
     seen += new TextDecoder().decode(bytes);

@@ -79,13 +79,21 @@ const isText = (schema: unknown): boolean => (schema as { type?: unknown } | und
 
 /** A value of a parameter that need not be a string: what is no JSON, or of no type that the schema names, is one. */
 function asJson(schema: unknown, text: string): string {
+  const kind = kindOfJson(text);
+  if (kind === undefined) return JSON.stringify(text);
+  const types = kind === "number" ? ["number", "integer"] : [kind];
+  const isJson = types.some((type) => takes(schema, type)) || !takes(schema, "string");
+  return isJson ? text.trim() : JSON.stringify(text);
+}
+
+/** The type of a JSON text, as schemas name it; undefined where it is no JSON. */
+function kindOfJson(text: string): string | undefined {
   try {
     const value: unknown = JSON.parse(text);
-    const kind = value === null ? "null" : Array.isArray(value) ? "array" : typeof value;
-    const types = kind === "number" ? ["number", "integer"] : [kind];
-    if (types.some((type) => takes(schema, type)) || !takes(schema, "string")) return text.trim();
-  } catch {}
-  return JSON.stringify(text);
+    return value === null ? "null" : Array.isArray(value) ? "array" : typeof value;
+  } catch {
+    return undefined;
+  }
 }
 
 /** Whether a schema names a type. */
