@@ -24,7 +24,7 @@ export const clients = {
           for (const count of [1, 32]) {
             const small = shape === "default";
             const { path, vocabulary } = small ? defaultModel() : await benchModel(shape, format);
-            const requests = (count === 1 ? 2 : 1) * (small ? 4 : 1);
+            const requests = (count === 1 ? 4 : 1) * (small ? 12 : 1);
             const time = { clients: count, requests, prompt: PROMPT, count: COUNT };
             const theirs = {
               path,
