@@ -8,7 +8,12 @@ export type AnswerEvent = ToolEvent | { readonly kind: "reasoning"; readonly tex
 export interface AnswerForm {
   readonly reasoning?: { readonly marks: ReasoningMarks; readonly opened: boolean } | undefined;
   readonly tools?:
-    | { readonly dialect: ToolDialect; readonly definitions: readonly ToolDefinition[] }
+    | {
+        readonly dialect: ToolDialect;
+        readonly definitions: readonly ToolDefinition[];
+        /** Whether an answer has one call at most. */
+        readonly single: boolean;
+      }
     | undefined;
 }
 
@@ -18,7 +23,7 @@ export class AnswerParser {
 
   constructor({ reasoning, tools }: AnswerForm) {
     this.#reasoning = reasoning && new ReasoningParser(reasoning.marks, reasoning.opened);
-    this.#tools = tools && new ToolParser(tools.dialect, tools.definitions);
+    this.#tools = tools && new ToolParser(tools.dialect, tools.definitions, tools.single);
   }
 
   get calls(): number {

@@ -93,7 +93,10 @@ export function planTalk(context: ServeContext, talk: Talk): Plan {
   return {
     messages,
     options: { ...chat, ...present({ grammar, showTokens: shown.length > 0 ? shown : undefined }) },
-    form: { reasoning, tools: tools && { dialect: dialect!, definitions: tools.definitions } },
+    form: {
+      reasoning,
+      tools: tools && { dialect: dialect!, definitions: tools.definitions, single: !tools.parallel },
+    },
     shortIds: dialect?.shortIds ?? false,
     grammarField: tools?.demanded ? "tools" : (format?.field ?? "tools"),
     prompt,

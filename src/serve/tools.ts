@@ -13,7 +13,7 @@ export interface ToolRequest {
   readonly shown: readonly unknown[];
   /** Those of which one must be called; undefined where the model decides. */
   readonly demanded: readonly ToolDefinition[] | undefined;
-  /** Whether a demanded answer may have several calls. */
+  /** Whether an answer may have several calls. */
   readonly parallel: boolean;
 }
 

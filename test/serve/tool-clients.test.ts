@@ -74,6 +74,19 @@ describe("responses", () => {
     });
   });
 
+  it("have one call at most where parallel ones are switched off", async () => {
+    const response = await ask("two", { parallel_tool_calls: false });
+    expect(response.output.map(({ type }) => type)).toEqual(["reasoning", "message", "function_call"]);
+    const chat = await client("two").chat.completions.create({
+      model: "fake",
+      messages: [{ role: "user", content: "Weather?" }],
+      tools: [{ type: "function", function: { name: "get_weather", parameters: schema } }],
+      parallel_tool_calls: false,
+    });
+    expect(chat.choices[0]?.message.tool_calls).toHaveLength(1);
+    expect(chat.choices[0]?.finish_reason).toBe("tool_calls");
+  });
+
   it("are streamed in the published order", async () => {
     const stream = client("two").responses.stream({ model: "fake", input: "Weather?", tools });
     const kinds: string[] = [];

@@ -16,20 +16,25 @@ export class ToolParser {
   readonly #sink: CallSink;
   readonly #reading: Reading<void>;
   #events: ToolEvent[] = [];
-  /** Calls so far, the current one included. */
+  /** Calls told so far, the current one included. */
   #count = 0;
   /** Whether any text but white space was there. */
   #wrote = false;
 
-  constructor(dialect: ToolDialect, tools: readonly ToolDefinition[]) {
+  /** @param single whether only the first call is told; further ones are neither calls nor text */
+  constructor(dialect: ToolDialect, tools: readonly ToolDefinition[], single = false) {
     this.#dialect = dialect;
+    let told = true;
     const byName = new Map(tools.map((tool) => [tool.name, tool]));
     this.#sink = {
       find: (name) => byName.get(name),
       begin: (name, id) => {
+        told = !single || this.#count === 0;
+        if (!told) return;
         this.#events.push({ kind: "call", index: this.#count++, name, ...(id === undefined ? {} : { id }) });
       },
       arguments: (text) => {
+        if (!told) return;
         this.#events.push({ kind: "arguments", index: this.#count - 1, text });
       },
     };

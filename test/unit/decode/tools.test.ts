@@ -41,8 +41,8 @@ const definitions: readonly ToolDefinition[] = [
 ];
 
 /** Everything put together, from pieces. */
-function read(dialect: ToolDialect, pieces: readonly string[]) {
-  const parser = new ToolParser(dialect, definitions);
+function read(dialect: ToolDialect, pieces: readonly string[], single = false) {
+  const parser = new ToolParser(dialect, definitions, single);
   const events: ToolEvent[] = [...pieces.flatMap((piece) => parser.push(piece)), ...parser.flush()];
   let text = "";
   const calls: { name: string; arguments: string }[] = [];
@@ -219,6 +219,12 @@ describe("the parser", () => {
     }
   });
 
+  it.each(texts)("tells the first call only where it is to tell one, of %s", (_, dialect, text, expected) => {
+    const first = { ...expected, calls: expected.calls.slice(0, 1) };
+    expect(read(dialect, [text], true)).toEqual(first);
+    expect(read(dialect, [...text], true)).toEqual(first);
+  });
+
   it("gives arguments as they come", () => {
     const parser = new ToolParser(hermes, definitions);
     expect(parser.push('<tool_call>\n{"name": "add", "arguments": {"a"')).toEqual([
@@ -369,7 +375,10 @@ describe("thoughts", () => {
   });
 
   it("stand before calls", () => {
-    const form = { reasoning: { marks, opened: true }, tools: { dialect: hermes, definitions } };
+    const form = {
+      reasoning: { marks, opened: true },
+      tools: { dialect: hermes, definitions, single: false },
+    };
     const text = 'So <tool_call>?\n</think>\n\n<tool_call>\n{"name": "add", "arguments": {}}\n</tool_call>';
     expect(readAnswer(form, text)).toEqual({
       reasoning: "So <tool_call>?",
