@@ -288,7 +288,7 @@ describe("the grammar", () => {
       const bytes = sample(grammar, smallVocabulary, random, 90);
       if (bytes === undefined) continue;
       const written = new TextDecoder().decode(bytes);
-      const answer = readAnswer({ tools: { dialect, definitions: tools } }, written);
+      const answer = readAnswer({ tools: { dialect, definitions: tools, single: false } }, written);
       expect(answer.text, written).toBe("");
       expect(answer.calls.length).toBeGreaterThan(0);
       for (const { name, arguments: given } of answer.calls) {
