@@ -124,6 +124,7 @@ export const embedDefinition: OpDefinition<Embed> = {
   check({ table, ids, y }) {
     checkWeight("embed", table, 2);
     expectTensor("embed", "ids", ids, I32, [undefined]);
+    if (table.dim(0) === 0 && ids.elements > 0) throw new OpError("embed", `${table} has no rows to read`);
     expectTensor("embed", "y", y, F32, [ids.dim(0), table.dim(1)]);
   },
   operations: () => 0,

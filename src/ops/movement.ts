@@ -20,6 +20,7 @@ export const gatherDefinition: OpDefinition<Gather> = {
   check({ x, index, y }) {
     expectTensor("gather", "x", x, F32, [undefined, undefined]);
     expectTensor("gather", "index", index, I32, [undefined]);
+    require("gather", x.dim(0) > 0 || index.elements === 0, () => `${x} has no rows to read`);
     expectTensor("gather", "y", y, F32, [index.dim(0), x.dim(1)]);
   },
   operations: () => 0,

@@ -340,6 +340,7 @@ const cases: { readonly [K in Op["kind"]]: Case<OpOf<K>> } = {
       { kind: "embed", table: panels("q4_K", 9, 256), ids: i32(3), y: f32(3, 256) },
     ],
     bad: [
+      [{ table: tensor("q4_K", 0, 256) }, /no rows to read/],
       [{ table: i32(9, 256) }, /i32\[9,256\].*number format/],
       [{ ids: i32(3, 1) }, /ids is i32\[3,1\]/],
       [{ ids: f32(3) }, /ids is f32\[3\].*must be i32/],
@@ -379,6 +380,7 @@ const cases: { readonly [K in Op["kind"]]: Case<OpOf<K>> } = {
   gather: {
     good: [{ kind: "gather", x: f32(9, 4), index: i32(3), y: f32(3, 4) }],
     bad: [
+      [{ x: f32(0, 4) }, /no rows to read/],
       [{ x: tensor("f16", 9, 4) }, /x is f16\[9,4\]/],
       [{ index: f32(3) }, /index is f32\[3\]/],
       [{ y: f32(2, 4) }, /y is f32\[2,4\].*\[3,4\]/],
