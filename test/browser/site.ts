@@ -67,6 +67,8 @@ export function site(flags: () => Promise<readonly string[]> = async () => []): 
       const page = await visitor.newPage();
       watch(page, server.url, problems);
       await page.goto(`${server.url}/${hash}`);
+      // It knows its model, and so it listens to keys too.
+      await page.locator(hash === "#room" ? ".tiles" : ".toolbar .model").waitFor();
       return page;
     },
   };

@@ -84,7 +84,7 @@ inBrowser("a talk", () => {
 
   it("streams, is stopped and continued, and its tokens are gone through with arrow keys", async () => {
     const page = await visit();
-    await slow(page, 20_000);
+    await slow(page, 50_000);
     await ask(page, "What is it?");
     await soon(async () => (await said(page)).length).toBeGreaterThan(5);
     const some = await said(page);
