@@ -1,5 +1,5 @@
 /** How the page looks, on desk and phone, in light and dark, and to those who do not see it or have no mouse. */
-import type { AxeResults } from "axe-core";
+import axe, { type AxeResults } from "axe-core";
 import type { Page } from "playwright-core";
 import { expect, it } from "vitest";
 import { desktop, inBrowser, phone, site, soon } from "./site.ts";
@@ -102,6 +102,7 @@ inBrowser("the page", () => {
   for (const [size, look] of Object.entries(sizes))
     it(`is readable in light and dark, narrow enough, and all within reach: ${size}`, async () => {
       const page = await visit(look);
+      await page.evaluate(axe.source);
       await page.getByRole("heading", { name: "Begin a page." }).waitFor();
       await fine(page);
       await page.locator(".welcome button").first().click();

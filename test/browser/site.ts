@@ -3,7 +3,6 @@
  * console that is an error or a warning (the content security policy's too), an exception, an answer of 400 or more
  * and a request to anywhere else fail the test. Where there is no browser the tests are skipped.
  */
-import { createRequire } from "node:module";
 import {
   type Browser,
   type BrowserContext,
@@ -27,8 +26,7 @@ export const desktop = { width: 1280, height: 720 };
 export const phone = { width: 390, height: 844 };
 
 /** Milliseconds to wait for what should be there at once on an idle machine. */
-const patience = 30_000;
-const axe = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
+const patience = 60_000;
 
 export interface Site {
   /** A new visitor, with nothing kept from others, on the page at this address. */
@@ -68,7 +66,6 @@ export function site(flags: () => Promise<readonly string[]> = async () => []): 
       const visitor = await browser.newContext({ viewport: desktop, ...options });
       visitors.push(visitor);
       visitor.setDefaultTimeout(patience);
-      await visitor.addInitScript({ path: axe });
       const page = await visitor.newPage();
       watch(page, server.url, problems);
       await page.goto(`${server.url}/${hash}`);
