@@ -63,12 +63,12 @@ export function site(flags: () => Promise<readonly string[]> = async () => []): 
   return {
     forgive: (what) => void forgiven.push(what),
     async visit(options = {}, hash = "") {
-      const visitor = await browser.newContext({ viewport: desktop, ...options });
+      const visitor = await browser.newContext({ viewport: desktop, baseURL: server.url, ...options });
       visitors.push(visitor);
       visitor.setDefaultTimeout(patience);
       const page = await visitor.newPage();
       watch(page, server.url, problems);
-      await page.goto(`${server.url}/${hash}`);
+      await page.goto(`/${hash}`);
       // It knows its model, or why it does not, and so it listens to keys too.
       await page.locator(".tiles, .toolbar .model, .failure").first().waitFor();
       return page;
