@@ -113,10 +113,12 @@ inBrowser("the page", () => {
       await page.getByRole("slider", { name: "Temperature" }).fill("1.5");
       await fine(page);
       await button(page, "Close: Settings").click();
-      // The focus goes back to what had opened it.
-      if (size === "phone") await page.locator("[aria-label^=Settings]:focus").waitFor();
-      if (size === "phone") await button(page, "Conversations").click();
-      await fine(page);
+      if (size === "phone") {
+        // The focus goes back to what had opened it.
+        await page.locator("[aria-label^=Settings]:focus").waitFor();
+        await button(page, "Conversations").click();
+        await fine(page);
+      }
       await button(page, "Keyboard").click();
       await fine(page);
       await page.keyboard.press("Escape");
@@ -126,6 +128,9 @@ inBrowser("the page", () => {
       await button(page, "Make load").click();
       await page.getByText("As a table").click();
       await soon(() => page.getByRole("row").count()).toBeGreaterThan(3);
+      // Nothing moves while it is looked at.
+      await button(page, "Pause").click();
+      await button(page, "Stop the load").click();
       await fine(page);
     });
 

@@ -19,7 +19,11 @@ inBrowser("a text", () => {
     for (const [label, value] of Object.entries(values))
       await page.getByRole("spinbutton", { name: label, exact: true }).fill(value);
   };
+  /** A short continuation. */
   const written = async (page: Page) => {
+    await page.keyboard.press("Alt+s");
+    await set(page, { Length: "12" });
+    await page.keyboard.press("Alt+s");
     await field(page).fill(beginning);
     await button(page, "Continue").click();
     await ended(page);
