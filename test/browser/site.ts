@@ -44,10 +44,8 @@ export function site(flags: () => Promise<readonly string[]> = async () => []): 
   const forgiven: RegExp[] = [];
 
   beforeAll(async () => {
-    [browser, server] = await Promise.all([
-      chromium.launch({ executablePath: executablePath! }),
-      startServer(["--no-packed-cache", ...(await flags())]),
-    ]);
+    browser = await chromium.launch({ executablePath: executablePath! });
+    server = await startServer(["--no-packed-cache", ...(await flags())]);
   });
   afterEach(async () => {
     const meant = forgiven.splice(0);
