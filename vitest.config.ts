@@ -15,6 +15,7 @@ export default defineConfig({
       project("golden", 120_000),
       project("serve", 60_000),
       project("web"),
+      project("browser", 180_000),
       project("hostile", 300_000),
       project("soak", 300_000),
       project("recipes", 120_000),

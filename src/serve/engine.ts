@@ -15,8 +15,8 @@ type Controller = ReadableStreamDefaultController<Uint8Array>;
 
 interface Watcher {
   readonly controller: Controller;
-  /** Whether it has missed the last map of the cache. */
-  behind: boolean;
+  /** The last frame that it has missed, with the map of the cache if that was missed too: sent when there is room. */
+  missed: EngineFrame | undefined;
 }
 
 const encoder = new TextEncoder();
@@ -28,7 +28,6 @@ export class EngineView {
   private readonly watchers = new Set<Watcher>();
   private unwatch: (() => void) | undefined;
   private timer: ReturnType<typeof setInterval> | undefined;
-  private map = "";
 
   /** @param shutdown ends all streams */
   constructor(monitor: Monitor | undefined, shutdown: AbortSignal) {
@@ -64,9 +63,14 @@ export class EngineView {
     const body = new ReadableStream<Uint8Array>(
       {
         start: (controller) => {
-          watcher = { controller, behind: false };
+          watcher = { controller, missed: undefined };
           controller.enqueue(event(snapshot));
           this.begin(watcher);
+        },
+        pull: () => {
+          const { missed } = watcher!;
+          watcher!.missed = undefined;
+          if (missed) watcher!.controller.enqueue(event(missed));
         },
         cancel: () => this.leave(watcher!),
       },
@@ -102,17 +106,13 @@ export class EngineView {
     watcher.controller.close();
   }
 
-  /** One who is slow misses frames: their counts go on from the beginning, so that nothing is miscounted. */
+  /** One who is slow misses all but the last frame: counts go on from the beginning, so that nothing is miscounted. */
   private tell(frame: EngineFrame): void {
-    if (frame.blocks !== undefined) this.map = frame.blocks;
     const bytes = event(frame);
     for (const watcher of this.watchers) {
-      const { controller, behind } = watcher;
-      if ((controller.desiredSize ?? 0) <= 0) watcher.behind ||= frame.blocks !== undefined;
-      else {
-        controller.enqueue(behind ? event({ ...frame, blocks: this.map }) : bytes);
-        watcher.behind = false;
-      }
+      const { controller, missed } = watcher;
+      if ((controller.desiredSize ?? 0) > 0) controller.enqueue(bytes);
+      else watcher.missed = missed?.blocks === undefined ? frame : { blocks: missed.blocks, ...frame };
     }
   }
 }

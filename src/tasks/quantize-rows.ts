@@ -44,7 +44,7 @@ export async function writeRows(
   if (files.config === undefined || files.kind !== "safetensors")
     throw new ParameterError(
       "format",
-      `i8_row is written from a folder with safetensors, not from ${files.folder}`,
+      `i8_row is written from a folder with safetensors, not from ${files.kind === "gguf" ? files.weights[0] : files.folder}`,
     );
   if (existsSync(out) && readdirSync(out).length > 0)
     throw new ParameterError("out", `${out} is not empty; i8_row is written to a folder of its own`);

@@ -26,8 +26,9 @@ export interface OpenOptions {
   /** Generations that run at once; more wait. Default 32. */
   readonly sequences?: number;
   /**
-   * Whether packed weights are kept in a file, so that the next start is quick: beside the checkpoint (default,
-   * true), in the folder that is named, or not at all (false). A file that does not fit is told and replaced.
+   * Whether packed weights (of 32 MiB and more) are kept in a file, so that the next start is quick: beside the
+   * checkpoint (default, true), in the folder that is named, or not at all (false). A file that does not fit is told
+   * and replaced.
    */
   readonly packedCache?: boolean | string;
   /** Called while weights are read and packed; bytes of the checkpoint. */

@@ -1,6 +1,7 @@
 /** The engine room, loaded when it is first opened: who chats does not wait for its charts. */
 import type { ComponentType } from "preact";
 import { useEffect, useState } from "preact/hooks";
+import { FailureBox } from "./parts/failure-box.tsx";
 
 export function Room() {
   const [Loaded, setLoaded] = useState<ComponentType>();
@@ -13,8 +14,14 @@ export function Room() {
   }, []);
   if (Loaded !== undefined) return <Loaded />;
   return (
-    <main tabIndex={-1} aria-busy={failure === undefined}>
-      {failure !== undefined && <p role="alert">The engine room could not be loaded: {failure}</p>}
+    <main class="center" tabIndex={-1} aria-busy={failure === undefined}>
+      {failure !== undefined && (
+        <FailureBox
+          failure={{ message: `The engine room could not be loaded: ${failure}` }}
+          // Browsers remember that a module failed; and a newer server has others.
+          onRetry={() => location.reload()}
+        />
+      )}
     </main>
   );
 }

@@ -238,6 +238,25 @@ describe("a text", () => {
     expect(call!.options.maxTokens).toBe(25);
   });
 
+  it("is seen whole, however much may be written", async () => {
+    const model = serve({ chats: false, contextLength: 100 });
+    const { chats, writing, quiet } = await page();
+    const long = "0123456789".repeat(7);
+    for (const [maxTokens, text, written] of [
+      [4000, long, 29],
+      [4000, "Once", 95],
+      [10, long, 10],
+    ] as const) {
+      chats.set({ maxTokens });
+      writing.edit(text);
+      writing.continue();
+      await quiet();
+      const { prompt, options } = model.calls.at(-1)!;
+      expect(Buffer.from(prompt.slice(1)).toString()).toBe(text);
+      expect(options.maxTokens).toBe(written);
+    }
+  });
+
   it("says why nothing came, and stands as it stood", async () => {
     serve({ chats: false, contextLength: 100 });
     const { chats, writing, text, quiet } = await page();

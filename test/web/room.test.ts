@@ -173,10 +173,11 @@ describe("times as counts", () => {
 
 describe("words", () => {
   it("say what the pictures show", () => {
-    const { blocks: _, ...seen } = snapshot(0, { running: 2, waiting: 1 });
-    const sequences = [sequence(1, "decode"), sequence(2, "prefill"), sequence(3, "waiting")];
+    const { blocks: _, ...seen } = snapshot(0, { running: 2, waiting: 70 });
+    const states = ["decode", "prefill", "waiting", "preempted"] as const;
+    const sequences = states.map((state, id) => sequence(id, state));
     expect(describeSequences({ ...seen, sequences })).toBe(
-      "Sequences: 1 reading their prompts, 1 writing, 1 waiting.",
+      "Sequences: 1 reading prompts, 1 writing, 69 waiting, 1 preempted.",
     );
     expect(describeSequences({ ...seen, stats: stats() })).toBe("Nothing runs, nothing waits.");
     expect(describeCache(stats())).toBe(

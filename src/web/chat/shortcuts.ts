@@ -15,7 +15,7 @@ export const shortcuts: readonly (readonly [keys: string, what: string])[] = [
   ["Esc", "stop the answer"],
   ["↑", "in an empty message: edit the last one"],
   ["Ctrl Z, Ctrl Shift Z", "in a text: undo and redo, the model's part too"],
-  ["← →", "on an answer: from token to token, with their probabilities"],
+  ["← →", "on an answer or in a text: the probabilities of the token there"],
   ["/", "to the field where one writes"],
   ["Alt N", "new conversation"],
   ["Alt L", "the list of conversations"],

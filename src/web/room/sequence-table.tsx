@@ -5,7 +5,9 @@ import { showCount } from "./words.ts";
 export function SequenceTable({ sequences }: { readonly sequences: readonly SequenceReport[] }) {
   if (sequences.length === 0) return <p class="quiet">No sequences now.</p>;
   return (
-    <div class="scroll">
+    // biome-ignore lint/a11y/useSemanticElements: a group of nothing but its table
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by keyboard
+    <div class="scroll" role="group" aria-label="Sequences as a table" tabIndex={0}>
       <table>
         <thead>
           <tr>

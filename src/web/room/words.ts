@@ -20,9 +20,9 @@ export const describeCache = (stats: EngineStats): string =>
   `${showCount(stats.blocks.idle)} are kept for later prompts.`;
 
 const verbs: readonly (readonly [SequenceState, string])[] = [
-  ["prefill", "reading their prompts"],
+  ["prefill", "reading prompts"],
   ["decode", "writing"],
-  ["paused", "paused until their readers catch up"],
+  ["paused", "paused until readers catch up"],
   ["waiting", "waiting"],
   ["preempted", "preempted"],
 ];
@@ -30,8 +30,10 @@ const verbs: readonly (readonly [SequenceState, string])[] = [
 /** What the sequences do, in a sentence. */
 export function describeSequences({ sequences, stats }: Omit<EngineSnapshot, "blocks">): string {
   if (stats.running + stats.waiting === 0) return "Nothing runs, nothing waits.";
+  const number = (state: SequenceState): number => sequences.filter((one) => one.state === state).length;
   const parts = verbs.flatMap(([state, verb]) => {
-    const count = sequences.filter((one) => one.state === state).length;
+    // Of those who wait not all are told one by one, and one may stand for several choices.
+    const count = state === "waiting" ? stats.waiting - number("preempted") : number(state);
     return count > 0 ? `${count} ${verb}` : [];
   });
   return `Sequences: ${parts.join(", ")}.`;

@@ -101,7 +101,7 @@ export class Writing {
     });
   }
 
-  /** All of the text while it fits the context, or else as much of its end as does. */
+  /** All of the text while that leaves room in the context, or else as much of its end as does. */
   async #question(
     conversation: Conversation,
     text: string,
@@ -111,14 +111,14 @@ export class Writing {
   ): Promise<Question> {
     const context = this.#chats.model(conversation)?.contextLength ?? Number.POSITIVE_INFINITY;
     const prompt = await tokensOf({ prompt: text }, model, signal);
-    // A continuation may take what is left, but at least a quarter of the context must be there for it.
-    const least = Math.min(conversation.settings.maxTokens ?? Math.ceil(context / 4), context - 1);
-    const fits = context - least;
     Object.assign(fields, fieldsOf(conversation.settings, "text"));
+    const wanted = Number(fields.max_tokens);
+    // However long it may become, a continuation costs the text no more than a quarter of the context.
+    const fits = context - Math.min(wanted, Math.ceil(context / 4));
+    fields.max_tokens = Math.min(wanted, context - Math.min(prompt.length, fits));
     if (prompt.length <= fits) return { kind: "text", prompt };
     const plain = await tokensOf({ prompt: text, add_special_tokens: false }, model, signal);
     const marks = prompt.slice(0, prompt.length - plain.length);
-    fields.max_tokens = Math.min(Number(fields.max_tokens), least);
     return { kind: "text", prompt: [...marks, ...plain.slice(marks.length - fits)] };
   }
 }

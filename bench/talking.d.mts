@@ -1,0 +1,1 @@
+export function withTemplate(from: string, to: string): Promise<void>;
