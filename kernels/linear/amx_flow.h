@@ -42,7 +42,9 @@ template <class Fmt> class Flow {
   static void run(const Weights (&w)[2], int64_t g0, int64_t g1, const Activations<Fmt>& x, const Tile* tile,
                   int count, float* y, bool fresh, const Out* out, int32_t* dots, const uint8_t* const (&next)[2],
                   int64_t bytes) {
-    const int64_t lines = bytes / 64, ask = (lines + count - 1) / count;
+    // Asked for bit by bit: misses that come all at once would hold up everything else.
+    const int64_t batches = count * ((g1 - g0 + groups - 1) / groups), ask = (bytes / 64 + batches - 1) / batches * 64;
+    int64_t asked = 0;
     const uint8_t* codes[2] = {w[0].codes(g0), w[1].codes(g0)};
     const V::Act* q = x.q + tile[0].at * x.k + g0 * group * side;
     // Results are written while the next tile is multiplied, a few rows at a time: at once they would hold up the
@@ -54,10 +56,10 @@ template <class Fmt> class Flow {
       if constexpr (u.value >= late) store<u.value - late>(from);
     });
     for (int t = 0; t < count; t++, y += sums) {
-      for (int64_t line = t * ask; line < (t + 1) * ask && line < lines; line++)
-        for (const uint8_t* at : next) V::prefetch_far(at + 64 * line);
       const int64_t at = tile[t].at * (x.k / group);
       for (int64_t g = g0; g < g1; g += groups) {
+        for (const int64_t end = asked + ask < bytes ? asked + ask : bytes; asked < end; asked += 64)
+          for (const uint8_t* at : next) V::prefetch_far(at + asked);
         if (g + groups < g1) {
           q += groups * group * side;
           for (const uint8_t*& c : codes) c += groups * 512;
@@ -104,7 +106,7 @@ template <class Fmt> class Flow {
 
   static FOVEA_FLAT void expect(const Out& out, int64_t place) {
     const float* to = out.y + out.row[place] * out.ld;
-    for (int p = 0; p < 2; p++) V::prefetch_far(to + p * side);
+    for (int p = 0; p < 2; p++) V::prefetch_to_write(to + p * side);
   }
   static FOVEA_FLAT void write(const Out& out, int64_t place, const float* y, int m) {
     float* to = out.y + out.row[place] * out.ld;

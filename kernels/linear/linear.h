@@ -22,7 +22,7 @@ template <class Fmt> constexpr int64_t k_step = matrix_tiles<Fmt> ? 2048 : Fmt::
 constexpr int few_matrix_tiles = 4;
 constexpr int64_t short_step = 512, few_panels = 4;
 /** Of many such tiles: panels whose sums are kept at a time, and k of a step, so that two panels fit the first cache. */
-constexpr int64_t few_flow_panels = 8;
+constexpr int64_t flow_panels = 4;
 #ifndef FLOW_STEP
 #define FLOW_STEP 512
 #endif
@@ -59,7 +59,7 @@ template <class Fmt> struct Multiplier {
 #if defined(FOVEA_ISA_AMX)
     if constexpr (flows)
       return 2 * Signed<Fmt>::bytes(step / group + 4) + Flow<Fmt>::dots_bytes +
-             few_flow_panels / 2 * Tiles<Fmt>::capacity(p.n) / widest<Fmt> * Flow<Fmt>::sums * 4;
+             flow_panels / 2 * Tiles<Fmt>::capacity(p.n) / widest<Fmt> * Flow<Fmt>::sums * 4;
 #endif
     return widens ? 2 * F32::bytes(step) : 0;
   }
@@ -206,7 +206,7 @@ template <class Fmt> struct Multiplier {
   }
 
 #if defined(FOVEA_ISA_AMX)
-  /** Panels [p0, p1) of a matrix, at most `few_flow_panels`, times tiles [t0, t1) of the widest kind. */
+  /** Panels [p0, p1) of a matrix, at most `flow_panels`, times tiles [t0, t1) of the widest kind. */
   void flow(const Matrix& matrix, int64_t p0, int64_t p1, int t0, int t1) const {
     using F = Flow<Fmt>;
     const int64_t m = matrix.m, panels = panels_of(m), bytes = Fmt::bytes(p.k);
@@ -249,8 +249,8 @@ template <class Fmt> struct Multiplier {
       int wide = t0;
       while (wide < t1 && tiles.tile[wide].width == widest<Fmt>) wide++;
       if (wide - t0 > few_matrix_tiles && !p.in_rows()) {
-        for (int64_t i = p0; i < p1; i += few_flow_panels)
-          flow(matrix, i, i + few_flow_panels < p1 ? i + few_flow_panels : p1, t0, wide);
+        for (int64_t i = p0; i < p1; i += flow_panels)
+          flow(matrix, i, i + flow_panels < p1 ? i + flow_panels : p1, t0, wide);
         t0 = wide;
         if (t0 == t1) return;
       }
@@ -304,7 +304,7 @@ template <class Fmt> struct Multiplier {
     // Sixteen units for each thread keep the threads busy to the end; a unit of several panels, or of a part
     // of the tiles, as there are many panels or few. One thread alone is busy anyway.
     int64_t wanted = work.threads > 1 ? 16 * work.threads : 1, per_unit = c.runs * panels / wanted;
-    const int64_t most = is_few<Fmt>(c.tiles) && c.wide ? few_panels : 8;
+    const int64_t most = is_few<Fmt>(c.tiles) && c.wide ? few_panels : flows ? flow_panels / sides : 8;
     const int64_t least = flows && c.tiles > few_matrix_tiles ? 2 : pair;
     per_unit = per_unit < least ? least : per_unit > most ? most : per_unit / least * least;
     if (choice.panels) per_unit = choice.panels < least ? least : choice.panels / least * least;
