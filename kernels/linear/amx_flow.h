@@ -13,14 +13,14 @@ namespace fovea::FOVEA_ISA {
 template <class Fmt> class Flow {
   using Weights = Signed<Fmt>;
   static constexpr int runs = Weights::runs, side = amx::side, half = side / 2;
-  /** Runs of a batch, and products: those of both panels. */
-  static constexpr int batch = 4, groups = batch / runs, products = 2 * batch;
-  /** Products that have begun when one is stored. */
-  static constexpr int late = 2;
 
  public:
+  /** Runs of a batch: their codes are read even where k ends before. */
+  static constexpr int batch = 4;
   /** Tokens times columns of a tile of sums. */
   static constexpr int64_t sums = 2 * side * side;
+  /** Products of a batch, of both panels; those of two batches are kept. */
+  static constexpr int products = 2 * batch;
   static constexpr int64_t dots_bytes = 2 * products * side * side * 4;
 
   /** Where results go; with no columns, nowhere. */
@@ -101,6 +101,9 @@ template <class Fmt> class Flow {
   }
 
  private:
+  static constexpr int groups = batch / runs;
+  /** Products that have begun when one is stored. */
+  static constexpr int late = 2;
   /** Batches over which the rows of a tile are written. */
   static constexpr int64_t spread_over = 4;
 

@@ -21,12 +21,8 @@ template <class Fmt> constexpr int64_t k_step = matrix_tiles<Fmt> ? 2048 : Fmt::
  */
 constexpr int few_matrix_tiles = 4;
 constexpr int64_t short_step = 512, few_panels = 4;
-/** Of many such tiles: panels whose sums are kept at a time, and k of a step, so that two panels fit the first cache. */
-constexpr int64_t flow_panels = 4;
-#ifndef FLOW_STEP
-#define FLOW_STEP 512
-#endif
-constexpr int64_t flow_step = FLOW_STEP;
+/** Of more tiles: panels whose sums are kept at a time, and k of a step, so that two panels fit the first cache. */
+constexpr int64_t flow_panels = 4, flow_step = 512;
 template <class Fmt> constexpr bool is_few(int64_t tiles) {
   return matrix_tiles<Fmt> && !rowwise<Fmt> && tiles <= few_matrix_tiles;
 }
@@ -55,10 +51,10 @@ template <class Fmt> struct Multiplier {
   }
   static int64_t packed_bytes(const Product& p) { return p.in_rows() ? Fmt::bytes(p.k) : 0; }
   static int64_t step_bytes(const Product& p) {
-    int64_t step = p.in_rows() || p.k < most_step<Fmt> ? p.k : most_step<Fmt>;
+    const int64_t most = flows ? 2 * most_step<Fmt> : most_step<Fmt>, step = p.in_rows() || p.k < most ? p.k : most;
 #if defined(FOVEA_ISA_AMX)
     if constexpr (flows)
-      return 2 * Signed<Fmt>::bytes(step / group + 4) + Flow<Fmt>::dots_bytes +
+      return 2 * Signed<Fmt>::bytes(step / group + Flow<Fmt>::batch) + Flow<Fmt>::dots_bytes +
              flow_panels / 2 * Tiles<Fmt>::capacity(p.n) / widest<Fmt> * Flow<Fmt>::sums * 4;
 #endif
     return widens ? 2 * F32::bytes(step) : 0;
@@ -217,7 +213,8 @@ template <class Fmt> struct Multiplier {
     float* sums = reinterpret_cast<float*>(step_memory() + F::dots_bytes);
     uint8_t* memory = reinterpret_cast<uint8_t*>(sums + (p1 - p0 + 1) / 2 * (t1 - t0) * F::sums);
     for (int64_t k0 = 0, k1; k0 < p.k; k0 = k1) {
-      k1 = k0 + at_a_time < p.k ? k0 + at_a_time : p.k;
+      // No short step at the end, in which there would be no time to write results.
+      k1 = p.k - k0 < 2 * at_a_time ? p.k : k0 + at_a_time;
       for (int64_t i = p0; i < p1; i += 2) {
         // One alone is its own neighbour.
         const int64_t pair[2] = {i, i + 1 < p1 ? i + 1 : i};
