@@ -32,6 +32,7 @@ template <class Fmt> struct Signed {
 
   static constexpr int64_t bytes(int64_t groups) { return groups * (scale_bytes + 512); }
 
+  Signed() = default;
   Signed(const uint8_t* panel, int64_t first, int64_t groups, int ahead, uint8_t* memory)
       : g0(first), codes_(memory + groups * scale_bytes), scales_(memory) {
     for (int64_t g = g0; g < g0 + groups; g++) {

@@ -2,6 +2,7 @@
 // activations of a chunk of rows, then hands panels and tiles to the threads; many rows times floats go another way
 // (many_rows.h). Who computes what has no influence on any bit.
 #pragma once
+#include "amx_flow.h"
 #include "amx_tile.h"
 #include "many_rows.h"
 #include "pack.h"
@@ -20,6 +21,8 @@ template <class Fmt> constexpr int64_t k_step = matrix_tiles<Fmt> ? 2048 : Fmt::
  */
 constexpr int few_matrix_tiles = 4;
 constexpr int64_t short_step = 512, few_panels = 4;
+/** Of more tiles: panels whose sums are kept at a time, and k of a step, so that two panels fit the first cache. */
+constexpr int64_t flow_panels = 4, flow_step = 512;
 template <class Fmt> constexpr bool is_few(int64_t tiles) {
   return matrix_tiles<Fmt> && !rowwise<Fmt> && tiles <= few_matrix_tiles;
 }
@@ -40,6 +43,7 @@ template <class Fmt> struct Multiplier {
 
   /** Two panels of floats fill the widest registers with sums; two of whole rows of integers the tiles of AMX. */
   static constexpr int64_t pair = (rowwise<Fmt> ? matrix_tiles<Fmt> : !Fmt::integer) && across == 1 ? 2 : 1;
+  static constexpr bool flows = matrix_tiles<Fmt> && !rowwise<Fmt>;
   static constexpr bool widens = !Fmt::integer && Fmt::bytes(2) != F32::bytes(2);
 
   static int64_t own_bytes(const Product& p) {
@@ -47,9 +51,11 @@ template <class Fmt> struct Multiplier {
   }
   static int64_t packed_bytes(const Product& p) { return p.in_rows() ? Fmt::bytes(p.k) : 0; }
   static int64_t step_bytes(const Product& p) {
-    int64_t step = p.in_rows() || p.k < most_step<Fmt> ? p.k : most_step<Fmt>;
+    const int64_t most = flows ? 2 * most_step<Fmt> : most_step<Fmt>, step = p.in_rows() || p.k < most ? p.k : most;
 #if defined(FOVEA_ISA_AMX)
-    if constexpr (matrix_tiles<Fmt> && !rowwise<Fmt>) return Signed<Fmt>::bytes(step / group);
+    if constexpr (flows)
+      return 2 * Signed<Fmt>::bytes(step / group + Flow<Fmt>::batch) + Flow<Fmt>::dots_bytes +
+             flow_panels / 2 * Tiles<Fmt>::capacity(p.n) / widest<Fmt> * Flow<Fmt>::sums * 4;
 #endif
     return widens ? 2 * F32::bytes(step) : 0;
   }
@@ -195,8 +201,58 @@ template <class Fmt> struct Multiplier {
     }
   }
 
+#if defined(FOVEA_ISA_AMX)
+  /** Panels [p0, p1) of a matrix, at most `flow_panels`, times tiles [t0, t1) of the widest kind. */
+  void flow(const Matrix& matrix, int64_t p0, int64_t p1, int t0, int t1) const {
+    using F = Flow<Fmt>;
+    const int64_t m = matrix.m, panels = panels_of(m), bytes = Fmt::bytes(p.k);
+    const int64_t at_a_time = choice.step ? choice.step : flow_step;
+    const int32_t expert = tiles.tile[t0].expert;
+    const uint8_t* first = matrix.weight.data + expert * panels * bytes;
+    int32_t* dots = reinterpret_cast<int32_t*>(step_memory());
+    float* sums = reinterpret_cast<float*>(step_memory() + F::dots_bytes);
+    uint8_t* memory = reinterpret_cast<uint8_t*>(sums + (p1 - p0 + 1) / 2 * (t1 - t0) * F::sums);
+    for (int64_t k0 = 0, k1; k0 < p.k; k0 = k1) {
+      // No short step at the end, in which there would be no time to write results.
+      k1 = p.k - k0 < 2 * at_a_time ? p.k : k0 + at_a_time;
+      for (int64_t i = p0; i < p1; i += 2) {
+        // One alone is its own neighbour.
+        const int64_t pair[2] = {i, i + 1 < p1 ? i + 1 : i};
+        Signed<Fmt> w[2];
+        const uint8_t* next[2];
+        for (int j = 0; j < 2; j++) {
+          const uint8_t* panel = first + pair[j] * bytes;
+          w[j] = Signed<Fmt>(panel, k0 / group, (k1 - k0) / group, ahead(), memory + j * Signed<Fmt>::bytes((k1 - k0) / group));
+          next[j] = i + 2 < p1 ? panel + 2 * bytes + Fmt::bytes(k0) : first + (p0 + j) * bytes + Fmt::bytes(k1);
+        }
+        float* y = sums + (i - p0) / 2 * (t1 - t0) * F::sums;
+        typename F::Out out = {matrix.y + i * panel_rows, m, tiles.row, {}, {}};
+        for (int j = 0; j < 2 && i + j < p1; j++) {
+          const int64_t at = (i + j) * panel_rows, left = m - at;
+          out.columns[j] = int(left < panel_rows ? left : panel_rows);
+          out.bias[j] = matrix.bias ? matrix.bias + expert * m + at : nullptr;
+        }
+        F::run(w, k0 / group, k1 / group, x, tiles.tile + t0, t1 - t0, y, k0 == 0, k1 == p.k ? &out : nullptr, dots,
+               next, Fmt::bytes(k1 - k0));
+      }
+    }
+  }
+#endif
+
   /** Panels [p0, p1) of a matrix times tiles [t0, t1), which are all of one expert. */
   void block(const Matrix& matrix, int64_t p0, int64_t p1, int t0, int t1) const {
+#if defined(FOVEA_ISA_AMX)
+    if constexpr (flows) {
+      int wide = t0;
+      while (wide < t1 && tiles.tile[wide].width == widest<Fmt>) wide++;
+      if (wide - t0 > few_matrix_tiles && !p.in_rows()) {
+        for (int64_t i = p0; i < p1; i += flow_panels)
+          flow(matrix, i, i + flow_panels < p1 ? i + flow_panels : p1, t0, wide);
+        t0 = wide;
+        if (t0 == t1) return;
+      }
+    }
+#endif
     const int64_t m = matrix.m, panels = panels_of(m), bytes = Fmt::bytes(p.k);
     const int32_t expert = tiles.tile[t0].expert;
     const bool rows = p.in_rows();
@@ -245,11 +301,12 @@ template <class Fmt> struct Multiplier {
     // Sixteen units for each thread keep the threads busy to the end; a unit of several panels, or of a part
     // of the tiles, as there are many panels or few. One thread alone is busy anyway.
     int64_t wanted = work.threads > 1 ? 16 * work.threads : 1, per_unit = c.runs * panels / wanted;
-    const int64_t most = is_few<Fmt>(c.tiles) && c.wide ? few_panels : 8;
-    per_unit = per_unit < pair ? pair : per_unit > most ? most : per_unit / pair * pair;
-    if (choice.panels) per_unit = choice.panels < pair ? pair : choice.panels / pair * pair;
-    if (work.threads > 1 && c.runs * panels < wanted) {
-      parts = (wanted + c.runs * panels - 1) / (c.runs * panels);
+    const int64_t most = is_few<Fmt>(c.tiles) && c.wide ? few_panels : flows ? flow_panels / sides : 8;
+    const int64_t least = flows && c.tiles > few_matrix_tiles ? 2 : pair;
+    per_unit = per_unit < least ? least : per_unit > most ? most : per_unit / least * least;
+    if (choice.panels) per_unit = choice.panels < least ? least : choice.panels / least * least;
+    if (work.threads > 1 && c.runs * panels < wanted * least) {
+      parts = (wanted * least + c.runs * panels - 1) / (c.runs * panels);
       parts = parts < c.tiles ? parts : c.tiles;
     }
     auto blocks_of = [&](int i) { return (panels_of(p.matrix[i].m) + per_unit - 1) / per_unit; };

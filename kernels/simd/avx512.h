@@ -157,6 +157,8 @@ struct V {
   static void prefetch(const void* p) { _mm_prefetch((const char*)p, _MM_HINT_T0); }
   /** Into the second cache. */
   static void prefetch_far(const void* p) { _mm_prefetch((const char*)p, _MM_HINT_T1); }
+  /** As its only owner: what another core has written before can be read from there at once, but not written. */
+  static void prefetch_to_write(const void* p) { __asm__ volatile("prefetchw %0" ::"m"(*(const char*)p)); }
 };
 
 }  // namespace fovea::FOVEA_ISA

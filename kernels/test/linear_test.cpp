@@ -383,6 +383,8 @@ int main(int count, char** arguments) {
       // Many rows with tails in every dimension: an odd number of panels, steps of k, tiles of rows.
       if (f.block == 1) check_linear(table, f, tiny ? 51 : 259, tiny ? 260 : 520, 29, !tiny);
       if (!tiny) check_linear(table, f, 530, 2304, 6, true), check_linear(table, f, 48, 1280, 1100, false);
+      // A last step of k with a last batch of groups that is not full, and all panels whole.
+      check_linear(table, f, 64, f.block > 32 ? 768 : 1184, 140, false);
       for (bool shared_rows : {true, false}) check_experts(table, f, 1, 2, shared_rows), check_experts(table, f, 40, 3, shared_rows);
       if (!tiny) check_experts(table, f, 600, 2, true);
       if (!f.header && table.panel_bytes(f.dtype, 16, f.block == 1 ? 0 : f.block + 1) != 0) fail("panels for broken blocks");
