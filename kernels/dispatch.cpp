@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cmath>
 #include <fstream>
-#include <set>
+#include <iterator>
+#include <map>
+#include <string>
 #include <thread>
 
 #if defined(__linux__)
@@ -42,6 +44,25 @@ int quota() {
 }
 #endif
 
+
+#if defined(__linux__)
+/** Physical cores that this thread may run on, by name, each as the processors of it. */
+std::map<std::string, cpu_set_t> cores() {
+  std::map<std::string, cpu_set_t> all;
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set) != 0) return all;
+  for (int i = 0; i < CPU_SETSIZE; i++) {
+    if (!CPU_ISSET(i, &set)) continue;
+    // Two threads on one core share its arithmetic: the second would only be in the way.
+    std::string path = "/sys/devices/system/cpu/cpu" + std::to_string(i) + "/topology/thread_siblings_list";
+    std::string siblings;
+    if (!(std::ifstream(path) >> siblings)) siblings = "cpu" + std::to_string(i);
+    CPU_SET(i, &all.emplace(siblings, cpu_set_t{}).first->second);
+  }
+  return all;
+}
+#endif
+
 }  // namespace
 
 std::vector<const KernelTable*> supported_kernels() {
@@ -67,22 +88,22 @@ const KernelTable* choose_kernels(const std::string& isa, std::string& problem) 
 
 int available_cores() {
 #if defined(__linux__)
-  cpu_set_t set;
-  if (sched_getaffinity(0, sizeof set, &set) == 0) {
-    // Two threads on one core share its arithmetic: the second would only be in the way.
-    std::set<std::string> cores;
-    for (int i = 0; i < CPU_SETSIZE; i++) {
-      if (!CPU_ISSET(i, &set)) continue;
-      std::string path = "/sys/devices/system/cpu/cpu" + std::to_string(i) + "/topology/thread_siblings_list";
-      std::string siblings;
-      if (!(std::ifstream(path) >> siblings)) siblings = "cpu" + std::to_string(i);
-      cores.insert(siblings);
-    }
-    int limit = quota(), count = std::max(1, int(cores.size()));
+  if (int count = int(cores().size()); count > 0) {
+    int limit = quota();
     return limit > 0 ? std::min(limit, count) : count;
   }
 #endif
   return std::max(1u, std::thread::hardware_concurrency());
+}
+
+std::function<void(int)> own_cores(int threads) {
+#if defined(__linux__)
+  std::map<std::string, cpu_set_t> all = cores();
+  if (threads > 1 && int(all.size()) == threads)
+    // One that is refused runs where it is put.
+    return [all](int thread) { sched_setaffinity(0, sizeof(cpu_set_t), &std::next(all.begin(), thread)->second); };
+#endif
+  return [](int) {};
 }
 
 }  // namespace fovea

@@ -1,5 +1,6 @@
 // Which kernels this machine can run, and how many threads it gives us.
 #pragma once
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -18,5 +19,12 @@ const KernelTable* choose_kernels(const std::string& isa, std::string& problem);
  * its control group.
  */
 int available_cores();
+
+/**
+ * Called by each of `threads` threads with its number, keeps them on cores of their own when there are as many as
+ * cores that this process may use. Left to itself the system may put two that wake up together on one core, and take
+ * milliseconds to see it.
+ */
+std::function<void(int thread)> own_cores(int threads);
 
 }  // namespace fovea

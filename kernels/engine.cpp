@@ -29,8 +29,13 @@ Engine::Engine(const KernelTable& table, int threads) : table_(table), slots_(1)
   // FOVEA_ALONE=0: all threads meet over the smallest plan too, for tests of just that.
   const char* alone = getenv("FOVEA_ALONE");
   meet_always_ = alone && strcmp(alone, "0") == 0;
+  auto settle = own_cores(threads);
   try {
-    for (int i = 0; i < threads; i++) threads_.emplace_back([this, i] { i == 0 ? lead() : follow(i); });
+    for (int i = 0; i < threads; i++)
+      threads_.emplace_back([this, i, settle] {
+        settle(i);
+        i == 0 ? lead() : follow(i);
+      });
   } catch (...) {
     barrier_.threads = int(threads_.size());
     stop();
@@ -205,13 +210,6 @@ void Engine::enqueue(std::unique_ptr<Job> job) {
   if (!alone) change(&called_, called_ + 1, &uncalled_);
 }
 
-/** Makes `memory` at least that large, with some room so that slowly growing needs move it seldom. */
-static bool grow(Memory& memory, size_t bytes, std::string& problem) {
-  if (memory.bytes() >= bytes) return true;
-  memory = Memory();
-  return memory.allocate(bytes + bytes / 8, problem);
-}
-
 /**
  * A plan from uploads to outputs, led by the calling thread. `bytes` are those of the uploads, one after another;
  * null: where the plan says. False when the engine stops. A plan that fails leaves a text.
@@ -219,7 +217,7 @@ static bool grow(Memory& memory, size_t bytes, std::string& problem) {
 bool Engine::perform(Plan& plan, uint8_t** buffers, const uint8_t* bytes, std::string& problem) {
   double start = now();
   program_ = {plan.words.data(), int64_t(plan.words.size()), buffers, nullptr, plan.nanoseconds, tuning_.used()};
-  if (!grow(arena_, plan.arena_bytes, problem) || !grow(scratch_, plan.scratch_bytes, problem)) program_.count = 0;
+  if (!arena_.grow(plan.arena_bytes, problem) || !scratch_.grow(plan.scratch_bytes, problem)) program_.count = 0;
   arena_bytes_.store(arena_.bytes());
   buffers[0] = arena_.data();
   program_.scratch = scratch_.data();
@@ -228,6 +226,7 @@ bool Engine::perform(Plan& plan, uint8_t** buffers, const uint8_t* bytes, std::s
       memcpy(buffers[0] + upload.offset, bytes ? bytes : upload.from, upload.bytes);
       if (bytes) bytes += upload.bytes;
     }
+  if (!plan.alone) change(&started_, started_ + 1, &unstarted_);
   if (!(plan.alone ? interpret(table_, program_, alone_, 0) : take_part(0))) return false;
   if (problem.empty())
     for (const Plan::Output& output : plan.outputs)
@@ -258,8 +257,8 @@ void Engine::lead() {
       queue_.pop_front();
     }
     if (!job || !perform(*job)) {
-      // The others are, or will be, at their meeting, and end there.
-      if (!job || job->plan->alone) barrier_wait(barrier_);
+      ended_ = true;
+      change(&started_, started_ + 1, &unstarted_);
       return;
     }
     job->freed = Memory();
@@ -275,15 +274,18 @@ void Engine::lead() {
 void Engine::follow(int thread) {
   for (uint32_t next = 0;; next++) {
     wait_for_change(&called_, next, &uncalled_, barrier_.patience);
-    if (!take_part(thread)) return;
+    // By now whoever leads has its first part under way, or will have soon.
+    wait_for_change(&started_, next, &unstarted_, barrier_.patience);
+    if (ended_ || !take_part(thread)) return;
   }
 }
 
 /** One thread's way through a job for all; false when the engine stops. */
 bool Engine::take_part(int thread) {
-  barrier_wait(barrier_);
-  if (barrier_.stopped || !interpret(table_, program_, barrier_, thread)) return false;
-  // Behind this no other thread looks at the job.
+  // Of its own: the leader goes on to the next job when all have come to the last meeting, not left it.
+  const Program program = program_;
+  if (!interpret(table_, program, barrier_, thread)) return false;
+  if (program.count > 0) return true;
   barrier_wait(barrier_);
   return !barrier_.stopped;
 }

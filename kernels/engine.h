@@ -158,6 +158,10 @@ class Engine {
   /** Those of them that are for all threads: what the others wait for. */
   alignas(64) uint32_t called_ = 0;
   uint32_t uncalled_ = 0;
+  /** Those of these that whoever leads has begun; one more when it has ended. */
+  alignas(64) uint32_t started_ = 0;
+  uint32_t unstarted_ = 0;
+  bool ended_ = false;
 
   TuningTable tuning_;
 
