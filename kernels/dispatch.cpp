@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <fstream>
-#include <iterator>
 #include <map>
 #include <string>
 #include <thread>
@@ -46,9 +45,9 @@ int quota() {
 
 
 #if defined(__linux__)
-/** Physical cores that this thread may run on, by name, each as the processors of it. */
-std::map<std::string, cpu_set_t> cores() {
-  std::map<std::string, cpu_set_t> all;
+/** Physical cores that this thread may run on: their processors, by the names of all that it has. */
+std::map<std::string, std::vector<int>> cores() {
+  std::map<std::string, std::vector<int>> all;
   cpu_set_t set;
   if (sched_getaffinity(0, sizeof set, &set) != 0) return all;
   for (int i = 0; i < CPU_SETSIZE; i++) {
@@ -57,7 +56,7 @@ std::map<std::string, cpu_set_t> cores() {
     std::string path = "/sys/devices/system/cpu/cpu" + std::to_string(i) + "/topology/thread_siblings_list";
     std::string siblings;
     if (!(std::ifstream(path) >> siblings)) siblings = "cpu" + std::to_string(i);
-    CPU_SET(i, &all.emplace(siblings, cpu_set_t{}).first->second);
+    all[siblings].push_back(i);
   }
   return all;
 }
@@ -96,14 +95,39 @@ int available_cores() {
   return std::max(1u, std::thread::hardware_concurrency());
 }
 
-std::function<void(int)> own_cores(int threads) {
 #if defined(__linux__)
-  std::map<std::string, cpu_set_t> all = cores();
-  if (threads > 1 && int(all.size()) == threads)
-    // One that is refused runs where it is put.
-    return [all](int thread) { sched_setaffinity(0, sizeof(cpu_set_t), &std::next(all.begin(), thread)->second); };
-#endif
-  return [](int) {};
+/** False when it is refused. */
+static bool run_on(const std::vector<int>& processors) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  for (int i : processors) CPU_SET(i, &set);
+  return sched_setaffinity(0, sizeof set, &set) == 0;
 }
+
+OwnCores::OwnCores(int threads) {
+  std::map<std::string, std::vector<int>> all = cores();
+  if (threads < 2 || int(all.size()) != threads) return;
+  for (auto& [name, processors] : all) cores_.push_back(processors);
+}
+
+void OwnCores::stay(int thread) const {
+  // One that is refused runs where it is put.
+  if (!cores_.empty()) run_on(cores_[size_t(thread)]);
+}
+
+void OwnCores::lead() const {
+  if (cores_.empty()) return;
+  const int here = sched_getcpu();
+  for (int i : cores_[0])
+    if (i == here) return;
+  cpu_set_t before;
+  if (sched_getaffinity(0, sizeof before, &before) != 0) return;
+  if (run_on(cores_[0])) sched_setaffinity(0, sizeof before, &before);
+}
+#else
+OwnCores::OwnCores(int) {}
+void OwnCores::stay(int) const {}
+void OwnCores::lead() const {}
+#endif
 
 }  // namespace fovea

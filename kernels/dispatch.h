@@ -1,6 +1,5 @@
 // Which kernels this machine can run, and how many threads it gives us.
 #pragma once
-#include <functional>
 #include <string>
 #include <vector>
 
@@ -21,10 +20,20 @@ const KernelTable* choose_kernels(const std::string& isa, std::string& problem);
 int available_cores();
 
 /**
- * Called by each of `threads` threads with its number, keeps them on cores of their own when there are as many as
- * cores that this process may use. Left to itself the system may put two that wake up together on one core, and take
- * milliseconds to see it.
+ * Keeps threads on cores of their own when there are as many as cores that this process may use. Left to itself the
+ * system may put two that wake up together on one core, and take milliseconds to see it.
  */
-std::function<void(int thread)> own_cores(int threads);
+class OwnCores {
+ public:
+  explicit OwnCores(int threads);
+  /** The calling thread is this one of them from now on. */
+  void stay(int thread) const;
+  /** The calling thread, for now in place of thread 0, leaves the core of another; it may be moved again. */
+  void lead() const;
+
+ private:
+  /** By thread, the processors of its core; empty when there are not as many cores. */
+  std::vector<std::vector<int>> cores_;
+};
 
 }  // namespace fovea

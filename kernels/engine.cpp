@@ -6,8 +6,6 @@
 
 #include <algorithm>
 
-#include "dispatch.h"
-
 namespace fovea {
 
 double now() {
@@ -22,18 +20,17 @@ double now() {
  */
 static constexpr double short_plan = 1e6;
 
-Engine::Engine(const KernelTable& table, int threads) : table_(table), slots_(1), buffers_(1, nullptr) {
+Engine::Engine(const KernelTable& table, int threads) : table_(table), slots_(1), buffers_(1, nullptr), cores_(threads) {
   barrier_.threads = threads;
   // About 20 µs. With more threads than cores the one that is waited for may need this very core.
   barrier_.patience = threads <= available_cores() ? 1000 : 0;
   // FOVEA_ALONE=0: all threads meet over the smallest plan too, for tests of just that.
   const char* alone = getenv("FOVEA_ALONE");
   meet_always_ = alone && strcmp(alone, "0") == 0;
-  auto settle = own_cores(threads);
   try {
     for (int i = 0; i < threads; i++)
-      threads_.emplace_back([this, i, settle] {
-        settle(i);
+      threads_.emplace_back([this, i] {
+        cores_.stay(i);
         i == 0 ? lead() : follow(i);
       });
   } catch (...) {
@@ -155,7 +152,7 @@ bool Engine::check(Plan& plan, std::string& problem) {
   if (!plan.checked) {
     bool free_choice = barrier_.threads > 1 && !meet_always_;
     plan.alone = plan.estimated = barrier_.threads == 1 || (free_choice && is_small(program));
-    plan.doubtful = free_choice && !is_small(program, 0.25);
+    plan.doubtful = free_choice && !is_small(program, 0.25) && is_small(program, 32);
     for (int threads : {1, barrier_.threads})
       plan.scratch_bytes = std::max(plan.scratch_bytes, size_t(scratch_bytes(table_, program, threads)));
   }
@@ -194,7 +191,10 @@ bool Engine::submit(std::shared_ptr<Plan> plan, std::function<void(std::string)>
 
 bool Engine::run_here(Plan& plan, std::string& problem) {
   if (!idle() || plan.took > short_plan || !check(plan, problem)) return false;
-  if (!plan.alone) change(&called_, called_ + 1, &uncalled_);
+  if (!plan.alone) {
+    cores_.lead();
+    change(&called_, called_ + 1, &uncalled_);
+  }
   perform(plan, buffers_.data(), nullptr, problem);
   return problem.empty();
 }

@@ -12,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "dispatch.h"
 #include "interpreter.h"
 #include "memory.h"
 #include "tuning_table.h"
@@ -170,6 +171,7 @@ class Engine {
   Memory arena_, scratch_;
   std::atomic<size_t> arena_bytes_{0};
 
+  const OwnCores cores_;
   Barrier barrier_;
   bool meet_always_ = false;
   /** Where who runs a plan alone meets nobody. */
