@@ -26,9 +26,9 @@ int available_cores();
 class OwnCores {
  public:
   explicit OwnCores(int threads);
-  /** The calling thread is this one of them from now on. */
+  /** The calling thread is this one of them from now on; not for thread 0, which is sometimes alone. */
   void stay(int thread) const;
-  /** The calling thread, for now in place of thread 0, leaves the core of another; it may be moved again. */
+  /** The calling thread is for now thread 0: it leaves the core of another, and may be moved again. */
   void lead() const;
 
  private:

@@ -30,7 +30,7 @@ Engine::Engine(const KernelTable& table, int threads) : table_(table), slots_(1)
   try {
     for (int i = 0; i < threads; i++)
       threads_.emplace_back([this, i] {
-        cores_.stay(i);
+        if (i > 0) cores_.stay(i);
         i == 0 ? lead() : follow(i);
       });
   } catch (...) {
@@ -256,6 +256,7 @@ void Engine::lead() {
       job = std::move(queue_.front());
       queue_.pop_front();
     }
+    if (job && job->plan && !job->plan->alone) cores_.lead();
     if (!job || !perform(*job)) {
       ended_ = true;
       change(&started_, started_ + 1, &unstarted_);
