@@ -3,7 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <fstream>
-#include <set>
+#include <map>
+#include <string>
 #include <thread>
 
 #if defined(__linux__)
@@ -42,6 +43,25 @@ int quota() {
 }
 #endif
 
+
+#if defined(__linux__)
+/** Physical cores that this thread may run on: their processors, by the names of all that it has. */
+std::map<std::string, std::vector<int>> cores() {
+  std::map<std::string, std::vector<int>> all;
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set) != 0) return all;
+  for (int i = 0; i < CPU_SETSIZE; i++) {
+    if (!CPU_ISSET(i, &set)) continue;
+    // Two threads on one core share its arithmetic: the second would only be in the way.
+    std::string path = "/sys/devices/system/cpu/cpu" + std::to_string(i) + "/topology/thread_siblings_list";
+    std::string siblings;
+    if (!(std::ifstream(path) >> siblings)) siblings = "cpu" + std::to_string(i);
+    all[siblings].push_back(i);
+  }
+  return all;
+}
+#endif
+
 }  // namespace
 
 std::vector<const KernelTable*> supported_kernels() {
@@ -67,22 +87,47 @@ const KernelTable* choose_kernels(const std::string& isa, std::string& problem) 
 
 int available_cores() {
 #if defined(__linux__)
-  cpu_set_t set;
-  if (sched_getaffinity(0, sizeof set, &set) == 0) {
-    // Two threads on one core share its arithmetic: the second would only be in the way.
-    std::set<std::string> cores;
-    for (int i = 0; i < CPU_SETSIZE; i++) {
-      if (!CPU_ISSET(i, &set)) continue;
-      std::string path = "/sys/devices/system/cpu/cpu" + std::to_string(i) + "/topology/thread_siblings_list";
-      std::string siblings;
-      if (!(std::ifstream(path) >> siblings)) siblings = "cpu" + std::to_string(i);
-      cores.insert(siblings);
-    }
-    int limit = quota(), count = std::max(1, int(cores.size()));
+  if (int count = int(cores().size()); count > 0) {
+    int limit = quota();
     return limit > 0 ? std::min(limit, count) : count;
   }
 #endif
   return std::max(1u, std::thread::hardware_concurrency());
 }
+
+#if defined(__linux__)
+/** False when it is refused. */
+static bool run_on(const std::vector<int>& processors) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  for (int i : processors) CPU_SET(i, &set);
+  return sched_setaffinity(0, sizeof set, &set) == 0;
+}
+
+OwnCores::OwnCores(int threads) {
+  std::map<std::string, std::vector<int>> all = cores();
+  if (threads < 2 || int(all.size()) != threads) return;
+  for (auto& [name, processors] : all) cores_.push_back(processors);
+}
+
+void OwnCores::stay(int thread) const {
+  // One that is refused runs where it is put.
+  if (!cores_.empty()) run_on(cores_[size_t(thread)]);
+}
+
+void OwnCores::lead() const {
+  if (cores_.empty()) return;
+  const int here = sched_getcpu();
+  for (int i : cores_[0])
+    if (i == here) return;
+  cpu_set_t before;
+  if (sched_getaffinity(0, sizeof before, &before) != 0) return;
+  if (run_on(cores_[0])) sched_setaffinity(0, sizeof before, &before);
+}
+#else
+OwnCores::OwnCores(int) {}
+void OwnCores::stay(int) const {}
+void OwnCores::lead() const {}
+#endif
 
 }  // namespace fovea

@@ -6,8 +6,6 @@
 
 #include <algorithm>
 
-#include "dispatch.h"
-
 namespace fovea {
 
 double now() {
@@ -22,7 +20,7 @@ double now() {
  */
 static constexpr double short_plan = 1e6;
 
-Engine::Engine(const KernelTable& table, int threads) : table_(table), slots_(1), buffers_(1, nullptr) {
+Engine::Engine(const KernelTable& table, int threads) : table_(table), slots_(1), buffers_(1, nullptr), cores_(threads) {
   barrier_.threads = threads;
   // About 20 µs. With more threads than cores the one that is waited for may need this very core.
   barrier_.patience = threads <= available_cores() ? 1000 : 0;
@@ -30,7 +28,11 @@ Engine::Engine(const KernelTable& table, int threads) : table_(table), slots_(1)
   const char* alone = getenv("FOVEA_ALONE");
   meet_always_ = alone && strcmp(alone, "0") == 0;
   try {
-    for (int i = 0; i < threads; i++) threads_.emplace_back([this, i] { i == 0 ? lead() : follow(i); });
+    for (int i = 0; i < threads; i++)
+      threads_.emplace_back([this, i] {
+        if (i > 0) cores_.stay(i);
+        i == 0 ? lead() : follow(i);
+      });
   } catch (...) {
     barrier_.threads = int(threads_.size());
     stop();
@@ -150,7 +152,7 @@ bool Engine::check(Plan& plan, std::string& problem) {
   if (!plan.checked) {
     bool free_choice = barrier_.threads > 1 && !meet_always_;
     plan.alone = plan.estimated = barrier_.threads == 1 || (free_choice && is_small(program));
-    plan.doubtful = free_choice && !is_small(program, 0.25);
+    plan.doubtful = free_choice && !is_small(program, 0.25) && is_small(program, 32);
     for (int threads : {1, barrier_.threads})
       plan.scratch_bytes = std::max(plan.scratch_bytes, size_t(scratch_bytes(table_, program, threads)));
   }
@@ -189,7 +191,10 @@ bool Engine::submit(std::shared_ptr<Plan> plan, std::function<void(std::string)>
 
 bool Engine::run_here(Plan& plan, std::string& problem) {
   if (!idle() || plan.took > short_plan || !check(plan, problem)) return false;
-  if (!plan.alone) change(&called_, called_ + 1, &uncalled_);
+  if (!plan.alone) {
+    cores_.lead();
+    change(&called_, called_ + 1, &uncalled_);
+  }
   perform(plan, buffers_.data(), nullptr, problem);
   return problem.empty();
 }
@@ -205,13 +210,6 @@ void Engine::enqueue(std::unique_ptr<Job> job) {
   if (!alone) change(&called_, called_ + 1, &uncalled_);
 }
 
-/** Makes `memory` at least that large, with some room so that slowly growing needs move it seldom. */
-static bool grow(Memory& memory, size_t bytes, std::string& problem) {
-  if (memory.bytes() >= bytes) return true;
-  memory = Memory();
-  return memory.allocate(bytes + bytes / 8, problem);
-}
-
 /**
  * A plan from uploads to outputs, led by the calling thread. `bytes` are those of the uploads, one after another;
  * null: where the plan says. False when the engine stops. A plan that fails leaves a text.
@@ -219,7 +217,7 @@ static bool grow(Memory& memory, size_t bytes, std::string& problem) {
 bool Engine::perform(Plan& plan, uint8_t** buffers, const uint8_t* bytes, std::string& problem) {
   double start = now();
   program_ = {plan.words.data(), int64_t(plan.words.size()), buffers, nullptr, plan.nanoseconds, tuning_.used()};
-  if (!grow(arena_, plan.arena_bytes, problem) || !grow(scratch_, plan.scratch_bytes, problem)) program_.count = 0;
+  if (!arena_.grow(plan.arena_bytes, problem) || !scratch_.grow(plan.scratch_bytes, problem)) program_.count = 0;
   arena_bytes_.store(arena_.bytes());
   buffers[0] = arena_.data();
   program_.scratch = scratch_.data();
@@ -228,6 +226,7 @@ bool Engine::perform(Plan& plan, uint8_t** buffers, const uint8_t* bytes, std::s
       memcpy(buffers[0] + upload.offset, bytes ? bytes : upload.from, upload.bytes);
       if (bytes) bytes += upload.bytes;
     }
+  if (!plan.alone) change(&started_, started_ + 1, &unstarted_);
   if (!(plan.alone ? interpret(table_, program_, alone_, 0) : take_part(0))) return false;
   if (problem.empty())
     for (const Plan::Output& output : plan.outputs)
@@ -257,9 +256,10 @@ void Engine::lead() {
       job = std::move(queue_.front());
       queue_.pop_front();
     }
+    if (job && job->plan && !job->plan->alone) cores_.lead();
     if (!job || !perform(*job)) {
-      // The others are, or will be, at their meeting, and end there.
-      if (!job || job->plan->alone) barrier_wait(barrier_);
+      ended_ = true;
+      change(&started_, started_ + 1, &unstarted_);
       return;
     }
     job->freed = Memory();
@@ -275,15 +275,18 @@ void Engine::lead() {
 void Engine::follow(int thread) {
   for (uint32_t next = 0;; next++) {
     wait_for_change(&called_, next, &uncalled_, barrier_.patience);
-    if (!take_part(thread)) return;
+    // By now whoever leads has its first part under way, or will have soon.
+    wait_for_change(&started_, next, &unstarted_, barrier_.patience);
+    if (ended_ || !take_part(thread)) return;
   }
 }
 
 /** One thread's way through a job for all; false when the engine stops. */
 bool Engine::take_part(int thread) {
-  barrier_wait(barrier_);
-  if (barrier_.stopped || !interpret(table_, program_, barrier_, thread)) return false;
-  // Behind this no other thread looks at the job.
+  // Of its own: the leader goes on to the next job when all have come to the last meeting, not left it.
+  const Program program = program_;
+  if (!interpret(table_, program, barrier_, thread)) return false;
+  if (program.count > 0) return true;
   barrier_wait(barrier_);
   return !barrier_.stopped;
 }

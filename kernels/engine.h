@@ -12,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "dispatch.h"
 #include "interpreter.h"
 #include "memory.h"
 #include "tuning_table.h"
@@ -158,6 +159,10 @@ class Engine {
   /** Those of them that are for all threads: what the others wait for. */
   alignas(64) uint32_t called_ = 0;
   uint32_t uncalled_ = 0;
+  /** Those of these that whoever leads has begun; one more when it has ended. */
+  alignas(64) uint32_t started_ = 0;
+  uint32_t unstarted_ = 0;
+  bool ended_ = false;
 
   TuningTable tuning_;
 
@@ -166,6 +171,7 @@ class Engine {
   Memory arena_, scratch_;
   std::atomic<size_t> arena_bytes_{0};
 
+  const OwnCores cores_;
   Barrier barrier_;
   bool meet_always_ = false;
   /** Where who runs a plan alone meets nobody. */

@@ -26,20 +26,20 @@ void barrier_wait(Barrier& b) {
   change(&b.phase, phase + 1, &b.sleepers);
 }
 
-/** Calls visit(op, kind, index) for each op until it returns false. */
+/** Calls visit(op, kind, index, next) for each op until it returns false; it may move `next`, where it goes on. */
 template <class Fn> static bool each_op(const Program& program, Fn visit) {
   int64_t index = 0;
   for (int64_t at = 0, next; at < program.count; at = next, index++) {
     int kind = int(program.words[at]);
     next = at + int64_t(program.words[at + 1]);
-    if (!visit(Op{program.words + at, program.buffers, tensors_of[kind]}, kind, index)) return false;
+    if (!visit(Op{program.words + at, program.buffers, tensors_of[kind]}, kind, index, next)) return false;
   }
   return true;
 }
 
 int64_t unknown_buffer(const Program& program, int64_t known) {
   int64_t unknown = -1;
-  each_op(program, [&](const Op& op, int, int64_t) {
+  each_op(program, [&](const Op& op, int, int64_t, int64_t&) {
     for (int i = 0; i < op.tensors; i++) {
       double id = op.words[2 + 8 * i];
       if (id > 0 && (id >= double(known) || !program.buffers[size_t(id)])) unknown = int64_t(id);
@@ -51,7 +51,7 @@ int64_t unknown_buffer(const Program& program, int64_t known) {
 
 int64_t scratch_bytes(const KernelTable& table, const Program& program, int threads) {
   int64_t most = 0;
-  each_op(program, [&](const Op& op, int kind, int64_t) {
+  each_op(program, [&](const Op& op, int kind, int64_t, int64_t&) {
     int64_t bytes = table.scratch[kind] ? table.scratch[kind](op, threads) : 0;
     if (bytes > most) most = bytes;
     return true;
@@ -63,7 +63,7 @@ bool is_small(const Program& program, double part) {
   // Rough costs on one thread: 20 multiply-adds or 4 elements in a nanosecond, and 1.4 µs for a meeting, of
   // which half would be saved work.
   double cost = 0, meetings = 0;
-  each_op(program, [&](const Op& op, int kind, int64_t) {
+  each_op(program, [&](const Op& op, int kind, int64_t, int64_t&) {
     auto d = [&](int tensor, int i) { return op.words[2 + 8 * tensor + 4 + i]; };
     auto elements_of = [&](int tensor) { return d(tensor, 0) * d(tensor, 1) * d(tensor, 2) * d(tensor, 3); };
     double elements = elements_of(op.tensors - 1), first = elements_of(0);
@@ -102,12 +102,7 @@ bool interpret(const KernelTable& table, const Program& program, Barrier& barrie
   bool timed = program.nanoseconds && thread == 0;
   Tuning* noting = thread == 0 && program.tuning && program.tuning->samples ? program.tuning : nullptr;
   double before = timed ? now() : 0;
-  int done = 0;
-  return each_op(program, [&](const Op& op, int kind, int64_t index) {
-    if (done > 0) {
-      done--;
-      return true;
-    }
+  return each_op(program, [&](const Op& op, int kind, int64_t index, int64_t& next) {
     Fused group;
     double start = noting ? now() : 0;
     if (noting) noting->now.m = 0;
@@ -116,7 +111,8 @@ bool interpret(const KernelTable& table, const Program& program, Barrier& barrie
     int ops = may ? fuse(program, op, group) : 0;
     if (ops > 1) {
       table.fused(group, work);
-      done = ops - 1;
+      // Before the meeting: behind the last one nobody looks at the words any more.
+      for (int i = 1; i < ops; i++) next += int64_t(program.words[next + 1]);
     } else table.run[kind](op, work);
     barrier_wait(barrier);
     if (noting && noting->now.m != 0 && noting->count < noting->room)

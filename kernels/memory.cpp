@@ -19,8 +19,8 @@ static size_t page_size() {
 }
 
 bool Memory::allocate(size_t bytes, std::string& problem) {
-  // Room to begin at a huge page where the memory has many of them.
-  size_t slack = bytes >= 2 * huge_page ? huge_page : 0;
+  // Room to begin at a huge page where the memory holds one.
+  size_t slack = bytes >= huge_page ? huge_page : 0;
   size_t mapped = (bytes + slack + page_size()) / page_size() * page_size();
   if (mapped < bytes) {
     problem = "no memory of " + std::to_string(bytes) + " bytes";
@@ -43,6 +43,14 @@ bool Memory::allocate(size_t bytes, std::string& problem) {
 #endif
   swap(fresh);
   return true;
+}
+
+bool Memory::grow(size_t bytes, std::string& problem) {
+  if (bytes_ >= bytes) return true;
+  *this = Memory();
+  bytes += bytes / 8;
+  if (bytes > huge_page / 4) bytes = (bytes + huge_page - 1) / huge_page * huge_page;
+  return allocate(bytes, problem);
 }
 
 Memory::~Memory() {

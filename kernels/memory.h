@@ -21,6 +21,8 @@ class Memory {
 
   /** False, with a text, when the system refuses. */
   bool allocate(size_t bytes, std::string& problem);
+  /** At least that large, with new content if it was smaller: with some room, so that slowly growing needs move it seldom. */
+  bool grow(size_t bytes, std::string& problem);
 
   uint8_t* data() const { return data_; }
   size_t bytes() const { return bytes_; }

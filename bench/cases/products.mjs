@@ -15,8 +15,8 @@ export const products = {
   name: "products",
   title: "Products of f32 matrices",
   about:
-    "One product, of which JavaScript reads the first row at most: the rest stays with the engine. Fovea packs a " +
-    "weight beforehand, ONNX Runtime has it as a constant of its graph; for the gradient both matrices are inputs, " +
+    "One product, of which JavaScript reads the first row at most: the rest stays with the engine. Fovea runs a " +
+    "recorded plan with a weight packed beforehand, ONNX Runtime has it as a constant of its graph; for the gradient both matrices are inputs, " +
     "the first one transposed. jax-js has one thread.",
 
   async *plans({ threadCounts, rounds = 7, device, quick }) {

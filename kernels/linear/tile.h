@@ -177,12 +177,23 @@ inline void float_tile(const uint8_t* panel, int64_t stride, int v0, int64_t cou
       });
     }
     const bool last = target.last && k == count;
-    unroll<0, width>([&](auto m) FOVEA_FLAT {
-      unroll<0, parts>([&](auto v) FOVEA_FLAT {
-        V::F y = target.load(m.value, v0 + v.value, first);
-        target.store(m.value, v0 + v.value, V::add(y, s[m.value][v.value]), last);
+    // Engines of WebAssembly would ask for each vector whether it is whole.
+    if (wasm && target.count >= width && target.columns >= (v0 + parts) * V::lanes)
+      unroll<0, width>([&](auto m) FOVEA_FLAT {
+        float* y = target.at(m.value, v0);
+        unroll<0, parts>([&](auto v) FOVEA_FLAT {
+          V::F sum = V::add(first ? V::zero() : V::load(y + v.value * V::lanes), s[m.value][v.value]);
+          if (last && target.bias) sum = V::add(sum, V::load(target.bias + (v0 + v.value) * V::lanes));
+          V::store(y + v.value * V::lanes, sum);
+        });
       });
-    });
+    else
+      unroll<0, width>([&](auto m) FOVEA_FLAT {
+        unroll<0, parts>([&](auto v) FOVEA_FLAT {
+          V::F y = target.load(m.value, v0 + v.value, first);
+          target.store(m.value, v0 + v.value, V::add(y, s[m.value][v.value]), last);
+        });
+      });
   } while (k < count);
 }
 
