@@ -66,8 +66,12 @@ template <class Fmt> struct Activations {
     float most = V::reduce_max(top), up = most < 0x1p-100f ? 0x1p100f : 1.0f;
     float inverse = most > 0 ? 127.0f / (most * up) : 0.0f;
     V::Act codes[group];
-    for (int i = 0; i < vectors; i++)
-      V::store_act(codes + i * V::lanes, V::to_int(V::mul(V::mul(value[i], V::set1(up)), V::set1(inverse))));
+    V::F all = V::zero();
+    for (int i = 0; i < vectors; i++) {
+      V::I code = V::to_int(V::mul(V::mul(value[i], V::set1(up)), V::set1(inverse)));
+      V::store_act(codes + i * V::lanes, code);
+      if (Fmt::has_min) all = V::add(all, V::to_float(code));
+    }
     if (is_matrix_tile<Fmt>(width)) __builtin_memcpy(q + tile * k + (g * width + m) * group, codes, sizeof codes);
     else {
       V::Act* to = q + tile * k + (g * group * width + 4 * m);
@@ -76,20 +80,16 @@ template <class Fmt> struct Activations {
 
     constexpr int runs = group / Fmt::run;
     float d = most / 127.0f + V::reduce_add(bad);
-    if (is_matrix_tile<Fmt>(width) && !Fmt::has_min) {
-      scale[tile * (k / group) + g * width + m] = d;
-      return;
-    }
-    int total = 0;
+    int64_t at = tile * (k / group) + g * width + m;
+    scale[at] = d;
+    // Whole numbers below 2^24: exact in any order.
+    if constexpr (Fmt::has_min) sum[at] = d * V::reduce_add(all);
+    if (is_matrix_tile<Fmt>(width)) return;
     for (int r = 0; r < runs; r++) {
       int part = 0;
       for (int i = 0; i < Fmt::run; i++) part += codes[r * Fmt::run + i];
       start[tile * (k / Fmt::run) + (g * runs + r) * width + m] = -dot_zero<Fmt> * part;
-      total += part;
     }
-    int64_t at = tile * (k / group) + g * width + m;
-    scale[at] = d;
-    if constexpr (Fmt::has_min) sum[at] = d * float(total);
   }
 
   /** As `quantize`, for a whole row of `length` numbers and one scale. */

@@ -59,7 +59,7 @@ template <class Fmt> class Flow {
       const int64_t at = tile[t].at * (x.k / group);
       for (int64_t g = g0; g < g1; g += groups) {
         for (const int64_t end = asked + ask < bytes ? asked + ask : bytes; asked < end; asked += 64)
-          for (const uint8_t* at : next) V::prefetch_far(at + asked);
+          for (const uint8_t* ahead : next) V::prefetch_far(ahead + asked);
         if (g + groups < g1) {
           q += groups * group * side;
           for (const uint8_t*& c : codes) c += groups * 512;
@@ -87,10 +87,11 @@ template <class Fmt> class Flow {
             begin<u>(q, codes);
             if constexpr (u < late) store<u + products - late>(from);
             else store<u - late>(to);
-            if (i.value < wanted)
-              scale<h.value, i.value>(w, g, x, at, from, sum);
+            if (i.value < wanted) scale<h.value, i.value>(w, g, x, at, from, sum);
           });
-          each([&](auto m, auto p) FOVEA_FLAT { V::store(own + (2 * m.value + p.value) * side, sum[m.value][p.value]); });
+          each([&](auto m, auto p) FOVEA_FLAT {
+            V::store(own + (2 * m.value + p.value) * side, sum[m.value][p.value]);
+          });
         });
         int32_t* free = from;
         from = to, to = free;

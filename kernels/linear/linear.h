@@ -215,6 +215,7 @@ template <class Fmt> struct Multiplier {
     for (int64_t k0 = 0, k1; k0 < p.k; k0 = k1) {
       // No short step at the end, in which there would be no time to write results.
       k1 = p.k - k0 < 2 * at_a_time ? p.k : k0 + at_a_time;
+      const int64_t groups = (k1 - k0) / group;
       for (int64_t i = p0; i < p1; i += 2) {
         // One alone is its own neighbour.
         const int64_t pair[2] = {i, i + 1 < p1 ? i + 1 : i};
@@ -222,7 +223,7 @@ template <class Fmt> struct Multiplier {
         const uint8_t* next[2];
         for (int j = 0; j < 2; j++) {
           const uint8_t* panel = first + pair[j] * bytes;
-          w[j] = Signed<Fmt>(panel, k0 / group, (k1 - k0) / group, ahead(), memory + j * Signed<Fmt>::bytes((k1 - k0) / group));
+          w[j] = Signed<Fmt>(panel, k0 / group, groups, ahead(), memory + j * Signed<Fmt>::bytes(groups));
           next[j] = i + 2 < p1 ? panel + 2 * bytes + Fmt::bytes(k0) : first + (p0 + j) * bytes + Fmt::bytes(k1);
         }
         float* y = sums + (i - p0) / 2 * (t1 - t0) * F::sums;
