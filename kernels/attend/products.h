@@ -56,12 +56,14 @@ FOVEA_APART void score_rows(const float* q, int64_t d, const T* const* keys, con
   }
 }
 
+/** Logarithms of the keys in a run of the cache, and in a piece. */
+constexpr int run_bits = 4, piece_bits = 6;
+static_assert(1 << run_bits == run_keys && 1 << piece_bits == Attention::piece, "a run of the cache, and a piece");
+
 /**
  * Values of a tile: rows of dv, 2^bits of them at each of `runs`; `scales` [keys][dv / 32] widened, where they have
  * any.
  */
-constexpr int run_bits = 4, piece_bits = 6;
-static_assert(1 << run_bits == run_keys && 1 << piece_bits == Attention::piece, "a run of the cache, and a piece");
 template <class T> struct TileValues {
   const T* const* runs;
   int bits;
@@ -141,7 +143,7 @@ inline void weigh(const float* weights, int from, int to, const TileValues<T>& v
   if (c < dv)
     for (int r = 0; r < R; r++)
       weigh_rows<1, 1, true>(weights + r * Attention::tile, from, to, values, c, int(dv - c), sums + r * dv,
-                              next);
+                             next);
 }
 
 /** Calls run(Int<count>), count in [1, Attention::rows]. */
