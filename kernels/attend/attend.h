@@ -66,7 +66,7 @@ inline void attend(const Op& op, const Work& work) {
   Scratch scratch(a, work.scratch, work.thread);
   Parts parts(a, split);
   while (parts.with(work.take(), [&](const Rows& rows, int64_t tile) {
-    if (split) attend_part(rows, tile, scratch, partials);
+    if (split) attend_parts(rows, tile, tile + 1, scratch, partials);
     else attend_block(rows, scratch);
   })) {
   }

@@ -18,7 +18,7 @@ inline void attend_block(const Rows& rows, const Scratch& scratch) {
   for (; start < end; start += Attention::tile) {
     int64_t first, last;
     if (!rows.seeing(start, first, last)) continue;
-    attend_tile(rows, first, last, start, scratch);
+    attend_tile(rows, first, last, start, -1, scratch);
     for (int64_t r = first; r < last; r++)
       merge(a.y.f32() + rows.index(r) * a.dv, maxima[r], totals[r], scratch.sums + r * a.dv, scratch.maxima[r],
             scratch.totals[r], a.dv);
@@ -26,21 +26,23 @@ inline void attend_block(const Rows& rows, const Scratch& scratch) {
   for (int64_t r = 0; r < rows.count; r++) finish(a.y.f32() + rows.index(r) * a.dv, totals[r], a.dv);
 }
 
-/** One tile of a block; the results go to `partials`. */
-inline void attend_part(const Rows& rows, int64_t tile, const Scratch& scratch, const Partials& partials) {
+/** The tiles [tile, end) of a block; the results go to `partials`. */
+inline void attend_parts(const Rows& rows, int64_t tile, int64_t end, const Scratch& scratch,
+                         const Partials& partials) {
   const Attention& a = rows.a;
-  int64_t start = tile * Attention::tile, first, last;
-  if (rows.seeing(start, first, last)) {
-    gather_queries(rows, scratch.queries);
-    attend_tile(rows, first, last, start, scratch);
-  }
-  for (int64_t r = 0; r < rows.count; r++) {
-    float* out = partials.at(a, rows.index(r), tile);
-    bool seen = r >= first && r < last;
-    out[0] = seen ? scratch.maxima[r] : -__builtin_inff();
-    if (!seen) continue;
-    out[1] = scratch.totals[r];
-    __builtin_memcpy(out + 2, scratch.sums + r * a.dv, size_t(a.dv) * 4);
+  gather_queries(rows, scratch.queries);
+  for (; tile < end; tile++) {
+    int64_t start = tile * Attention::tile, then = start + Attention::tile, first, last;
+    if (rows.seeing(start, first, last))
+      attend_tile(rows, first, last, start, tile + 1 < end ? then : -1, scratch);
+    for (int64_t r = 0; r < rows.count; r++) {
+      float* out = partials.at(a, rows.index(r), tile);
+      bool seen = r >= first && r < last;
+      out[0] = seen ? scratch.maxima[r] : -__builtin_inff();
+      if (!seen) continue;
+      out[1] = scratch.totals[r];
+      __builtin_memcpy(out + 2, scratch.sums + r * a.dv, size_t(a.dv) * 4);
+    }
   }
 }
 

@@ -2,7 +2,10 @@
 // is in one accumulator, a score over c = 0, 1, ..., a value over the keys in order, whatever rows and vectors go
 // together. What the cache holds is widened to f32 without rounding, in registers.
 #pragma once
-#include "shape.h"
+#include "next.h"
+
+/** Within a larger function the compiler may find no register for a vector of the innermost loop. */
+#define FOVEA_APART __attribute__((noinline))
 
 namespace fovea::FOVEA_ISA {
 
@@ -11,8 +14,8 @@ namespace fovea::FOVEA_ISA {
  * which begin at keys[n] (and whose scales at scales[n]).
  */
 template <int R, int N, class T>
-inline void score_rows(const float* q, int64_t d, const T* const* keys, const uint16_t* const* scales,
-                       float* scores) {
+FOVEA_APART void score_rows(const float* q, int64_t d, const T* const* keys, const uint16_t* const* scales,
+                            float* scores) {
   constexpr int L = V::lanes;
   V::F sum[R][N], scale[N];
   const T* k[N];
@@ -53,13 +56,15 @@ inline void score_rows(const float* q, int64_t d, const T* const* keys, const ui
   }
 }
 
+/** Logarithms of the keys in a run of the cache, and in a piece. */
+constexpr int run_bits = 4, piece_bits = 6;
+static_assert(1 << run_bits == run_keys && 1 << piece_bits == Attention::piece, "a run of the cache, and a piece");
+
 /**
  * Values of a tile: rows of dv, 2^bits of them at each of `runs`; `scales` [keys][dv / 32] widened, where they have
  * any.
  */
 template <class T> struct TileValues {
-  static constexpr int run_bits = 4, tile_bits = 8;
-  static_assert(1 << run_bits == run_keys && 1 << tile_bits == Attention::tile, "a run of the cache, and a tile");
   const T* const* runs;
   int bits;
   const float* scales;
@@ -80,8 +85,8 @@ inline float* anew(float* p) {
  * last vector only `rest` lanes exist.
  */
 template <int R, int N, bool tail, class T>
-inline void weigh_rows(const float* weights, int from, int to, const TileValues<T>& values, int64_t c, int rest,
-                       float* sums) {
+FOVEA_APART void weigh_rows(const float* weights, int from, int to, const TileValues<T>& values, int64_t c, int rest,
+                            float* sums, NextTile& next) {
   constexpr int L = V::lanes;
   int64_t dv = values.dv;
   V::F sum[R][N];
@@ -96,6 +101,8 @@ inline void weigh_rows(const float* weights, int from, int to, const TileValues<
   for (int j = from; j < to;) {
     int run = j >> values.bits, first = run << values.bits, behind = first + (1 << values.bits);
     int end = behind < to ? behind : to;
+    if (end > j + run_keys) end = j + run_keys;
+    next.ask();
     const T* p = values.runs[run] + (j - first) * dv + c;
     for (; j < end; j++, p += dv) {
       V::F v[N];
@@ -126,15 +133,17 @@ inline void weigh_rows(const float* weights, int from, int to, const TileValues<
 
 /** weigh_rows over all dv values. */
 template <int R, class T>
-inline void weigh(const float* weights, int from, int to, const TileValues<T>& values, float* sums) {
+inline void weigh(const float* weights, int from, int to, const TileValues<T>& values, float* sums,
+                  NextTile& next) {
   constexpr int N = Attention::vectors<R>(), L = V::lanes;
   int64_t c = 0, dv = values.dv;
   if (from >= to) return;
-  for (; c + N * L <= dv; c += N * L) weigh_rows<R, N, false>(weights, from, to, values, c, L, sums);
-  for (; c + L <= dv; c += L) weigh_rows<R, 1, false>(weights, from, to, values, c, L, sums);
+  for (; c + N * L <= dv; c += N * L) weigh_rows<R, N, false>(weights, from, to, values, c, L, sums, next);
+  for (; c + L <= dv; c += L) weigh_rows<R, 1, false>(weights, from, to, values, c, L, sums, next);
   if (c < dv)
     for (int r = 0; r < R; r++)
-      weigh_rows<1, 1, true>(weights + r * Attention::tile, from, to, values, c, int(dv - c), sums + r * dv);
+      weigh_rows<1, 1, true>(weights + r * Attention::tile, from, to, values, c, int(dv - c), sums + r * dv,
+                             next);
 }
 
 /** Calls run(Int<count>), count in [1, Attention::rows]. */

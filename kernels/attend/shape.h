@@ -7,6 +7,8 @@ namespace fovea::FOVEA_ISA {
 
 struct Attention {
   static constexpr int tile = 256;
+  /** Keys of a tile that all rows of a block meet while they lie in the first cache. */
+  static constexpr int piece = 64;
   /** Query rows that meet a tile together. */
   static constexpr int block = 96;
   /** Components of a query that lie together: at a constant distance the rows in registers need one pointer. */
@@ -17,6 +19,8 @@ struct Attention {
 #else
   static constexpr int rows = 6;
 #endif
+  /** Up to so many rows read the cache in its own format; for more it is widened first. */
+  static constexpr int few = 2 * rows;
   /** Vectors that they hold for each of R rows: R * vectors sums stay in 32 registers, or in 16. */
   template <int R> static constexpr int vectors() {
 #if defined(FOVEA_AVX512)
@@ -49,8 +53,8 @@ struct Attention {
         shared_rows(order.data && shares.data && causal ? int64_t(op.number(5)) : 0) {}
 
   // Scratch of a thread, in floats: keys, values and their scales, widened; queries; scores; sums.
-  int64_t key_floats() const { return tile * d; }
-  int64_t value_floats() const { return tile * dv; }
+  int64_t key_floats() const { return piece * d; }
+  int64_t value_floats() const { return piece * dv; }
   int64_t scale_floats() const { return values.dtype == DType::q8_0 ? tile * dv / 32 : 0; }
   /** Queries lie as [d / part][block][part]. */
   int64_t query_floats() const { return (d + part - 1) / part * part * block; }

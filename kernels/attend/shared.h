@@ -29,54 +29,57 @@ inline Span ordered_span(const Attention& a, int64_t i) {
   return span;
 }
 
-/** The parts of a range of tiles: [share, tile, block, head], then [sequence, tile of its own, block, head]. */
+/** The parts of the tiles [from, to): [share, tiles, block, head], then [sequence, tile of its own, block, head]. */
 struct SharedParts {
   const Attention& a;
   int64_t from, to;
-  int64_t section = 0, before = 0;
+  /** Tiles that are taken at once where what comes next is asked for. */
+  int64_t most;
+  /** The share, or `sequences` and the place in the order; what it has; parts of those before it. */
+  int64_t section = -1, rows = 0, tile = 0, end = 0, each = 1, blocks = 0, parts = 0, before = 0;
 
-  /** Calls run(section, tile, head, first row, rows) for part `index`, which must not fall; false behind the last. */
-  template <class Fn> bool with(int64_t index, Fn run) {
-    for (; section < 2 * a.sequences; section++) {
-      int64_t rows, tile, end;
-      if (section < a.sequences) {
-        Share share = share_of(a, section);
-        if (share.count == 0) {
-          section = a.sequences - 1;
-          continue;
-        }
-        rows = 0, tile = share.tile, end = share.end;
-        for (int64_t i = 0; i < share.count; i++) rows += ordered_span(a, share.first + i).count * a.group;
-      } else {
-        int64_t i = section - a.sequences;
-        Span span = ordered_span(a, i);
-        rows = span.count * a.group, tile = 0, end = span.tiles();
-        for (int64_t g = 0; g < a.sequences; g++) {
-          Share share = share_of(a, g);
-          if (share.count == 0) break;
-          if (i >= share.first && i < share.first + share.count && share.end > tile) tile = share.end;
-        }
-      }
-      if (tile < from) tile = from;
-      if (end > to) end = to;
-      int64_t blocks = (rows + Attention::block - 1) / Attention::block;
-      int64_t parts = end > tile ? (end - tile) * blocks * a.kv_heads : 0;
-      if (index - before >= parts) {
-        before += parts;
-        continue;
-      }
-      int64_t i = index - before, begin = i / a.kv_heads % blocks * Attention::block, left = rows - begin;
-      run(section, tile + i / (a.kv_heads * blocks), i % a.kv_heads, begin,
-          left < Attention::block ? left : int64_t(Attention::block));
-      return true;
+  /** Goes on to the next section; false behind the last. */
+  bool advance() {
+    before += parts;
+    if (++section < a.sequences) {
+      Share share = share_of(a, section);
+      rows = 0, tile = share.tile, end = share.end;
+      if (share.count == 0) section = a.sequences;
+      else for (int64_t i = 0; i < share.count; i++) rows += ordered_span(a, share.first + i).count * a.group;
     }
-    return false;
+    int64_t i = section - a.sequences;
+    if (i >= a.sequences) return false;
+    if (i >= 0) {
+      Span span = ordered_span(a, i);
+      rows = span.count * a.group, tile = 0, end = span.tiles();
+      for (int64_t g = 0; g < a.sequences; g++) {
+        Share share = share_of(a, g);
+        if (share.count == 0) break;
+        if (i >= share.first && i < share.first + share.count && share.end > tile) tile = share.end;
+      }
+    }
+    if (tile < from) tile = from;
+    if (end > to) end = to;
+    each = i < 0 && NextTile::pays(a, rows) ? most : 1;
+    blocks = (rows + Attention::block - 1) / Attention::block;
+    parts = end > tile ? (end - tile + each - 1) / each * blocks * a.kv_heads : 0;
+    return true;
+  }
+
+  /** Calls run(section, tile, end, head, first row, rows) for part `index`, which must not fall; false behind the last. */
+  template <class Fn> bool with(int64_t index, Fn run) {
+    while (index - before >= parts)
+      if (!advance()) return false;
+    int64_t i = index - before, begin = i / a.kv_heads % blocks * Attention::block, left = rows - begin;
+    int64_t first = tile + i / (a.kv_heads * blocks) * each, last = first + each < end ? first + each : end;
+    run(section, first, last, i % a.kv_heads, begin, left < Attention::block ? left : int64_t(Attention::block));
+    return true;
   }
 };
 
-/** One tile for `count` rows from row `begin` of a share. */
-inline void attend_share(const Attention& a, const Share& share, int64_t tile, int64_t g, int64_t begin, int64_t count,
-                         const Scratch& scratch, const Partials& partials) {
+/** The tiles [tile, end) for `count` rows from row `begin` of a share. */
+inline void attend_share(const Attention& a, const Share& share, int64_t tile, int64_t end, int64_t g, int64_t begin,
+                         int64_t count, const Scratch& scratch, const Partials& partials) {
   int64_t places[Attention::block], passed = 0, found = 0;
   Span first = {0, 0, 0, nullptr};
   for (int64_t i = 0; i < share.count && found < count; i++) {
@@ -85,16 +88,28 @@ inline void attend_share(const Attention& a, const Share& share, int64_t tile, i
     passed += rows;
     if (from >= rows) continue;
     Rows own = {a, span, g, from, rows - from < count - found ? rows - from : count - found};
-    // With a window not all rows may see the whole tile: then each sequence is by itself.
+    // With a window not all rows may see all of the tiles: then each sequence is by itself.
     if (a.window && own.lowest(own.count - 1) > tile * Attention::tile) {
-      attend_part(own, tile, scratch, partials);
+      attend_parts(own, tile, end, scratch, partials);
       count -= own.count;
       continue;
     }
     if (found == 0) first = span;
     for (int64_t r = 0; r < own.count; r++) places[found++] = own.index(r);
   }
-  if (found > 0) attend_part({a, first, g, 0, found, places}, tile, scratch, partials);
+  if (found > 0) attend_parts({a, first, g, 0, found, places}, tile, end, scratch, partials);
+}
+
+/** How many tiles a thread may take at once: enough parts are left for all threads to end together. */
+inline int64_t tiles_at_once(const Attention& a, int threads) {
+  int64_t tiles = 0;
+  for (int64_t g = 0; g < a.sequences; g++) {
+    Share share = share_of(a, g);
+    if (share.count == 0) break;
+    tiles += share.end - share.tile;
+  }
+  int64_t each = tiles * a.kv_heads / (8 * threads);
+  return each < 1 ? 1 : each > 4 ? 4 : each;
 }
 
 inline void attend_shared(const Attention& a, const Work& work) {
@@ -116,14 +131,17 @@ inline void attend_shared(const Attention& a, const Work& work) {
     state[2 * r + 1] = 0;
     __builtin_memset(a.y.f32() + r * a.dv, 0, size_t(a.dv) * 4);
   });
+  int64_t most = tiles_at_once(a, work.threads);
   for (; partials.first < a.tiles(); partials.first += partials.count) {
     int64_t end = partials.first + partials.count;
     if (partials.first > 0) work.barrier();
-    SharedParts parts = {a, partials.first, end};
-    while (parts.with(work.take(), [&](int64_t section, int64_t tile, int64_t g, int64_t begin, int64_t count) {
-      if (section < a.sequences) return attend_share(a, share_of(a, section), tile, g, begin, count, scratch, partials);
+    SharedParts parts = {a, partials.first, end, most};
+    while (parts.with(work.take(), [&](int64_t section, int64_t tile, int64_t last, int64_t g, int64_t begin,
+                                       int64_t count) {
+      if (section < a.sequences)
+        return attend_share(a, share_of(a, section), tile, last, g, begin, count, scratch, partials);
       Span span = ordered_span(a, section - a.sequences);
-      attend_part({a, span, g, begin, count}, tile, scratch, partials);
+      attend_parts({a, span, g, begin, count}, tile, last, scratch, partials);
     })) {
     }
     work.barrier();

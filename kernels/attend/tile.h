@@ -33,59 +33,60 @@ struct Runs {
   }
 };
 
-/** Scores of the rows [first, last) against all keys of the tile that they see. */
+/** Scores of the rows [first, last) against the keys that they see of the piece from `key`. */
 template <class T>
-inline void score_tile(const Rows& rows, int64_t first, int64_t last, int64_t start, const T* const* runs,
-                       const uint16_t* const* run_scales, const float* queries, float* scores) {
+inline void score_piece(const Rows& rows, int64_t first, int64_t last, int64_t start, int key, const T* const* runs,
+                        const uint16_t* const* run_scales, const Scratch& scratch, NextTile& next) {
   constexpr int L = V::lanes, most = Attention::rows;
-  auto pass = [&](int64_t r, auto n, int from, int to) {
-    constexpr int R = decltype(n)::value, N = Attention::vectors<R>();
-    for (int key = from / (N * L) * (N * L); key < to; key += N * L) {
-      const T* keys[N];
-      const uint16_t* scales[N];
-      for (int i = 0; i < N; i++) {
-        int at = key + i * L;
-        keys[i] = runs[at / run_keys] + at % run_keys;
-        scales[i] = run_scales ? run_scales[at / run_keys] + at % run_keys : nullptr;
+  for (int64_t r = first; r < last; r += most) {
+    int64_t count = last - r < most ? last - r : most;
+    int low = rows.sight(r, start).low, high = rows.sight(r + count - 1, start).high;
+    if (low < key) low = key;
+    if (high > key + Attention::piece) high = key + Attention::piece;
+    if (low < high) with_count(count, [&](auto n) {
+      constexpr int R = decltype(n)::value, N = Attention::vectors<R>();
+      for (int k = low / (N * L) * (N * L); k < high; k += N * L) {
+        const T* keys[N];
+        const uint16_t* scales[N];
+        for (int i = 0; i < N; i++) {
+          int at = k + i * L;
+          keys[i] = runs[at / run_keys] + at % run_keys;
+          scales[i] = run_scales ? run_scales[at / run_keys] + at % run_keys : nullptr;
+        }
+        next.ask();
+        score_rows<R, N>(scratch.queries + r * Attention::part, rows.a.d, keys, scales,
+                         scratch.scores + r * Attention::tile + k);
       }
-      score_rows<R, N>(queries + r * Attention::part, rows.a.d, keys, scales, scores + r * Attention::tile + key);
-    }
-  };
-  // Keys outside, so that a piece of them stays in the first cache while the rows pass.
-  constexpr int piece = 64;
-  int from = rows.sight(first, start).low, to = rows.sight(last - 1, start).high;
-  for (int key = from / piece * piece; key < to; key += piece)
-    for (int64_t r = first; r < last; r += most) {
-      int64_t count = last - r < most ? last - r : most;
-      int low = rows.sight(r, start).low, high = rows.sight(r + count - 1, start).high;
-      if (low < key) low = key;
-      if (high > key + piece) high = key + piece;
-      if (low < high) with_count(count, [&](auto n) { pass(r, n, low, high); });
-    }
+    });
+  }
 }
 
-/** sums = weights times values for the rows [first, last). */
+/** sums += weights times values for the rows [first, last) and the keys [from, to) that they see, in order. */
 template <class T>
-inline void weigh_tile(const Rows& rows, int64_t first, int64_t last, int64_t start, const TileValues<T>& values,
-                       const float* scores, float* sums) {
+inline void weigh_piece(const Rows& rows, int64_t first, int64_t last, int64_t start, int from, int to,
+                        const TileValues<T>& values, const Scratch& scratch, NextTile& next) {
   constexpr int tile = Attention::tile, most = Attention::rows;
+  const float* scores = scratch.scores;
+  float* sums = scratch.sums;
   int64_t dv = values.dv;
-  __builtin_memset(sums + first * dv, 0, size_t((last - first) * dv) * 4);
+  auto within = [&](int key) { return key < from ? from : key > to ? to : key; };
   for (int64_t r = first; r < last; r += most) {
     int64_t count = last - r < most ? last - r : most;
     // Keys that all rows see are taken together; the few before and behind by each row alone.
-    int low = rows.sight(r + count - 1, start).low, high = rows.sight(r, start).high;
+    int low = within(rows.sight(r + count - 1, start).low), high = within(rows.sight(r, start).high);
     if (low > high) low = high;
     auto alone = [&](bool before) {
       for (int64_t i = r; i < r + count; i++) {
         Sight s = rows.sight(i, start);
-        int begin = before ? s.low : high > s.low ? high : s.low, end = before ? low : s.high;
-        weigh<1>(scores + i * tile, begin, end, values, sums + i * dv);
+        int begin = within(s.low), end = within(s.high);
+        if (before) end = low;
+        else if (high > begin) begin = high;
+        weigh<1>(scores + i * tile, begin, end, values, sums + i * dv, next);
       }
     };
     alone(true);
     with_count(count, [&](auto n) {
-      weigh<decltype(n)::value>(scores + r * tile, low, high, values, sums + r * dv);
+      weigh<decltype(n)::value>(scores + r * tile, low, high, values, sums + r * dv, next);
     });
     alone(false);
   }
@@ -112,48 +113,71 @@ inline void soften_rows(const Rows& rows, int64_t first, int64_t last, int64_t s
 
 /**
  * The rows [first, last) of a block, all of which see keys of the tile that begins at `start`: leaves each
- * row's maximum, total and weighted sum of values in the scratch memory.
+ * row's maximum, total and weighted sum of values in the scratch memory. `then`: where the tile begins that these rows
+ * meet next; -1: none.
  */
-inline void attend_tile(const Rows& rows, int64_t first, int64_t last, int64_t start, const Scratch& scratch) {
+inline void attend_tile(const Rows& rows, int64_t first, int64_t last, int64_t start, int64_t then,
+                        const Scratch& scratch) {
+  constexpr int64_t columns = Attention::vectors<Attention::rows>() * V::lanes;
+  constexpr int piece = Attention::piece, piece_runs = piece / run_keys, most = Attention::rows;
   const Attention& a = rows.a;
   int from = rows.sight(first, start).low, to = rows.sight(last - 1, start).high;
   Runs runs(a, rows.span, rows.g, start, from, to);
-  bool many = last - first > 2 * Attention::rows;
-  int first_run = from / run_keys, runs_end = (to - 1) / run_keys + 1;
+  bool many = last - first > Attention::few;
+  bool ahead = rows.places && NextTile::pays(a, last - first);
+  int64_t groups = (last - first + most - 1) / most;
+  /** Calls run(index in the tile, index in the piece) for the runs of the piece from `key` that are seen. */
+  auto each_run = [&](int key, auto run) {
+    for (int r = 0; r < piece_runs; r++)
+      if (key + (r + 1) * run_keys > from && key + r * run_keys < to) run(key / run_keys + r, r);
+  };
   const float* wide[Runs::count];
+  for (int r = 0; r < Runs::count; r++) wide[r] = scratch.keys + r % piece_runs * run_keys * a.d;
+  NextTile next;
 
+  // A piece of keys stays in the first cache while the rows pass.
+  if (ahead) next = {a, rows, start, a.values, a.value_bytes, groups * Attention::tile / columns};
   with_cached(a.keys.dtype, [&](auto type) {
     using T = decltype(type);
     auto* const* keys = reinterpret_cast<const T* const*>(runs.keys);
     auto* const* scales = reinterpret_cast<const uint16_t* const*>(runs.key_scales);
-    if (sizeof(T) == 4 || !many)
-      return score_tile<T>(rows, first, last, start, keys, T_is_code<T> ? scales : nullptr, scratch.queries,
-                           scratch.scores);
-    for (int r = 0; r < Runs::count; r++) {
-      float* to_run = scratch.keys + r * run_keys * a.d;
-      wide[r] = to_run;
-      if (r >= first_run && r < runs_end) widen_keys(keys[r], scales[r], a.d, to_run);
+    for (int key = from / piece * piece; key < to; key += piece) {
+      if (sizeof(T) == 4 || !many) {
+        score_piece<T>(rows, first, last, start, key, keys, T_is_code<T> ? scales : nullptr, scratch, next);
+        continue;
+      }
+      each_run(key, [&](int r, int in_piece) {
+        widen_keys(keys[r], scales[r], a.d, scratch.keys + in_piece * run_keys * a.d);
+      });
+      score_piece<float>(rows, first, last, start, key, wide, nullptr, scratch, next);
     }
-    score_tile<float>(rows, first, last, start, wide, nullptr, scratch.queries, scratch.scores);
   });
 
   soften_rows(rows, first, last, start, scratch);
 
+  next = {};
+  if (ahead && then >= 0)
+    next = {a, rows, then, a.keys, a.key_bytes, groups * ((a.dv + columns - 1) / columns) * Runs::count};
+  __builtin_memset(scratch.sums + first * a.dv, 0, size_t((last - first) * a.dv) * 4);
   with_cached(a.values.dtype, [&](auto type) {
     using T = decltype(type);
     auto* const* values = reinterpret_cast<const T* const*>(runs.values);
     auto* const* scales = reinterpret_cast<const uint16_t* const*>(runs.value_scales);
     if (T_is_code<T>)
-      for (int r = first_run; r < runs_end; r++)
+      for (int r = from / run_keys; r * run_keys < to; r++)
         widen_scales(scales[r], a.dv / 32, scratch.scales + r * run_keys * (a.dv / 32));
-    TileValues<T> stored = {values, TileValues<T>::run_bits, scratch.scales, a.dv};
+    TileValues<T> stored = {values, run_bits, scratch.scales, a.dv};
     if (sizeof(T) == 4 || !many)
-      return weigh_tile<T>(rows, first, last, start, stored, scratch.scores, scratch.sums);
-    for (int r = first_run; r < runs_end; r++)
-      widen_values(values[r], scratch.scales + r * run_keys * (a.dv / 32), a.dv, scratch.values + r * run_keys * a.dv);
-    wide[0] = scratch.values;
-    TileValues<float> widened = {wide, TileValues<float>::tile_bits, nullptr, a.dv};
-    weigh_tile<float>(rows, first, last, start, widened, scratch.scores, scratch.sums);
+      return weigh_piece<T>(rows, first, last, start, 0, Attention::tile, stored, scratch, next);
+    TileValues<float> widened = {wide, piece_bits, nullptr, a.dv};
+    for (int key = from / piece * piece; key < to; key += piece) {
+      each_run(key, [&](int r, int in_piece) {
+        const float* run_scales = scratch.scales + r * run_keys * (a.dv / 32);
+        widen_values(values[r], run_scales, a.dv, scratch.values + in_piece * run_keys * a.dv);
+      });
+      wide[key / piece] = scratch.values;
+      weigh_piece<float>(rows, first, last, start, key, key + piece, widened, scratch, next);
+    }
   });
 }
 

@@ -77,8 +77,9 @@ static void measure(const Case& c, int threads) {
   if (c.together) shares[1] = int32_t(c.sequences), shares[3] = int32_t(c.common / FOVEA_ISA::Attention::tile);
   uint8_t* buffers[] = {nullptr, (uint8_t*)q.data(), keys.data(), values.data(), (uint8_t*)table.data(), (uint8_t*)spans.data(), (uint8_t*)y.data(), (uint8_t*)order.data(), (uint8_t*)shares.data()};
   Op op = {words.data(), buffers, 8};
-  std::vector<uint8_t> memory(size_t(FOVEA_ISA::attend_scratch(op, threads)) + 64);
-  uint8_t* scratch = memory.data() + (64 - uintptr_t(memory.data()) % 64);
+  Memory memory;
+  memory.allocate(size_t(FOVEA_ISA::attend_scratch(op, threads)), problem);
+  uint8_t* scratch = memory.data();
   Barrier barrier;
   barrier.threads = threads;
   barrier.patience = 1000;
@@ -140,6 +141,8 @@ int main(int argc, char** argv) {
            Case{"the same, each by itself", 1, 4100, 4, 2, 64, f16, 32, true, 4096},
            Case{"32 at 8192, common, 4/4, f32", 1, 8192, 4, 4, 64, f32, 32, true, 8192, true},
            Case{"the same, each by itself", 1, 8192, 4, 4, 64, f32, 32, true, 8192},
+           Case{"32 at 8192, common, 16/4, f32", 1, 8192, 16, 4, 64, f32, 32, true, 8192, true},
+           Case{"the same, each by itself", 1, 8192, 16, 4, 64, f32, 32, true, 8192},
        })
     if (int i = index++; only < 0 || only == i) measure(c, threads);
 }

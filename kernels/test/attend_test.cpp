@@ -205,6 +205,9 @@ int main(int count, char** arguments) {
       for (int64_t window : {0, 300}) {
         check_shared(table, 2, 2, format, window);
         check_shared(table, 8, 1, format, window);
+        // More rows than a block has; so many parts that threads take several tiles at once.
+        check_shared(table, 48, 1, format, window);
+        check_shared(table, 16, 8, format, window);
       }
     for (double size : {0.0, 1e-39, 1e4, 1e8, 1e12, 1e20, 1e30})
       check(table, {9, 600, 3, 1, 20, 9, 16, DType::f32, 0, 0, size});
