@@ -33,16 +33,17 @@ struct Runs {
   }
 };
 
-/** Scores of the rows [first, last) against the keys that they see of the piece from `key`. */
+/** Scores of the rows [first, last) against the keys [from, to) that they see. */
 template <class T>
-inline void score_piece(const Rows& rows, int64_t first, int64_t last, int64_t start, int key, const T* const* runs,
-                        const uint16_t* const* run_scales, const Scratch& scratch, NextTile& next) {
+inline void score_piece(const Rows& rows, int64_t first, int64_t last, int64_t start, int from, int to,
+                        const T* const* runs, const uint16_t* const* run_scales, const Scratch& scratch,
+                        NextTile& next) {
   constexpr int L = V::lanes, most = Attention::rows;
   for (int64_t r = first; r < last; r += most) {
     int64_t count = last - r < most ? last - r : most;
     int low = rows.sight(r, start).low, high = rows.sight(r + count - 1, start).high;
-    if (low < key) low = key;
-    if (high > key + Attention::piece) high = key + Attention::piece;
+    if (low < from) low = from;
+    if (high > to) high = to;
     if (low < high) with_count(count, [&](auto n) {
       constexpr int R = decltype(n)::value, N = Attention::vectors<R>();
       for (int k = low / (N * L) * (N * L); k < high; k += N * L) {
@@ -132,30 +133,31 @@ inline void attend_tile(const Rows& rows, int64_t first, int64_t last, int64_t s
       if (key + (r + 1) * run_keys > from && key + r * run_keys < to) run(key / run_keys + r, r);
   };
   const float* wide[Runs::count];
-  for (int r = 0; r < Runs::count; r++) wide[r] = scratch.keys + r % piece_runs * run_keys * a.d;
+  for (int r = 0; many && r < Runs::count; r++) wide[r] = scratch.keys + r % piece_runs * run_keys * a.d;
   NextTile next;
 
-  // A piece of keys stays in the first cache while the rows pass.
   if (ahead) next = {a, rows, start, a.values, a.value_bytes, groups * Attention::tile / columns};
   with_cached(a.keys.dtype, [&](auto type) {
     using T = decltype(type);
     auto* const* keys = reinterpret_cast<const T* const*>(runs.keys);
     auto* const* scales = reinterpret_cast<const uint16_t* const*>(runs.key_scales);
-    for (int key = from / piece * piece; key < to; key += piece) {
+    // A piece of keys stays in the first cache while the rows pass; if they pass at once there is no need of pieces.
+    int step = groups > 1 ? piece : Attention::tile;
+    for (int key = from / step * step; key < to; key += step) {
       if (sizeof(T) == 4 || !many) {
-        score_piece<T>(rows, first, last, start, key, keys, T_is_code<T> ? scales : nullptr, scratch, next);
+        score_piece<T>(rows, first, last, start, key, key + step, keys, T_is_code<T> ? scales : nullptr, scratch, next);
         continue;
       }
       each_run(key, [&](int r, int in_piece) {
         widen_keys(keys[r], scales[r], a.d, scratch.keys + in_piece * run_keys * a.d);
       });
-      score_piece<float>(rows, first, last, start, key, wide, nullptr, scratch, next);
+      score_piece<float>(rows, first, last, start, key, key + step, wide, nullptr, scratch, next);
     }
   });
 
   soften_rows(rows, first, last, start, scratch);
 
-  next = {};
+  next.lot = 0;
   if (ahead && then >= 0)
     next = {a, rows, then, a.keys, a.key_bytes, groups * ((a.dv + columns - 1) / columns) * Runs::count};
   __builtin_memset(scratch.sums + first * a.dv, 0, size_t((last - first) * a.dv) * 4);
