@@ -1,6 +1,6 @@
 // Where the threads of an engine meet. A thread that comes early spins for a moment, which is what the end of
-// a well-shared op and the way through JavaScript to the next plan take, and then sleeps, so that a core is never
-// burnt on a thread that is not running.
+// a well-shared op takes, and then sleeps, so that a core is never burnt on a thread that is not running. It does not
+// give way before: beside a process that wants all of a core it would wait for milliseconds to get it back.
 #pragma once
 #include "kernels.h"
 #include "wait.h"
@@ -21,15 +21,11 @@ struct Barrier {
   int patience = 0;
 };
 
-/**
- * Spins, first for itself, then giving way to whoever wants the core, then sleeps, while *word == old; sleepers are
- * counted in `sleepers`. To be woken up costs 30 to 50 µs.
- */
+/** Spins, then sleeps, while *word == old; sleepers are counted in `sleepers`. To be woken up costs 30 to 50 µs. */
 inline void wait_for_change(uint32_t* word, uint32_t old, uint32_t* sleepers, int patience) {
-  for (int i = 0; i < patience + patience / 4; i++) {
+  for (int i = 0; i < patience; i++) {
     if (__atomic_load_n(word, __ATOMIC_ACQUIRE) != old) return;
-    if (i < patience) relax();
-    else give_way();
+    relax();
   }
   __atomic_fetch_add(sleepers, 1u, __ATOMIC_SEQ_CST);
   while (__atomic_load_n(word, __ATOMIC_SEQ_CST) == old) wait_while(word, old);

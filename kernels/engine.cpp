@@ -20,6 +20,9 @@ double now() {
  */
 static constexpr double short_plan = 1e6;
 
+/** Patience with the next plan: it comes through JavaScript, which takes some 100 µs from token to token. */
+static constexpr int patience_of_calls = 5;
+
 Engine::Engine(const KernelTable& table, int threads) : table_(table), slots_(1), buffers_(1, nullptr), cores_(threads) {
   barrier_.threads = threads;
   // About 20 µs. With more threads than cores the one that is waited for may need this very core.
@@ -274,7 +277,7 @@ void Engine::lead() {
 /** The other threads. */
 void Engine::follow(int thread) {
   for (uint32_t next = 0;; next++) {
-    wait_for_change(&called_, next, &uncalled_, barrier_.patience);
+    wait_for_change(&called_, next, &uncalled_, patience_of_calls * barrier_.patience);
     // By now whoever leads has its first part under way, or will have soon.
     wait_for_change(&started_, next, &unstarted_, barrier_.patience);
     if (ended_ || !take_part(thread)) return;

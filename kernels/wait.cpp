@@ -5,26 +5,22 @@
 namespace fovea {
 void wait_while(uint32_t* word, uint32_t old) { __builtin_wasm_memory_atomic_wait32((int*)word, int(old), -1); }
 void wake_all(uint32_t* word) { __builtin_wasm_memory_atomic_notify((int*)word, 0xffffffffu); }
-void give_way() {}
 }  // namespace fovea
 
 #elif defined(__linux__)
 #include <limits.h>
 #include <linux/futex.h>
-#include <sched.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 namespace fovea {
 void wait_while(uint32_t* word, uint32_t old) { syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, old, nullptr, nullptr, 0); }
 void wake_all(uint32_t* word) { syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, nullptr, nullptr, 0); }
-void give_way() { sched_yield(); }
 }  // namespace fovea
 
 #else
 #include <condition_variable>
 #include <mutex>
-#include <thread>
 
 namespace fovea {
 static std::mutex mutex;
@@ -38,7 +34,6 @@ void wake_all(uint32_t*) {
   std::lock_guard<std::mutex> lock(mutex);
   changed.notify_all();
 }
-void give_way() { std::this_thread::yield(); }
 }  // namespace fovea
 
 #endif

@@ -9,9 +9,6 @@ void wait_while(uint32_t* word, uint32_t old);
 /** Wakes all who sleep on `word`. */
 void wake_all(uint32_t* word);
 
-/** Lets another thread have the core, if one waits for it. */
-void give_way();
-
 /** A short pause within a loop that waits for another core. */
 inline void relax() {
 #if defined(__x86_64__) || defined(__i386__)
