@@ -82,6 +82,26 @@ inBrowser("a talk", () => {
     expect(await said(page)).toBe(second);
   });
 
+  it("takes settings faster than the page is drawn", async () => {
+    const page = await visit();
+    const asks = asked(page, "/v1/chat/completions");
+    await button(page, "Settings").click();
+    await page.locator("#system").waitFor();
+    await page.evaluate(() => {
+      for (const [id, value] of [
+        ["setting-maxTokens", "3"],
+        ["setting-seed", "7"],
+      ] as const) {
+        const field = document.getElementById(id) as HTMLInputElement;
+        field.value = value;
+        field.dispatchEvent(new InputEvent("input", { bubbles: true }));
+      }
+    });
+    await ask(page, "What is it?");
+    await answered(page);
+    expect(asks[0]).toMatchObject({ max_completion_tokens: 3, seed: 7 });
+  });
+
   it("streams, is stopped and continued, and its tokens are gone through with arrow keys", async () => {
     const page = await visit();
     await slow(page, 50_000);

@@ -3,30 +3,20 @@ import { useState } from "preact/hooks";
 import { chats, useChats } from "../store/page.ts";
 import { usePreference } from "../store/preferences.ts";
 import { NumberField } from "./number-field.tsx";
-import {
-  countOf,
-  maxTokens,
-  numbers,
-  parseStops,
-  type Settings,
-  seed,
-  startOf,
-  withSetting,
-  writeStops,
-} from "./settings.ts";
+import { countOf, maxTokens, numbers, parseStops, seed, startOf, writeStops } from "./settings.ts";
 
 export function SettingsPanel() {
   const id = useChats((state) => state.current.id);
   const settings = useChats((state) => state.current.settings);
   const kind = useChats((state) => state.current.body.kind);
-  const set = <K extends keyof Settings>(key: K, value: Settings[K] | undefined) =>
-    chats.set(withSetting(settings, key, value));
   const [resets, setResets] = useState(0);
   const length = { ...maxTokens, standard: kind === "chat" ? "what fits" : "200" };
   return (
     <div class="settings" key={id}>
       <Probabilities />
-      {kind === "chat" && <SystemPrompt value={settings.system} onChange={(value) => set("system", value)} />}
+      {kind === "chat" && (
+        <SystemPrompt value={settings.system} onChange={(value) => chats.setOne("system", value)} />
+      )}
       <div class="group-head">
         <h3>Sampling</h3>
         <button
@@ -49,10 +39,10 @@ export function SettingsPanel() {
           key={control.key}
           control={control}
           value={settings[control.key]}
-          onChange={(value) => set(control.key, value)}
+          onChange={(value) => chats.setOne(control.key, value)}
         />
       ))}
-      <Stops key={resets} value={settings.stop} onChange={(value) => set("stop", value)} />
+      <Stops key={resets} value={settings.stop} onChange={(value) => chats.setOne("stop", value)} />
     </div>
   );
 }

@@ -7,7 +7,7 @@ import type { Failure } from "../api/failure.ts";
 import { failureOf } from "../api/failure.ts";
 import { setKey } from "../api/http.ts";
 import { listModels, type ModelFacts } from "../api/models.ts";
-import { type Settings, startOf } from "../settings/settings.ts";
+import { type Settings, startOf, withSetting } from "../settings/settings.ts";
 import { interrupted } from "./interrupted.ts";
 import { type Notes, Saver } from "./saver.ts";
 import { memoryShelf, type Shelf } from "./shelf.ts";
@@ -242,6 +242,11 @@ export class Chats {
 
   set(settings: Settings): void {
     this.update(this.#state.current.id, (conversation) => ({ ...conversation, settings }));
+  }
+
+  /** One setting, beside what the others are now: a view may have been drawn before another was set. */
+  setOne<K extends keyof Settings>(key: K, value: Settings[K] | undefined): void {
+    this.set(withSetting(this.#state.current.settings, key, value));
   }
 
   chooseModel(model: string): void {

@@ -46,6 +46,7 @@ export function usePreference<K extends keyof Values>(
   const [value, setValue] = useState(() => preferences.get(key));
   useEffect(() => {
     const look = () => setValue(() => preferences.get(key));
+    look();
     listeners.add(look);
     return () => void listeners.delete(look);
   }, []);
