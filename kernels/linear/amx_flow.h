@@ -7,6 +7,11 @@
 #include "amx_tile.h"
 #include "tiles.h"
 
+namespace fovea::FOVEA_ISA {
+/** Panels whose sums are kept at a time, and k of a step, so that two panels fit the first cache. */
+constexpr int64_t flow_panels = 4, flow_step = 512;
+}  // namespace fovea::FOVEA_ISA
+
 #if defined(FOVEA_ISA_AMX)
 namespace fovea::FOVEA_ISA {
 
@@ -22,6 +27,11 @@ template <class Fmt> class Flow {
   /** Products of a batch, of both panels; those of two batches are kept. */
   static constexpr int products = 2 * batch;
   static constexpr int64_t dots_bytes = 2 * products * side * side * 4;
+
+  /** Of the memory that `flow` takes, with steps of at most so many k, for the tiles of so many tokens. */
+  static int64_t bytes(int64_t step, int64_t tokens) {
+    return 2 * Weights::bytes(step / group + batch) + dots_bytes + flow_panels / 2 * tokens / side * sums * 4;
+  }
 
   /** Where results go; with no columns, nowhere. */
   struct Out {
@@ -181,6 +191,47 @@ template <class Fmt> class Flow {
     return f;
   }
 };
+
+/**
+ * Panels [p0, p1) of a matrix, at most `flow_panels`, times tiles [t0, t1) of the widest kind, all of one expert: k in
+ * steps of about `step`. The first cache is asked for weights `ahead` bytes ahead.
+ */
+template <class Fmt>
+inline void flow(const Product& p, const Tiles<Fmt>& tiles, const Activations<Fmt>& x, const Matrix& matrix, int64_t p0,
+                 int64_t p1, int t0, int t1, int64_t step, int ahead, uint8_t* memory) {
+  using F = Flow<Fmt>;
+  const int64_t m = matrix.m, panels = panels_of(m), bytes = Fmt::bytes(p.k);
+  const int32_t expert = tiles.tile[t0].expert;
+  const uint8_t* first = matrix.weight.data + expert * panels * bytes;
+  int32_t* dots = reinterpret_cast<int32_t*>(memory);
+  float* sums = reinterpret_cast<float*>(memory + F::dots_bytes);
+  uint8_t* codes = reinterpret_cast<uint8_t*>(sums + (p1 - p0 + 1) / 2 * (t1 - t0) * F::sums);
+  for (int64_t k0 = 0, k1; k0 < p.k; k0 = k1) {
+    // No short step at the end, in which there would be no time to write results.
+    k1 = p.k - k0 < 2 * step ? p.k : k0 + step;
+    const int64_t groups = (k1 - k0) / group;
+    for (int64_t i = p0; i < p1; i += 2) {
+      // One alone is its own neighbour.
+      const int64_t pair[2] = {i, i + 1 < p1 ? i + 1 : i};
+      Signed<Fmt> w[2];
+      const uint8_t* next[2];
+      for (int j = 0; j < 2; j++) {
+        const uint8_t* panel = first + pair[j] * bytes;
+        w[j] = Signed<Fmt>(panel, k0 / group, groups, ahead, codes + j * Signed<Fmt>::bytes(groups));
+        next[j] = i + 2 < p1 ? panel + 2 * bytes + Fmt::bytes(k0) : first + (p0 + j) * bytes + Fmt::bytes(k1);
+      }
+      float* y = sums + (i - p0) / 2 * (t1 - t0) * F::sums;
+      typename F::Out out = {matrix.y + i * panel_rows, m, tiles.row, {}, {}};
+      for (int j = 0; j < 2 && i + j < p1; j++) {
+        const int64_t at = (i + j) * panel_rows, left = m - at;
+        out.columns[j] = int(left < panel_rows ? left : panel_rows);
+        out.bias[j] = matrix.bias ? matrix.bias + expert * m + at : nullptr;
+      }
+      F::run(w, k0 / group, k1 / group, x, tiles.tile + t0, t1 - t0, y, k0 == 0, k1 == p.k ? &out : nullptr, dots,
+             next, Fmt::bytes(k1 - k0));
+    }
+  }
+}
 
 }  // namespace fovea::FOVEA_ISA
 #endif
