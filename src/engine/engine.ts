@@ -149,9 +149,12 @@ export class Engine {
           await this.step(planStep(parts, queues.running));
         } else if (preempted.length + expired.length === 0) await this.sleep();
       } catch (error) {
-        // Nobody knows what the cache holds of those who were in the step; without a decision there is no going on.
+        // Nobody knows what the cache holds after half a step; without a decision there is no going on.
         const failed = decision ? queues.running : queues.all;
-        if (!this.closed) for (const sequence of failed) queues.finish(sequence, error);
+        if (!this.closed) {
+          for (const sequence of failed) queues.finish(sequence, error);
+          this.cache.forget();
+        }
       }
       if (performance.now() > this.turnDue) {
         await new Promise((resolve) => setImmediate(resolve));

@@ -113,6 +113,43 @@ describe.skipIf(!haveShared)("the engine", () => {
     await expect(all(late)).rejects.toThrow(/within its time/);
   });
 
+  it("fails those who were in a step that fails, and keeps nothing of what it did not do", async () => {
+    let failing = false;
+    const broken = new Proxy(device, {
+      get(target, name) {
+        const value: unknown = Reflect.get(target, name);
+        if (typeof value !== "function") return value;
+        if (name === "run" && failing) return () => Promise.reject(new Error("the device is broken"));
+        return value.bind(target);
+      },
+    });
+    const engine = new Engine(model.decoder, broken, {
+      cacheFormat: "f16",
+      cacheTokens: 2000,
+      stepTokens: 100,
+    });
+    engines.push(engine);
+    const prompt = text(300);
+    const expected = await all(ask(engine, prompt));
+    // Another one, broken off in the middle: its first step was run, and the second was not.
+    const other = text(300, 5);
+    const first = ask(engine, other);
+    engine.observer = () => {
+      failing = true;
+    };
+    await expect(all(first)).rejects.toThrow("the device is broken");
+    engine.observer = undefined;
+    failing = false;
+    const { running, waiting, blocks } = engine.stats();
+    expect({ running, waiting, ...blocks }).toMatchObject({
+      ...{ running: 0, waiting: 0, kept: 0, idle: 0 },
+      available: blocks.capacity,
+    });
+    const alone = start();
+    expect(await all(ask(engine, other))).toEqual(await all(ask(alone, other)));
+    expect(await all(ask(engine, prompt))).toEqual(expected);
+  });
+
   it("draws only what a mask allows", async () => {
     const engine = start();
     const accepted: number[] = [];
