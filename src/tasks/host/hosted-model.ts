@@ -27,6 +27,9 @@ export interface HostOptions extends ProcessOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** Milliseconds in which a host tells how a generation ended that was aborted; then that is said for it. */
+const GRACE = 1000;
+
 interface PendingCall {
   resolve(value: unknown): void;
   reject(error: Error): void;
@@ -172,14 +175,27 @@ export class HostedModel implements LanguageModel {
   private start(ask: Ask, signal: AbortSignal | undefined): Generation {
     const { host } = this;
     const id = this.nextId++;
-    const abort = (): void => host.send({ kind: "abort", id });
+    let begun = false;
+    let late: ReturnType<typeof setTimeout> | undefined;
+    const giveUp = (): void => {
+      this.generations.delete(id);
+      generation.giveUp();
+    };
+    const abort = (): void => {
+      if (begun) {
+        host.send({ kind: "abort", id });
+        late ??= setTimeout(giveUp, GRACE).unref();
+      } else giveUp();
+    };
     const begin = async (): Promise<void> => {
+      if (signal?.aborted) return generation.giveUp();
+      signal?.addEventListener("abort", abort, { once: true });
       this.generations.set(id, generation);
       try {
         await host.standing();
+        if (!this.generations.has(id)) return;
+        begun = true;
         host.send({ kind: "start", id, ask });
-        if (signal?.aborted) abort();
-        else signal?.addEventListener("abort", abort, { once: true });
       } catch (error) {
         this.generations.delete(id);
         generation.fail(error as Error);
@@ -188,7 +204,10 @@ export class HostedModel implements LanguageModel {
     const generation: HostedGeneration = new HostedGeneration(
       { start: () => void begin(), abort, hold: (on) => host.send({ kind: "hold", id, on }) },
       ask.options.logprobs !== undefined,
-      () => signal?.removeEventListener("abort", abort),
+      () => {
+        clearTimeout(late);
+        signal?.removeEventListener("abort", abort);
+      },
     );
     return generation;
   }
@@ -199,20 +218,27 @@ export class HostedModel implements LanguageModel {
     onProgress?: (done: number, total: number) => void,
   ): Promise<Answers[K]> {
     const { host } = this;
-    await host.standing();
-    signal?.throwIfAborted();
     const id = this.nextId++;
-    const abort = (): void => host.send({ kind: "abort", id });
-    signal?.addEventListener("abort", abort, { once: true });
+    let abort = (): void => {};
     try {
       return await new Promise<Answers[K]>((resolve, reject) => {
+        // Nobody waits for a host to say that it has stopped.
+        abort = () => {
+          host.send({ kind: "abort", id });
+          this.calls.delete(id);
+          reject(signal?.reason);
+        };
+        if (signal?.aborted) return abort();
+        signal?.addEventListener("abort", abort, { once: true });
         this.calls.set(id, { resolve: resolve as PendingCall["resolve"], reject, onProgress });
-        host.send({ kind: "call", id, call });
+        host.standing().then(
+          () => this.calls.has(id) && host.send({ kind: "call", id, call }),
+          (error: unknown) => {
+            this.calls.delete(id);
+            reject(error);
+          },
+        );
       });
-    } catch (error) {
-      // The host knows that it was aborted, but not why.
-      signal?.throwIfAborted();
-      throw error;
     } finally {
       signal?.removeEventListener("abort", abort);
     }

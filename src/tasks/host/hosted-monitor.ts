@@ -3,7 +3,7 @@ import { FoveaError } from "../../base/errors.ts";
 import type { EngineFrame, EngineSnapshot, Monitor } from "../../engine/report.ts";
 
 /** Milliseconds that a host may take to tell how its engine stands. */
-const PATIENCE = 2000;
+const PATIENCE = 5000;
 
 export interface EngineHost {
   /** Whether it has opened the model. */
