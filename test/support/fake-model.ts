@@ -32,8 +32,8 @@ export interface FakeOptions {
   /** Whether prompts are made by it, and not plainly. */
   readonly rendered?: boolean;
   readonly tokenizer?: boolean;
-  /** Milliseconds for each token. */
-  readonly delay?: number;
+  /** Milliseconds between two tokens; the first comes at once. Or what token `i` waits for. */
+  readonly delay?: number | ((i: number) => Promise<unknown>);
 }
 
 export interface FakeModel extends LanguageModel {
@@ -71,6 +71,10 @@ export const byteTokenizer: Tokenizer = {
 
 export function fakeModel(fake: FakeOptions = {}): FakeModel {
   const { answer = "Hello, world! Grüße 🌍.", contextLength = 128, chats = true, delay = 0 } = fake;
+  const wait = async (i: number): Promise<void> => {
+    if (typeof delay !== "number") await delay(i);
+    else if (delay > 0 && i > 0) await new Promise((resolve) => setTimeout(resolve, delay));
+  };
   const template =
     fake.template === undefined
       ? {}
@@ -108,7 +112,7 @@ export function fakeModel(fake: FakeOptions = {}): FakeModel {
         typeof answer === "string" ? answer : answer(byteTokenizer.decode(prompt)),
       );
       for (let i = 0; i < limit; i++) {
-        if (delay > 0) await new Promise((resolve) => setTimeout(resolve, delay));
+        await wait(i);
         if (signal?.aborted) {
           reason = "abort";
           break;

@@ -50,9 +50,12 @@ async function page(id?: string, probabilities = true) {
     said: () => path().map(({ role, text }) => `${role}: ${text}`),
     talking: new Talking(chats, () => probabilities),
     writing: new Writing(chats, () => probabilities),
-    quiet: () => vi.waitFor(() => expect(chats.state.running.size).toBe(0), { timeout: 5000, interval: 5 }),
+    quiet: () => vi.waitFor(() => expect(chats.state.running.size).toBe(0), patient),
   };
 }
+
+/** For what comes in a moment, and on a busy machine late. */
+const patient = { timeout: 25_000, interval: 5 };
 
 const hello = "assistant: Hello, world! Grüße 🌍.";
 
@@ -124,13 +127,13 @@ describe("a talk", () => {
     const model = serve({ contextLength: 1000, delay: 5 });
     const { chats, talking, path, quiet } = await page();
     talking.send("Hi");
-    await vi.waitFor(() => expect(path()[1]!.text.length).toBeGreaterThan(2), { timeout: 5000, interval: 5 });
+    await vi.waitFor(() => expect(path()[1]!.text.length).toBeGreaterThan(2), patient);
     chats.stop();
     await quiet();
     const { text, finish } = path()[1]!;
     expect(finish).toBe("stopped");
     expect("Hello, world! Grüße 🌍.".startsWith(text)).toBe(true);
-    await vi.waitFor(() => expect(model.endings).toEqual(["abort"]));
+    await vi.waitFor(() => expect(model.endings).toEqual(["abort"]), patient);
     talking.continue(path()[1]!);
     await quiet();
     // The model is written beforehand: it begins anew, behind what it said.
@@ -183,7 +186,7 @@ describe("a talk", () => {
     serve({ contextLength: 1000, delay: 5 });
     const { chats, talking, path } = await page();
     talking.send("Hi");
-    await vi.waitFor(() => expect(path()[1]!.text.length).toBeGreaterThan(4), { timeout: 5000, interval: 5 });
+    await vi.waitFor(() => expect(path()[1]!.text.length).toBeGreaterThan(4), patient);
     // What came since the last save goes with the page as a note.
     chats.leave();
     const kept = path()[1]!.text;
@@ -335,7 +338,7 @@ describe("the list", () => {
     await chats.start(undefined);
     expect(chats.state.notice).toMatch(/private window/);
     new Talking(chats, () => false).send("Hi");
-    await vi.waitFor(() => expect(chats.state.running.size).toBe(0));
+    await vi.waitFor(() => expect(chats.state.running.size).toBe(0), patient);
     expect(chats.state.heads).toHaveLength(1);
   });
 });
