@@ -53,6 +53,7 @@ describe("a hosted model", () => {
     for await (const event of hosted.generate(prompt, options).events()) events.push(event);
     expect(events).toEqual(result.logprobs);
     expect(await hosted.logits(prompt)).toEqual(await here.logits(prompt));
+    expect(await hosted.logprobs(prompt, { top: 3 })).toEqual(await here.logprobs(prompt, { top: 3 }));
     const ids = Array.from({ length: 40 }, (_, i) => (i * 7) % 500);
     expect(await hosted.score(ids, { window: 16 })).toEqual(await here.score(ids, { window: 16 }));
   });

@@ -6,6 +6,7 @@ import { ParameterError } from "../../src/base/errors.ts";
 import { ChatTemplate } from "../../src/checkpoint/tokenizer/chat-template.ts";
 import type { Tokenizer } from "../../src/checkpoint/tokenizer/tokenizer.ts";
 import { GrammarCompiler } from "../../src/decode/grammar/index.ts";
+import { logprobOf, topLogprobs } from "../../src/decode/logprobs.ts";
 import { samplingFrom } from "../../src/decode/sampling.ts";
 import { StopMatcher } from "../../src/decode/stops.ts";
 import type {
@@ -214,6 +215,13 @@ export function fakeModel(fake: FakeOptions = {}): FakeModel {
     chatPrompt,
     // Position i gives the logits i, i + 1/3, ... so that every value is known and none is a round number.
     logits: async (ids) => ids.map((_, i) => Float32Array.from({ length: 258 }, (_, k) => i + k / 3)),
+    async logprobs(ids, { top = 0 } = {}) {
+      const rows = await this.logits(ids);
+      return ids.slice(1).map((token, i) => ({
+        ...{ token, logprob: logprobOf(rows[i]!, token) },
+        top: topLogprobs(rows[i]!, top),
+      }));
+    },
     score: async (ids) => ({ tokens: ids.length - 1, nll: ids.length - 1, perplexity: Math.E }),
     async close() {
       this.closed = true;

@@ -13,6 +13,7 @@ import type {
   Generation,
   LanguageModel,
   ModelDescription,
+  ScoredToken,
   ScoreOptions,
   ScoreResult,
 } from "../types.ts";
@@ -120,6 +121,13 @@ export class HostedModel implements LanguageModel {
 
   logits(ids: readonly number[], { signal }: { signal?: AbortSignal } = {}): Promise<Float32Array[]> {
     return this.call({ kind: "logits", ids }, signal);
+  }
+
+  logprobs(
+    ids: readonly number[],
+    { top = 0, signal }: { readonly top?: number; readonly signal?: AbortSignal } = {},
+  ): Promise<ScoredToken[]> {
+    return this.call({ kind: "logprobs", ids, top }, signal);
   }
 
   score(ids: readonly number[], { window, onProgress, signal }: ScoreOptions = {}): Promise<ScoreResult> {
