@@ -182,6 +182,21 @@ describe("a talk", () => {
     expect(chats.state.heads.map(({ title }) => title)).toContain("second");
   });
 
+  it("does one thing at a time, whatever a view asks for that was drawn before", async () => {
+    const model = serve({ contextLength: 1000, delay: 1 });
+    const { talking, said, path, quiet } = await page();
+    talking.send("Hi");
+    talking.send("Hi");
+    const [question, answer] = path();
+    talking.regenerate(answer!);
+    talking.continue(answer!);
+    talking.edit(question!, "Ho");
+    talking.remove(question!);
+    await quiet();
+    expect(said()).toEqual(["user: Hi", hello]);
+    expect(model.calls).toHaveLength(1);
+  });
+
   it("that its page left in the middle keeps what had come", async () => {
     serve({ contextLength: 1000, delay: 5 });
     const { chats, talking, path } = await page();
@@ -224,6 +239,21 @@ describe("a text", () => {
     expect(text()).toBe("OnceHello, world! Grüße 🌍.");
     const again = await chats.export();
     expect(again).toContain("Once");
+  });
+
+  it("does not change under the model that goes on with it", async () => {
+    const model = serve({ chats: false, contextLength: 1000, delay: 1 });
+    const { writing, text, quiet } = await page();
+    writing.continue();
+    expect(text()).toBe("");
+    writing.edit("Once");
+    for (let i = 0; i < 2; i++) writing.continue();
+    writing.again();
+    writing.edit("Twice");
+    writing.undo();
+    await quiet();
+    expect(text()).toBe("OnceHello, world! Grüße 🌍.");
+    expect(model.calls).toHaveLength(1);
   });
 
   it("longer than the context is continued from as much of its end as fits", async () => {
@@ -330,6 +360,42 @@ describe("the list", () => {
     await again.select(ids[1]!);
     await slow;
     expect(again.state.current.id).toBe(ids[1]);
+  });
+
+  it("renames what was gone on with, or deleted, while it was read", async () => {
+    serve({ contextLength: 1000 });
+    const { chats, talking, said, quiet } = await page();
+    talking.send("Hi");
+    await quiet();
+    const { id } = chats.state.current;
+    const shelf = await openShelf(`test-${database}`);
+    let read = () => {};
+    const held = new Promise<void>((resolve) => {
+      read = resolve;
+    });
+    let loads = 0;
+    const load = async (which: string) => {
+      const found = await shelf.load(which);
+      if (loads++ === 0) await held;
+      return found;
+    };
+    const again = new Chats({ ...around(), shelf: async () => ({ ...shelf, load }) });
+    await again.start(undefined);
+    const renamed = again.rename(id, "Mine");
+    await vi.waitFor(() => expect(loads).toBe(1), patient);
+    await again.select(id);
+    again.setOne("seed", 7);
+    read();
+    await renamed;
+    expect(again.state.current).toMatchObject({ name: "Mine", settings: { seed: 7 } });
+    again.draft();
+    loads = 0;
+    const gone = again.rename(id, "Theirs");
+    await vi.waitFor(() => expect(loads).toBe(1), patient);
+    await again.remove(id);
+    await gone;
+    expect(again.state.heads).toEqual([]);
+    expect(said()).toHaveLength(2);
   });
 
   it("works, and says so, where nothing can be kept", async () => {
