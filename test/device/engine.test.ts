@@ -111,6 +111,20 @@ describe.skipIf(!haveShared)("the engine", () => {
     await expect(all(late)).rejects.toThrow(/within its time/);
   });
 
+  it("waits for a slow reader without being busy, however much time that one has", async () => {
+    const engine = start();
+    const warnings: Error[] = [];
+    const warned = (warning: Error) => warnings.push(warning);
+    process.on("warning", warned);
+    const slow = ask(engine, text(5), { maxTokens: 100, timeout: Number.POSITIVE_INFINITY });
+    await slow.next();
+    await expect.poll(() => engine.stats().generatedTokens).toBeGreaterThanOrEqual(64);
+    await later(20);
+    expect(await all(slow)).toHaveLength(99);
+    process.off("warning", warned);
+    expect(warnings).toEqual([]);
+  });
+
   it("fails those who were in a step that fails, and keeps nothing of what it did not do", async () => {
     let failing = false;
     const broken = new Proxy(device, {
