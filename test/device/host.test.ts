@@ -141,7 +141,9 @@ describe.skipIf(process.platform === "win32")("a host that does not answer", () 
       expect(finishReason).toBe("abort");
       expect(tokens.length).toBeGreaterThan(0);
       await expect(leave((signal) => model.logits(prompt, { signal }))).rejects.toBe(reason);
+      await expect(model.monitor.snapshot()).rejects.toThrow(/did not tell of its engine within/);
       process.kill(model.pid!, "SIGCONT");
+      expect((await model.monitor.snapshot()).stats.running).toBeLessThan(2);
       expect((await model.generate(prompt, { ...many, maxTokens: 3 }).result()).tokens).toHaveLength(3);
 
       await kill(model);

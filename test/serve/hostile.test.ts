@@ -12,7 +12,7 @@ import { fakeModel } from "../support/fake-model.ts";
 import { tinyChat } from "../support/tiny-chat.ts";
 
 /** Milliseconds, where a test waits for somebody's end; and for those in a hurry that are no test of it. */
-const short = { headers: 150, request: 300, reading: 200, interval: 25 };
+const short = { headers: 400, request: 800, reading: 200, interval: 25 };
 const long = { headers: 20_000, request: 20_000, reading: 20_000, interval: 1000 };
 const ends: (() => unknown)[] = [];
 afterEach(async () => {

@@ -60,7 +60,7 @@ export class HostedModel implements LanguageModel {
     this.tokenizer = tokenizer;
     this.monitor = new HostedMonitor({
       ready: () => host.ready,
-      snapshot: () => this.call({ kind: "snapshot" }, undefined),
+      snapshot: (signal) => this.call({ kind: "snapshot" }, signal),
       watch: (on) => host.send({ kind: "watch", on }),
     });
     host.user = {
