@@ -193,8 +193,15 @@ export class GrammarMasks {
     let leaving = this.#leaving.get(key);
     if (leaving === undefined) {
       const { vocabulary, seen } = this.#terminals;
-      let count = this.#walk(vocabulary.short, short.exits, after, 0);
-      count = this.#walk(vocabulary.long, long.exits, after, count);
+      let count = 0;
+      try {
+        count = this.#walk(vocabulary.short, short.exits, after, 0);
+        count = this.#walk(vocabulary.long, long.exits, after, count);
+      } catch (error) {
+        // A grammar that goes on without end leaves no bits behind for others.
+        seen.fill(0);
+        throw error;
+      }
       const found = this.#terminals.found.subarray(0, count);
       for (const token of found) seen[token >> 5] = 0;
       leaving = tokenSet(found, vocabulary.words);
