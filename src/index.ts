@@ -34,6 +34,7 @@ export type {
   LanguageModel,
   ModelDescription,
   OpenOptions,
+  ScoredToken,
   ScoreOptions,
   ScoreResult,
   TokenEvent,

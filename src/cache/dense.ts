@@ -151,6 +151,10 @@ export class DenseCache implements KvCache {
     );
   }
 
+  forget(): void {
+    while (this.texts.evict());
+  }
+
   bytes(): number {
     return this.store.bytes();
   }

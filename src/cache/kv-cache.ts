@@ -83,6 +83,8 @@ export interface KvCache extends AttentionMemory {
   keep(sequence: SequenceId, length: number): number;
   /** Forgets all but the first `length` tokens; refused when `keep` says that it cannot. */
   truncate(sequence: SequenceId, length: number): void;
+  /** Gives up all that is kept and used by nobody: it may not be what it should be. */
+  forget(): void;
   /** Bytes held on the device. */
   bytes(): number;
   close(): void;

@@ -40,7 +40,15 @@ export class LayerStore {
   /** Moves all pages to buffers of `pages` pages; the old ones are freed by `tidy`. */
   grow(s: Stream, pages: number): void {
     const old = this.layers;
-    this.layers = old.map(({ shape }) => this.allocate(shape, pages));
+    const made: LayerPages[] = [];
+    try {
+      for (const { shape } of old) made.push(this.allocate(shape, pages));
+    } catch (error) {
+      // There may be room for some layers, and not for all.
+      this.retire(made);
+      throw error;
+    }
+    this.layers = made;
     const before = old[0]?.keys.dim(0) ?? 0;
     for (const [i, { keys, values }] of this.layers.entries()) {
       s.push({ kind: "copy", x: old[i]!.keys, y: keys.rows(0, before) });
@@ -78,11 +86,15 @@ export class LayerStore {
   }
 
   private allocate(shape: LayerShape, pages: number): LayerPages {
-    const make = (d: number): Tensor => {
-      const dimensions = [pages, shape.kvHeads, this.page, d];
-      const buffer = this.device.allocate(tensorBytes(this.format, dimensions));
-      return new Tensor(this.format, dimensions, buffer);
-    };
-    return { shape, keys: make(shape.keyDim), values: make(shape.valueDim) };
+    const sizes = [shape.keyDim, shape.valueDim].map((d) => [pages, shape.kvHeads, this.page, d]);
+    const buffers: DeviceBuffer[] = [];
+    try {
+      for (const size of sizes) buffers.push(this.device.allocate(tensorBytes(this.format, size)));
+    } catch (error) {
+      this.retired.push(...buffers);
+      throw error;
+    }
+    const [keys, values] = buffers.map((buffer, i) => new Tensor(this.format, sizes[i]!, buffer));
+    return { shape, keys: keys!, values: values! };
   }
 }

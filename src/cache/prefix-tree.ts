@@ -14,7 +14,7 @@ export interface PrefixNode {
   readonly hash: number;
   /** Its tokens; of a root none. */
   readonly ids: Int32Array;
-  /** What keys and values depend on besides the tokens up to them. */
+  /** What keys and values depend on besides the tokens up to them; of a root its salt. */
   readonly tag: string;
   /** −1 for a root. */
   readonly page: number;
@@ -23,11 +23,13 @@ export interface PrefixNode {
   used: number;
 }
 
+/** Entries of the heap beyond two for each block before it is tidied. */
+const SLACK = 64;
+
 export class PrefixTree {
   private readonly table: PageTable;
   /** Tokens in a block. */
   private readonly block: number;
-  private readonly roots = new Map<string, PrefixNode>();
   private readonly nodes = new Map<number, PrefixNode>();
   /** Leaves that nobody used when they came here, the earliest first: a binary heap, with some that are out of date. */
   private readonly heap: { readonly used: number; readonly node: PrefixNode }[] = [];
@@ -43,23 +45,19 @@ export class PrefixTree {
     return this.nodes.size;
   }
 
+  /** The beginning of all texts of a salt. Nothing is kept of it, so that salts which are used once leave nothing behind. */
   root(salt: string): PrefixNode {
-    let root = this.roots.get(salt);
-    if (root === undefined) {
-      const codes = Int32Array.from(salt, (letter) => letter.codePointAt(0)!);
-      root = {
-        ...{ parent: undefined, hash: hashOf(0, codes, 0, codes.length, ""), ids: new Int32Array(0) },
-        ...{ tag: "", page: -1, children: 0, used: 0 },
-      };
-      this.roots.set(salt, root);
-    }
-    return root;
+    const codes = Int32Array.from(salt, (letter) => letter.codePointAt(0)!);
+    return {
+      ...{ parent: undefined, hash: hashOf(0, codes, 0, codes.length, ""), ids: new Int32Array(0) },
+      ...{ tag: salt, page: -1, children: 0, used: 0 },
+    };
   }
 
   /** The block behind `parent` that consists of the tokens from `start`. */
   find(parent: PrefixNode, ids: ArrayLike<number>, start: number, tag: string): PrefixNode | undefined {
     const node = this.nodes.get(hashOf(parent.hash, ids, start, this.block, tag));
-    if (node === undefined || node.parent !== parent || node.tag !== tag) return undefined;
+    if (node === undefined || !isSame(node.parent!, parent) || node.tag !== tag) return undefined;
     for (let i = 0; i < this.block; i++) if (node.ids[i] !== ids[start + i]) return undefined;
     return node;
   }
@@ -104,8 +102,6 @@ export class PrefixTree {
       const parent = node.parent!;
       parent.children--;
       if (parent.parent !== undefined) this.offer(parent);
-      else if (parent.children === 0)
-        for (const [salt, root] of this.roots) if (root === parent) this.roots.delete(salt);
       return true;
     }
   }
@@ -116,6 +112,8 @@ export class PrefixTree {
 
   private offer(node: PrefixNode): void {
     if (!this.isLoose(node)) return;
+    // Where nothing is ever given up, what is out of date would pile up.
+    if (this.heap.length > 2 * this.nodes.size + SLACK) this.tidy();
     const { heap } = this;
     let at = heap.push({ used: node.used, node }) - 1;
     while (at > 0) {
@@ -124,6 +122,12 @@ export class PrefixTree {
       [heap[up], heap[at]] = [heap[at]!, heap[up]!];
       at = up;
     }
+  }
+
+  /** Leaves what is up to date, sorted, which is a heap too. */
+  private tidy(): void {
+    const valid = this.heap.filter(({ node, used }) => node.used === used && this.isLoose(node));
+    this.heap.splice(0, this.heap.length, ...valid.sort((a, b) => a.used - b.used));
   }
 
   private pop(): (typeof this.heap)[number] | undefined {
@@ -142,6 +146,10 @@ export class PrefixTree {
     }
   }
 }
+
+/** Whether two are the same block; roots are made anew each time, and are the same when their salts are. */
+const isSame = (a: PrefixNode, b: PrefixNode): boolean =>
+  a === b || (a.parent === undefined && b.parent === undefined && a.tag === b.tag);
 
 /** 53 bits that go on from `seed`: two sums in the manner of FNV-1a. */
 function hashOf(seed: number, ids: ArrayLike<number>, start: number, count: number, tag: string): number {

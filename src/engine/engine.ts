@@ -22,6 +22,8 @@ const { performance } = globalThis;
 
 /** Milliseconds after which timers and sockets get their turn on this thread. */
 const TURN = 10;
+/** Milliseconds that a timer can measure; a longer one would be over at once. */
+const LONGEST = 2 ** 31 - 1;
 
 export class Engine {
   readonly decoder: Decoder;
@@ -149,9 +151,12 @@ export class Engine {
           await this.step(planStep(parts, queues.running));
         } else if (preempted.length + expired.length === 0) await this.sleep();
       } catch (error) {
-        // Nobody knows what the cache holds of those who were in the step; without a decision there is no going on.
+        // Nobody knows what the cache holds after half a step; without a decision there is no going on.
         const failed = decision ? queues.running : queues.all;
-        if (!this.closed) for (const sequence of failed) queues.finish(sequence, error);
+        if (!this.closed) {
+          for (const sequence of failed) queues.finish(sequence, error);
+          this.cache.forget();
+        }
       }
       if (performance.now() > this.turnDue) {
         await new Promise((resolve) => setImmediate(resolve));
@@ -231,7 +236,7 @@ export class Engine {
     const deadlines = all.flatMap(({ deadline }) => deadline ?? []);
     // Otherwise signals are looked at in each step: a listener for each request would be many for one signal.
     const signals = new Set(all.flatMap(({ pending }) => pending.map((one) => one.signal)));
-    const wait = Math.max(1, Math.min(...deadlines) - performance.now());
+    const wait = Math.max(1, Math.min(LONGEST, Math.min(...deadlines) - performance.now()));
     let timer: ReturnType<typeof setTimeout> | undefined;
     await new Promise<void>((resolve) => {
       this.woken = resolve;

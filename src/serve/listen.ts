@@ -80,20 +80,23 @@ export function listen(
 
 /** Cuts connections whose clients have stopped reading: what is worked on for them ends too. */
 function cutStalled(server: Server, { reading, interval }: Patience): void {
-  const sockets = new Map<Socket, { bytes: number; since: number }>();
+  const sockets = new Map<Socket, { bytes: number; still: number }>();
   server.on("connection", (socket: Socket) => {
-    sockets.set(socket, { bytes: 0, since: 0 });
+    sockets.set(socket, { bytes: 0, still: 0 });
     socket.once("close", () => sockets.delete(socket));
   });
   const timer = setInterval(() => {
-    const now = performance.now();
     for (const [socket, seen] of sockets) {
       // Nothing is written while a client is behind: this number stands still until it has read.
       const { bytesWritten, writableLength } = socket;
       if (writableLength === 0 || bytesWritten !== seen.bytes) {
         seen.bytes = bytesWritten;
-        seen.since = now;
-      } else if (now - seen.since > reading) socket.destroy();
+        seen.still = 0;
+      } else {
+        // By looks, not by the clock: while this process was asleep nobody could have taken anything.
+        seen.still += interval;
+        if (seen.still > reading) socket.destroy();
+      }
     }
   }, interval);
   timer.unref();

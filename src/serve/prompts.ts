@@ -3,7 +3,6 @@
  * Knows the model's tokenizer; must not know generation.
  */
 import { ParameterError } from "../base/errors.ts";
-import { logSumExp, topLogprobs } from "../decode/logprobs.ts";
 import { promptIds } from "../tasks/prompt-ids.ts";
 import type { LanguageModel } from "../tasks/types.ts";
 import type { ServeContext } from "./context.ts";
@@ -67,18 +66,12 @@ export async function promptLogprobs(
   top: number,
   signal: AbortSignal,
 ): Promise<PlacedToken[]> {
-  const rows = await model.logits(ids, { signal });
+  const scored = await model.logprobs(ids, { top, signal });
   const detokenizer = tokenizer.detokenizer({ skipSpecial: true });
   let offset = 0;
   return ids.map((token, i) => {
-    const row = rows[i - 1];
-    const normalizer = row === undefined ? 0 : logSumExp(row);
-    const placed: PlacedToken = {
-      token,
-      logprob: row === undefined ? null : row[token]! - normalizer,
-      top: row === undefined ? undefined : topLogprobs(row, top, undefined, normalizer),
-      offset,
-    };
+    const one = scored[i - 1];
+    const placed: PlacedToken = { token, logprob: one?.logprob ?? null, top: one?.top, offset };
     offset += detokenizer.push(token).length;
     return placed;
   });

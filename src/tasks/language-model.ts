@@ -2,8 +2,9 @@
 import { ParameterError } from "../base/errors.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import type { Tokenizer } from "../checkpoint/tokenizer/index.ts";
+import { Candidates } from "../decode/candidates.ts";
 import { type CompiledGrammar, type Grammar, GrammarCompiler } from "../decode/grammar/index.ts";
-import { nll } from "../decode/logprobs.ts";
+import { logSumExp, nll, topLogprobs } from "../decode/logprobs.ts";
 import { Engine } from "../engine/engine.ts";
 import { EngineMonitor } from "../engine/monitor.ts";
 import type { EngineStats } from "../engine/report.ts";
@@ -21,6 +22,7 @@ import type {
   Generation,
   LanguageModel,
   ModelDescription,
+  ScoredToken,
   ScoreOptions,
   ScoreResult,
 } from "./types.ts";
@@ -125,6 +127,27 @@ export class LoadedLanguageModel implements LanguageModel {
       for (let at = 0; at < chunk.length; at += this.vocabularySize)
         rows.push(chunk.subarray(at, at + this.vocabularySize));
     return rows;
+  }
+
+  /** Row by row as they come: all of a long text's logits might not fit into memory. */
+  async logprobs(
+    ids: readonly number[],
+    { top = 0, signal }: { readonly top?: number; readonly signal?: AbortSignal } = {},
+  ): Promise<ScoredToken[]> {
+    const size = this.vocabularySize;
+    const scratch = new Candidates(size);
+    const scored: ScoredToken[] = [];
+    for await (const chunk of this.engine.logits(ids, { signal }))
+      for (let at = 0; at < chunk.length && scored.length < ids.length - 1; at += size) {
+        const row = chunk.subarray(at, at + size);
+        const token = ids[scored.length + 1]!;
+        const normalizer = logSumExp(row);
+        scored.push({
+          ...{ token, logprob: row[token]! - normalizer },
+          top: topLogprobs(row, top, scratch, normalizer),
+        });
+      }
+    return scored;
   }
 
   /**

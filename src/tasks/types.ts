@@ -155,9 +155,19 @@ export interface LanguageModel {
   chatPrompt(messages: readonly ChatMessage[], options?: ChatPromptOptions): readonly number[];
   /** Logits of the next token after each position: one row of `vocabularySize` for each id. */
   logits(ids: readonly number[], options?: { signal?: AbortSignal }): Promise<Float32Array[]>;
+  /** Log-probabilities of ids[1..] given what stands before each, with the `top` likeliest tokens there (default 0). */
+  logprobs(
+    ids: readonly number[],
+    options?: { readonly top?: number; readonly signal?: AbortSignal },
+  ): Promise<ScoredToken[]>;
   /** Negative log-likelihood (nats) of ids[1..] given what stands before each, in windows of the context. */
   score(ids: readonly number[], options?: ScoreOptions): Promise<ScoreResult>;
   close(): Promise<void>;
+}
+
+/** A token of a text, and what else might have stood there. */
+export interface ScoredToken extends TokenLogprob {
+  readonly top: readonly TokenLogprob[];
 }
 
 export interface ScoreOptions {

@@ -69,8 +69,10 @@ inBrowser("the engine room", () => {
     await soon(() => painted(page, cache, "users-1")).toBe(0);
     expect(await painted(page, cache, "kept")).toBeGreaterThan(50);
 
-    // The load ends with the view that asked for it.
-    await load.click();
+    // The load ends with the view that asked for it, however often that did before it was drawn again.
+    await load.evaluate((button: HTMLElement) => {
+      for (let i = 0; i < 2; i++) button.click();
+    });
     await soon(() => value(page, "Running")).toBeGreaterThan(0);
     await page.getByRole("link", { name: "Chat" }).click();
     await page.getByRole("link", { name: "Engine room" }).click();

@@ -97,9 +97,20 @@ inBrowser("a talk", () => {
         field.dispatchEvent(new InputEvent("input", { bubbles: true }));
       }
     });
-    await ask(page, "What is it?");
+    // Written and sent at once, and sent again before it is seen that the model answers.
+    await page.evaluate(() => {
+      const field = document.getElementById("text") as HTMLTextAreaElement;
+      field.value = "What is it?";
+      field.dispatchEvent(new InputEvent("input", { bubbles: true }));
+      for (let i = 0; i < 2; i++)
+        field.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", bubbles: true, cancelable: true }));
+    });
     await answered(page);
-    expect(asks[0]).toMatchObject({ max_completion_tokens: 3, seed: 7 });
+    expect(asks).toHaveLength(1);
+    expect(asks[0]).toMatchObject({
+      ...{ max_completion_tokens: 3, seed: 7 },
+      messages: [{ role: "user", content: "What is it?" }],
+    });
   });
 
   it("streams, is stopped and continued, and its tokens are gone through with arrow keys", async () => {

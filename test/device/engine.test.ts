@@ -87,9 +87,9 @@ describe.skipIf(!haveShared)("the engine", () => {
     expect(rest).toHaveLength(399);
     const alone = await all(ask(engine, text(7), { maxTokens: 400 }));
     expect(rest).toEqual(alone.slice(1));
-    await later(1);
-    const { running, waiting, blocks } = engine.stats();
-    expect([running, waiting, blocks.available]).toEqual([0, 0, blocks.capacity]);
+    await expect.poll(() => engine.stats()).toMatchObject({ running: 0, waiting: 0 });
+    const { blocks } = engine.stats();
+    expect(blocks.available).toBe(blocks.capacity);
   });
 
   it("lets go of a reader who was far behind and is aborted", async () => {
@@ -100,17 +100,66 @@ describe.skipIf(!haveShared)("the engine", () => {
     while (engine.stats().generatedTokens < 64) await later(1);
     await later(5);
     control.abort();
-    await later(5);
-    expect(engine.stats()).toMatchObject({ running: 0, waiting: 0 });
+    await expect.poll(() => engine.stats()).toMatchObject({ running: 0, waiting: 0 });
     expect((await all(slow)).length).toBeLessThan(100);
   });
 
   it("ends what is too late, paused or not, with an error", async () => {
     const engine = start();
     const late = ask(engine, text(5), { maxTokens: 500, timeout: 30 });
-    await late.next();
     await later(60);
     await expect(all(late)).rejects.toThrow(/within its time/);
+  });
+
+  it("waits for a slow reader without being busy, however much time that one has", async () => {
+    const engine = start();
+    const warnings: Error[] = [];
+    const warned = (warning: Error) => warnings.push(warning);
+    process.on("warning", warned);
+    const slow = ask(engine, text(5), { maxTokens: 100, timeout: Number.POSITIVE_INFINITY });
+    await slow.next();
+    await expect.poll(() => engine.stats().generatedTokens).toBeGreaterThanOrEqual(64);
+    await later(20);
+    expect(await all(slow)).toHaveLength(99);
+    process.off("warning", warned);
+    expect(warnings).toEqual([]);
+  });
+
+  it("fails those who were in a step that fails, and keeps nothing of what it did not do", async () => {
+    let failing = false;
+    const broken = new Proxy(device, {
+      get(target, name) {
+        const value: unknown = Reflect.get(target, name);
+        if (typeof value !== "function") return value;
+        if (name === "run" && failing) return () => Promise.reject(new Error("the device is broken"));
+        return value.bind(target);
+      },
+    });
+    const engine = new Engine(model.decoder, broken, {
+      cacheFormat: "f16",
+      cacheTokens: 2000,
+      stepTokens: 100,
+    });
+    engines.push(engine);
+    const prompt = text(300);
+    const expected = await all(ask(engine, prompt));
+    // Another one, broken off in the middle: its first step was run, and the second was not.
+    const other = text(300, 5);
+    const first = ask(engine, other);
+    engine.observer = () => {
+      failing = true;
+    };
+    await expect(all(first)).rejects.toThrow("the device is broken");
+    engine.observer = undefined;
+    failing = false;
+    const { running, waiting, blocks } = engine.stats();
+    expect({ running, waiting, ...blocks }).toMatchObject({
+      ...{ running: 0, waiting: 0, kept: 0, idle: 0 },
+      available: blocks.capacity,
+    });
+    const alone = start();
+    expect(await all(ask(engine, other))).toEqual(await all(ask(alone, other)));
+    expect(await all(ask(engine, prompt))).toEqual(expected);
   });
 
   it("draws only what a mask allows", async () => {

@@ -1,5 +1,5 @@
 /** A model in a process of its own: the same results, and a server that outlives it. Needs the built library. */
-import { existsSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { FoveaError, ParameterError } from "../../src/base/errors.ts";
 import { createApp } from "../../src/serve/app.ts";
@@ -12,8 +12,10 @@ import { openRandom } from "../../src/tasks/open-random.ts";
 import type { LanguageModel, TokenEvent } from "../../src/tasks/types.ts";
 import { haveShared, shared } from "../support/shared.ts";
 
-const shape = "stories-260k:f32";
+const shape = "llama-6m:q8_0";
 const prompt = [1, 10, 20, 30];
+/** So many tokens that a model is still at it when somebody looks, however late. */
+const many = { maxTokens: 8000, ignoreEnd: true, seed: 1 };
 const crashes: Error[] = [];
 
 async function openHost(): Promise<HostedModel> {
@@ -51,6 +53,7 @@ describe("a hosted model", () => {
     for await (const event of hosted.generate(prompt, options).events()) events.push(event);
     expect(events).toEqual(result.logprobs);
     expect(await hosted.logits(prompt)).toEqual(await here.logits(prompt));
+    expect(await hosted.logprobs(prompt, { top: 3 })).toEqual(await here.logprobs(prompt, { top: 3 }));
     const ids = Array.from({ length: 40 }, (_, i) => (i * 7) % 500);
     expect(await hosted.score(ids, { window: 16 })).toEqual(await here.score(ids, { window: 16 }));
   });
@@ -67,14 +70,13 @@ describe("a hosted model", () => {
 
   it("ends a generation that is aborted, or given up", async () => {
     const controller = new AbortController();
-    const options = { ignoreEnd: true, maxTokens: 400, signal: controller.signal };
-    const generation = hosted.generate(prompt, options);
+    const generation = hosted.generate(prompt, { ...many, signal: controller.signal });
     let count = 0;
     for await (const _ of generation.events()) if (++count === 3) controller.abort();
     const result = await generation.result();
     expect(result.finishReason).toBe("abort");
-    expect(result.tokens.length).toBeLessThan(400);
-    const left = hosted.generate(prompt, { ignoreEnd: true, maxTokens: 400 });
+    expect(result.tokens.length).toBeLessThan(many.maxTokens);
+    const left = hosted.generate(prompt, many);
     for await (const _ of left.events()) break;
     expect((await left.result()).finishReason).toBe("abort");
     expect((await hosted.generate(prompt, { maxTokens: 2, ignoreEnd: true }).result()).tokens).toHaveLength(
@@ -104,9 +106,9 @@ describe("a hosted model", () => {
   });
 
   it("that is killed fails what it worked on, starts again, and gives the same tokens", async () => {
-    const options = { maxTokens: 400, ignoreEnd: true, seed: 1 };
+    const options = { ...many, maxTokens: 100 };
     const expected = (await here.generate(prompt, options).result()).tokens;
-    const cut = hosted.generate(prompt, options);
+    const cut = hosted.generate(prompt, many);
     const failure = (async () => {
       for await (const _ of cut.events()) if (hosted.pid !== undefined && !crashes.length) await kill(hosted);
     })();
@@ -115,6 +117,47 @@ describe("a hosted model", () => {
     expect(crashes).toHaveLength(1);
     expect((await hosted.generate(prompt, options).result()).tokens).toEqual(expected);
     expect(hosted.ready).toBe(true);
+  });
+});
+
+describe.skipIf(process.platform === "win32")("a host that does not answer", () => {
+  it("keeps nobody who gives up, whether it runs or is being started", async () => {
+    const model = await openHost();
+    const reason = new Error("no time left");
+    const leave = async (work: (signal: AbortSignal) => Promise<unknown>) => {
+      const control = new AbortController();
+      const done = work(control.signal);
+      control.abort(reason);
+      return await done;
+    };
+    try {
+      const begun = new AbortController();
+      const running = model.generate(prompt, { ...many, signal: begun.signal });
+      for await (const _ of running.events()) {
+        if (!begun.signal.aborted) process.kill(model.pid!, "SIGSTOP");
+        begun.abort();
+      }
+      const { finishReason, tokens } = await running.result();
+      expect(finishReason).toBe("abort");
+      expect(tokens.length).toBeGreaterThan(0);
+      await expect(leave((signal) => model.logits(prompt, { signal }))).rejects.toBe(reason);
+      await expect(model.monitor.snapshot()).rejects.toThrow(/did not tell of its engine within/);
+      process.kill(model.pid!, "SIGCONT");
+      expect((await model.monitor.snapshot()).stats.running).toBeLessThan(2);
+      expect((await model.generate(prompt, { ...many, maxTokens: 3 }).result()).tokens).toHaveLength(3);
+
+      await kill(model);
+      process.kill(model.pid!, "SIGSTOP");
+      const ended = await leave((signal) => model.generate(prompt, { ...many, signal }).result());
+      expect(ended).toMatchObject({ finishReason: "abort", tokens: [], text: "" });
+      await expect(leave((signal) => model.score(prompt, { signal }))).rejects.toBe(reason);
+      const left = model.generate(prompt, { ...many, maxTokens: 3 }).result();
+      process.kill(model.pid!, "SIGCONT");
+      expect((await left).tokens).toHaveLength(3);
+    } finally {
+      if (model.pid !== undefined) process.kill(model.pid, "SIGCONT");
+      await model.close();
+    }
   });
 });
 
@@ -237,9 +280,7 @@ describe.skipIf(!haveShared)("a server over a hosted model", () => {
   });
 
   it("answers while its model is killed: the request under way fails with a reason, the next is served", async () => {
-    const folder = shared("models/stories260K/hf");
-    expect(existsSync(folder)).toBe(true);
-    const model = await openHosted(folder, {});
+    const model = await openHosted(fileURLToPath(new URL("../../models/default", import.meta.url)), {});
     const server = await listen(createApp(model, { onError: () => {} }), { host: "127.0.0.1", port: 0 });
     try {
       const ask = (body: object) =>
@@ -248,7 +289,8 @@ describe.skipIf(!haveShared)("a server over a hosted model", () => {
           body: JSON.stringify({ prompt: "Once upon a time", temperature: 0, ...body }),
         });
       const whole = (await (await ask({ max_tokens: 20 })).json()) as { choices: { text: string }[] };
-      const stream = await ask({ max_tokens: 480, ignore_eos: true, stream: true });
+      // Seconds of work, so that it is under way when the model is killed.
+      const stream = await ask({ max_tokens: 1000, n: 16, ignore_eos: true, stream: true });
       const reader = stream.body!.getReader();
       await reader.read();
       await kill(model);

@@ -44,6 +44,13 @@ describe.skipIf(!haveShared)("stories260K", () => {
     const rows = await model.logits(golden.input_ids);
     expect(rows.map((row) => row.indexOf(Math.max(...row)))).toEqual(golden.argmax);
     expect(relativeError(rows.at(-1)!, Float32Array.from(golden.last_logits))).toBeLessThan(2e-5);
+    const scored = await model.logprobs(golden.input_ids, { top: 2 });
+    expect(scored.map(({ token }) => token)).toEqual(golden.input_ids.slice(1));
+    expect(scored.map(({ top }) => top[0]!.token)).toEqual(golden.argmax.slice(0, -1));
+    expect(-scored.reduce((sum, { logprob }) => sum + logprob, 0) / scored.length).toBeCloseTo(
+      golden.mean_nll,
+      5,
+    );
     const { tokens, nll, perplexity } = await model.score(golden.input_ids);
     expect(tokens).toBe(golden.input_ids.length - 1);
     expect(nll / tokens).toBeCloseTo(golden.mean_nll, 5);

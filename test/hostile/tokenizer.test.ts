@@ -218,6 +218,9 @@ function mutateBytes(text: string, roll: (n: number) => number): Uint8Array {
   return bytes;
 }
 
+/** Milliseconds. What is stopped takes five seconds; what hangs, longer than any machine stalls. */
+const patience = 60_000;
+
 /** Opens, and uses what was opened: everything that is thrown must be ours, and soon. */
 function expectOrderly(open: () => Tokenizer | undefined, what: string): boolean {
   const start = performance.now();
@@ -239,7 +242,7 @@ function expectOrderly(open: () => Tokenizer | undefined, what: string): boolean
     if (!(error instanceof FoveaError)) throw new Error(`${what}: ${String(error)}`, { cause: error });
     if (error instanceof CheckpointError) expect(error.field ?? error.file, what).not.toBe("");
   }
-  expect(performance.now() - start, what).toBeLessThan(5000);
+  expect(performance.now() - start, what).toBeLessThan(patience);
   return opened;
 }
 
@@ -339,7 +342,7 @@ describe("malice", () => {
     expect(tokenizer?.encode("aaaa").length).toBeGreaterThan(0);
     const start = performance.now();
     expect(() => tokenizer?.encode(`${"a".repeat(60)}!`)).toThrow(/pattern took longer/);
-    expect(performance.now() - start).toBeLessThan(8000);
+    expect(performance.now() - start).toBeLessThan(patience);
   });
 
   test("nesting without end is refused", () => {
@@ -359,7 +362,7 @@ describe("malice", () => {
     const tokenizer = openFiles(withModel({}, { pre_tokenizer: { type: "ByteLevel", use_regex: false } }));
     const start = performance.now();
     expect(tokenizer?.encode("abcab".repeat(200_000)).length).toBeGreaterThan(300_000);
-    expect(performance.now() - start).toBeLessThan(10_000);
+    expect(performance.now() - start).toBeLessThan(patience);
   });
 });
 
@@ -388,7 +391,7 @@ describe("malicious chat templates", () => {
   ])("%s is refused", (_name, source) => {
     const start = performance.now();
     expect(render(source)).toThrow(CheckpointError);
-    expect(performance.now() - start).toBeLessThan(8000);
+    expect(performance.now() - start).toBeLessThan(patience);
   });
 
   test("a template may refuse messages", () => {

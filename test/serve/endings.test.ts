@@ -45,7 +45,7 @@ describe("the end of a request", () => {
   it("is no failure to tell of where the client has left", async () => {
     const { send, model, errors } = server();
     const leaving = new AbortController();
-    model.logits = (_, { signal } = {}) => {
+    model.logprobs = (_, { signal } = {}) => {
       leaving.abort();
       return Promise.reject(signal?.reason);
     };

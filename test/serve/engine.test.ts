@@ -87,9 +87,11 @@ describe.skipIf(!haveShared)("a server over a hosted model", () => {
     expect(events[0]).toHaveProperty("limits.sequences", 2);
     const [, ...frames] = events as EngineFrame[];
     expect(frames.flatMap(({ ran }) => ran).reduce((sum, [, , decode]) => sum + decode, 0)).toBe(99);
-    expect(frames.some(({ sequences }) => sequences[0]?.state === "decode")).toBe(true);
     // What the cache keeps of it is told a little later.
     while (!(events as EngineFrame[]).some(({ blocks }) => blocks?.endsWith("-"))) await later(5);
+    // A text may be written between two frames; one of many is seen while it is.
+    while (!events.some(({ sequences }) => sequences[0]?.state === "decode"))
+      await (await ask(secret, 450)).text();
     expect(JSON.stringify(events)).not.toMatch(/xylophone|mine/);
     leaving.abort();
     await done.catch(() => {});

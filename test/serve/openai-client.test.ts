@@ -104,10 +104,12 @@ describe("the official client", () => {
 
   it("aborts an answer that is not streamed, and the generation ends", async () => {
     const before = model.endings.length;
+    const calls = model.calls.length;
     const controller = new AbortController();
     const body = { model: "fake", prompt: "A", max_tokens: 4000, ignore_eos: true };
     const pending = client.completions.create(body as never, { signal: controller.signal });
-    setTimeout(() => controller.abort(), 50);
+    await expect.poll(() => model.calls.length).toBeGreaterThan(calls);
+    controller.abort();
     await expect(pending).rejects.toThrow();
     await expect.poll(() => model.endings.slice(before)).toEqual(["abort"]);
   });
@@ -128,11 +130,12 @@ describe("the official client", () => {
   });
 
   it("waits for running requests when it closes, and takes no new ones", async () => {
-    const own = await listen(createApp(fakeModel({ delay: 10 })), { host: "127.0.0.1", port: 0 });
+    const slow = fakeModel({ delay: 10 });
+    const own = await listen(createApp(slow), { host: "127.0.0.1", port: 0 });
     const url = `${own.url}/v1/completions`;
     const pending = fetch(url, { method: "POST", body: JSON.stringify({ prompt: "A", max_tokens: 10 }) });
-    await new Promise((resolve) => setTimeout(resolve, 50));
-    const closed = own.close(5000);
+    await expect.poll(() => slow.calls.length).toBe(1);
+    const closed = own.close(50_000);
     expect((await pending).status).toBe(200);
     await closed;
     await expect(fetch(`${own.url}/health`)).rejects.toThrow();

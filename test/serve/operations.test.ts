@@ -92,13 +92,18 @@ describe("origins", () => {
 
 describe("limits", () => {
   it("refuse a request too many with 429, and say when to come again", async () => {
-    const { ask } = await server({ delay: 20 }, { gate: new Gate(2) });
+    let go = () => {};
+    const gone = new Promise<void>((resolve) => {
+      go = resolve;
+    });
+    const { ask, model } = await server({ delay: () => gone }, { gate: new Gate(2) });
     const running = [ask({ max_tokens: 10 }), ask({ max_tokens: 10, stream: true })];
-    await new Promise((resolve) => setTimeout(resolve, 60));
+    await expect.poll(() => model.calls.length).toBe(2);
     const refused = await ask();
     expect(refused.status).toBe(429);
     expect(Number(refused.headers.get("retry-after"))).toBeGreaterThanOrEqual(1);
     expect(await codeOf(refused)).toBe("too_many_requests");
+    go();
     for (const response of await Promise.all(running)) {
       expect(response.status).toBe(200);
       await response.text();
@@ -171,19 +176,19 @@ describe("the end", () => {
 
   it("of `fovea serve` waits for requests as long as it is told", async () => {
     for (const [drain, whole] of [
-      ["5", true],
+      ["50", true],
       ["0.05", false],
     ] as const) {
       const stop = new AbortController();
       let answer: Promise<string> | undefined;
       const { code } = await runCli(["serve", "--model", "x", "--port", "0", "--json", "--drain", drain], {
-        services: opening(fakeModel({ delay: 20 })),
+        services: opening(fakeModel({ delay: 20, contextLength: 1000 })),
         signal: stop.signal,
         onOutput: (text) => {
           const { url } = JSON.parse(text) as { url: string };
           answer ??= fetch(`${url}/v1/chat/completions`, {
             method: "POST",
-            body: JSON.stringify({ messages, stream: true, max_tokens: 15 }),
+            body: JSON.stringify({ messages, stream: true, max_tokens: whole ? 15 : 900, ignore_eos: true }),
           }).then((response) => {
             stop.abort();
             return response.text();
@@ -214,7 +219,10 @@ describe("metrics", () => {
     };
     let seen = await values();
     // An answer is counted when its last byte has gone out, which the client may see first.
-    for (let i = 0; i < 50 && seen.get('fovea_http_requests_total{method="POST",status="200"}') !== 2; i++)
+    while (
+      seen.get('fovea_http_requests_total{method="POST",status="200"}') !== 2 ||
+      seen.get('fovea_http_requests_total{method="POST",status="400"}') !== 1
+    )
       seen = await values();
     expect(Object.fromEntries(seen)).toMatchObject({
       'fovea_http_requests_total{method="POST",status="200"}': 2,

@@ -136,11 +136,15 @@ describe("responses", () => {
       [{ input: [{ role: "user", content: [{ type: "input_image" }] }] }, "input[0].content[0].type"],
       [{ include: ["file_search_call.results"] }, "include"],
       [{ top_logprobs: 2 }, "top_logprobs"],
+      [{ stream_options: { include_obfuscation: false } }, "stream_options"],
       [{ max_output_tokens: 300 }, "max_output_tokens"],
       [{ input: "x".repeat(300) }, "input"],
     ];
     for (const [body, param] of wrong)
       await expect(create(body)).rejects.toMatchObject({ status: 400, param });
+    const { id } = await client.responses.create({ model: "fake", input: "Hi" });
+    for (const query of [{ stream: true as const }, { include: ["reasoning.encrypted_content" as const] }])
+      await expect(client.responses.retrieve(id, query)).rejects.toMatchObject({ status: 400 });
   });
 });
 

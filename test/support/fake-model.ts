@@ -6,6 +6,7 @@ import { ParameterError } from "../../src/base/errors.ts";
 import { ChatTemplate } from "../../src/checkpoint/tokenizer/chat-template.ts";
 import type { Tokenizer } from "../../src/checkpoint/tokenizer/tokenizer.ts";
 import { GrammarCompiler } from "../../src/decode/grammar/index.ts";
+import { logprobOf, topLogprobs } from "../../src/decode/logprobs.ts";
 import { samplingFrom } from "../../src/decode/sampling.ts";
 import { StopMatcher } from "../../src/decode/stops.ts";
 import type {
@@ -32,8 +33,8 @@ export interface FakeOptions {
   /** Whether prompts are made by it, and not plainly. */
   readonly rendered?: boolean;
   readonly tokenizer?: boolean;
-  /** Milliseconds for each token. */
-  readonly delay?: number;
+  /** Milliseconds between two tokens; the first comes at once. Or what token `i` waits for. */
+  readonly delay?: number | ((i: number) => Promise<unknown>);
 }
 
 export interface FakeModel extends LanguageModel {
@@ -71,6 +72,10 @@ export const byteTokenizer: Tokenizer = {
 
 export function fakeModel(fake: FakeOptions = {}): FakeModel {
   const { answer = "Hello, world! Grüße 🌍.", contextLength = 128, chats = true, delay = 0 } = fake;
+  const wait = async (i: number): Promise<void> => {
+    if (typeof delay !== "number") await delay(i);
+    else if (delay > 0 && i > 0) await new Promise((resolve) => setTimeout(resolve, delay));
+  };
   const template =
     fake.template === undefined
       ? {}
@@ -108,7 +113,7 @@ export function fakeModel(fake: FakeOptions = {}): FakeModel {
         typeof answer === "string" ? answer : answer(byteTokenizer.decode(prompt)),
       );
       for (let i = 0; i < limit; i++) {
-        if (delay > 0) await new Promise((resolve) => setTimeout(resolve, delay));
+        await wait(i);
         if (signal?.aborted) {
           reason = "abort";
           break;
@@ -210,6 +215,13 @@ export function fakeModel(fake: FakeOptions = {}): FakeModel {
     chatPrompt,
     // Position i gives the logits i, i + 1/3, ... so that every value is known and none is a round number.
     logits: async (ids) => ids.map((_, i) => Float32Array.from({ length: 258 }, (_, k) => i + k / 3)),
+    async logprobs(ids, { top = 0 } = {}) {
+      const rows = await this.logits(ids);
+      return ids.slice(1).map((token, i) => ({
+        ...{ token, logprob: logprobOf(rows[i]!, token) },
+        top: topLogprobs(rows[i]!, top),
+      }));
+    },
     score: async (ids) => ({ tokens: ids.length - 1, nll: ids.length - 1, perplexity: Math.E }),
     async close() {
       this.closed = true;

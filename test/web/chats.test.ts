@@ -50,9 +50,12 @@ async function page(id?: string, probabilities = true) {
     said: () => path().map(({ role, text }) => `${role}: ${text}`),
     talking: new Talking(chats, () => probabilities),
     writing: new Writing(chats, () => probabilities),
-    quiet: () => vi.waitFor(() => expect(chats.state.running.size).toBe(0), { timeout: 5000, interval: 5 }),
+    quiet: () => vi.waitFor(() => expect(chats.state.running.size).toBe(0), patient),
   };
 }
+
+/** For what comes in a moment, and on a busy machine late. */
+const patient = { timeout: 25_000, interval: 5 };
 
 const hello = "assistant: Hello, world! Grüße 🌍.";
 
@@ -124,13 +127,13 @@ describe("a talk", () => {
     const model = serve({ contextLength: 1000, delay: 5 });
     const { chats, talking, path, quiet } = await page();
     talking.send("Hi");
-    await vi.waitFor(() => expect(path()[1]!.text.length).toBeGreaterThan(2), { timeout: 5000, interval: 5 });
+    await vi.waitFor(() => expect(path()[1]!.text.length).toBeGreaterThan(2), patient);
     chats.stop();
     await quiet();
     const { text, finish } = path()[1]!;
     expect(finish).toBe("stopped");
     expect("Hello, world! Grüße 🌍.".startsWith(text)).toBe(true);
-    await vi.waitFor(() => expect(model.endings).toEqual(["abort"]));
+    await vi.waitFor(() => expect(model.endings).toEqual(["abort"]), patient);
     talking.continue(path()[1]!);
     await quiet();
     // The model is written beforehand: it begins anew, behind what it said.
@@ -179,11 +182,26 @@ describe("a talk", () => {
     expect(chats.state.heads.map(({ title }) => title)).toContain("second");
   });
 
+  it("does one thing at a time, whatever a view asks for that was drawn before", async () => {
+    const model = serve({ contextLength: 1000, delay: 1 });
+    const { talking, said, path, quiet } = await page();
+    talking.send("Hi");
+    talking.send("Hi");
+    const [question, answer] = path();
+    talking.regenerate(answer!);
+    talking.continue(answer!);
+    talking.edit(question!, "Ho");
+    talking.remove(question!);
+    await quiet();
+    expect(said()).toEqual(["user: Hi", hello]);
+    expect(model.calls).toHaveLength(1);
+  });
+
   it("that its page left in the middle keeps what had come", async () => {
     serve({ contextLength: 1000, delay: 5 });
     const { chats, talking, path } = await page();
     talking.send("Hi");
-    await vi.waitFor(() => expect(path()[1]!.text.length).toBeGreaterThan(4), { timeout: 5000, interval: 5 });
+    await vi.waitFor(() => expect(path()[1]!.text.length).toBeGreaterThan(4), patient);
     // What came since the last save goes with the page as a note.
     chats.leave();
     const kept = path()[1]!.text;
@@ -221,6 +239,21 @@ describe("a text", () => {
     expect(text()).toBe("OnceHello, world! Grüße 🌍.");
     const again = await chats.export();
     expect(again).toContain("Once");
+  });
+
+  it("does not change under the model that goes on with it", async () => {
+    const model = serve({ chats: false, contextLength: 1000, delay: 1 });
+    const { writing, text, quiet } = await page();
+    writing.continue();
+    expect(text()).toBe("");
+    writing.edit("Once");
+    for (let i = 0; i < 2; i++) writing.continue();
+    writing.again();
+    writing.edit("Twice");
+    writing.undo();
+    await quiet();
+    expect(text()).toBe("OnceHello, world! Grüße 🌍.");
+    expect(model.calls).toHaveLength(1);
   });
 
   it("longer than the context is continued from as much of its end as fits", async () => {
@@ -329,13 +362,49 @@ describe("the list", () => {
     expect(again.state.current.id).toBe(ids[1]);
   });
 
+  it("renames what was gone on with, or deleted, while it was read", async () => {
+    serve({ contextLength: 1000 });
+    const { chats, talking, said, quiet } = await page();
+    talking.send("Hi");
+    await quiet();
+    const { id } = chats.state.current;
+    const shelf = await openShelf(`test-${database}`);
+    let read = () => {};
+    const held = new Promise<void>((resolve) => {
+      read = resolve;
+    });
+    let loads = 0;
+    const load = async (which: string) => {
+      const found = await shelf.load(which);
+      if (loads++ === 0) await held;
+      return found;
+    };
+    const again = new Chats({ ...around(), shelf: async () => ({ ...shelf, load }) });
+    await again.start(undefined);
+    const renamed = again.rename(id, "Mine");
+    await vi.waitFor(() => expect(loads).toBe(1), patient);
+    await again.select(id);
+    again.setOne("seed", 7);
+    read();
+    await renamed;
+    expect(again.state.current).toMatchObject({ name: "Mine", settings: { seed: 7 } });
+    again.draft();
+    loads = 0;
+    const gone = again.rename(id, "Theirs");
+    await vi.waitFor(() => expect(loads).toBe(1), patient);
+    await again.remove(id);
+    await gone;
+    expect(again.state.heads).toEqual([]);
+    expect(said()).toHaveLength(2);
+  });
+
   it("works, and says so, where nothing can be kept", async () => {
     serve({ contextLength: 1000 });
     const chats = new Chats({ ...around(), shelf: () => Promise.reject(new Error("private window")) });
     await chats.start(undefined);
     expect(chats.state.notice).toMatch(/private window/);
     new Talking(chats, () => false).send("Hi");
-    await vi.waitFor(() => expect(chats.state.running.size).toBe(0));
+    await vi.waitFor(() => expect(chats.state.running.size).toBe(0), patient);
     expect(chats.state.heads).toHaveLength(1);
   });
 });

@@ -5,7 +5,7 @@
  * A stack is what must follow when the current terminal has ended; equal stacks are one number. A thread is a state
  * within a terminal and the stack behind it. A state is a set of threads: the grammar may be ambiguous.
  */
-import { FoveaError } from "../../base/errors.ts";
+import { ParameterError } from "../../base/errors.ts";
 import { analyze, type GrammarNodes, type NodeId } from "./nodes.ts";
 import { DEAD } from "./regex/automaton.ts";
 
@@ -139,8 +139,9 @@ export class Machine {
     };
     for (let at = todo.pop(); at !== undefined; at = todo.pop()) {
       if (seen.size > MAX_OPEN)
-        throw new FoveaError(
-          `the grammar can go on in more than ${MAX_OPEN} ways at one place: it is ambiguous without end, or recurses on the left through something that may be empty`,
+        throw new ParameterError(
+          "grammar",
+          `can go on in more than ${MAX_OPEN} ways at one place: it is ambiguous without end, or recurses on the left through something that may be empty`,
         );
       if (at === 0) {
         ends = true;

@@ -6,7 +6,7 @@
  * The split of tokens by what they depend on follows Dong et al., "XGrammar: flexible and efficient structured
  * generation engine for large language models", 2024, arXiv 2411.15100, section 3.
  */
-import { FoveaError } from "../../base/errors.ts";
+import { ParameterError } from "../../base/errors.ts";
 import { type Machine, REFUSED } from "./machine.ts";
 import { type Automaton, DEAD } from "./regex/automaton.ts";
 import type { TokenVocabulary, Trie } from "./trie.ts";
@@ -94,8 +94,9 @@ export class TerminalMasks {
       if (to < 0) {
         to = automaton.fill(from, bytes[node]!);
         if (automaton.states > most)
-          throw new FoveaError(
-            `a pattern of the grammar needs more than ${MAX_NEW_STATES} states for one token; simplify it`,
+          throw new ParameterError(
+            "grammar",
+            `a pattern needs more than ${MAX_NEW_STATES} states for one token; simplify it`,
           );
         ({ next, accepting } = automaton);
       }
@@ -193,8 +194,15 @@ export class GrammarMasks {
     let leaving = this.#leaving.get(key);
     if (leaving === undefined) {
       const { vocabulary, seen } = this.#terminals;
-      let count = this.#walk(vocabulary.short, short.exits, after, 0);
-      count = this.#walk(vocabulary.long, long.exits, after, count);
+      let count = 0;
+      try {
+        count = this.#walk(vocabulary.short, short.exits, after, 0);
+        count = this.#walk(vocabulary.long, long.exits, after, count);
+      } catch (error) {
+        // A grammar that goes on without end leaves no bits behind for others.
+        seen.fill(0);
+        throw error;
+      }
       const found = this.#terminals.found.subarray(0, count);
       for (const token of found) seen[token >> 5] = 0;
       leaving = tokenSet(found, vocabulary.words);

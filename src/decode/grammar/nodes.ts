@@ -2,7 +2,7 @@
  * A grammar as nodes: terminals are regular expressions over bytes, all else says how they follow one another. Every
  * notation is compiled to this form. Knows neither notations nor tokens.
  */
-import { FoveaError } from "../../base/errors.ts";
+import { ParameterError } from "../../base/errors.ts";
 import { type Automaton, DEAD } from "./regex/automaton.ts";
 import type { Expr } from "./regex/expressions.ts";
 
@@ -37,7 +37,7 @@ export class GrammarNodes {
     const known = this.#ids.get(key);
     if (known !== undefined) return known;
     if (this.nodes.length >= MAX_NODES)
-      throw new FoveaError(`the grammar needs more than ${MAX_NODES} parts; simplify it`);
+      throw new ParameterError("grammar", `needs more than ${MAX_NODES} parts; simplify it`);
     this.nodes.push(node);
     this.#ids.set(key, this.nodes.length - 1);
     return this.nodes.length - 1;

@@ -49,6 +49,8 @@ export function parseRequest(model: LanguageModel, body: unknown): ResponseReque
   const streaming = fields.object("stream_options");
   streaming?.only("include_obfuscation", [false], "chunks are not padded here; leave it out");
   streaming?.done();
+  if (streaming !== undefined && !stream)
+    throw invalid("stream_options", "is for streams; set stream to true");
   const { format, told: formatTold } = readText(fields);
   const { tools, told: toolsTold } = readTools(fields);
   const logprobs = included(fields);

@@ -58,10 +58,12 @@ export class Responses {
   }
 
   get(request: Request, id: string): Response {
+    queryOf(request, []);
     return Response.json(this.store.get(id, this.context.ownerOf(request)).response);
   }
 
   delete(request: Request, id: string): Response {
+    queryOf(request, []);
     this.store.delete(id, this.context.ownerOf(request));
     return Response.json({ id, object: "response", deleted: true });
   }
@@ -69,10 +71,7 @@ export class Responses {
   /** The items of one request, the newest first unless asked otherwise. */
   inputItems(request: Request, id: string): Response {
     const { input } = this.store.get(id, this.context.ownerOf(request));
-    const { searchParams } = new URL(request.url);
-    for (const name of searchParams.keys())
-      if (name !== "order" && name !== "limit" && name !== "after")
-        throw invalid(name, "is not served", "unknown_parameter");
+    const searchParams = queryOf(request, ["order", "limit", "after"]);
     const order = searchParams.get("order") ?? "desc";
     const limit = Number(searchParams.get("limit") ?? 20);
     const after = searchParams.get("after");
@@ -188,6 +187,14 @@ export class Responses {
     yield* output.end(statusOf(result));
     yield { type: `response.${statusOf(result)}`, response: this.finish(job, result) };
   }
+}
+
+/** What stands behind the question mark, and nothing but these. */
+function queryOf(request: Request, served: readonly string[]): URLSearchParams {
+  const { searchParams } = new URL(request.url);
+  for (const name of searchParams.keys())
+    if (!served.includes(name)) throw invalid(name, "is not served", "unknown_parameter");
+  return searchParams;
 }
 
 const statusOf = ({ finishReason }: GenerationResult): "completed" | "incomplete" =>

@@ -13,6 +13,7 @@ import type {
   Generation,
   LanguageModel,
   ModelDescription,
+  ScoredToken,
   ScoreOptions,
   ScoreResult,
 } from "../types.ts";
@@ -26,6 +27,9 @@ export interface HostOptions extends ProcessOptions {
   /** Gives the opening up. */
   readonly signal?: AbortSignal | undefined;
 }
+
+/** Milliseconds in which a host tells how a generation ended that was aborted; then that is said for it. */
+const GRACE = 1000;
 
 interface PendingCall {
   resolve(value: unknown): void;
@@ -56,7 +60,7 @@ export class HostedModel implements LanguageModel {
     this.tokenizer = tokenizer;
     this.monitor = new HostedMonitor({
       ready: () => host.ready,
-      snapshot: () => this.call({ kind: "snapshot" }, undefined),
+      snapshot: (signal) => this.call({ kind: "snapshot" }, signal),
       watch: (on) => host.send({ kind: "watch", on }),
     });
     host.user = {
@@ -119,6 +123,13 @@ export class HostedModel implements LanguageModel {
     return this.call({ kind: "logits", ids }, signal);
   }
 
+  logprobs(
+    ids: readonly number[],
+    { top = 0, signal }: { readonly top?: number; readonly signal?: AbortSignal } = {},
+  ): Promise<ScoredToken[]> {
+    return this.call({ kind: "logprobs", ids, top }, signal);
+  }
+
   score(ids: readonly number[], { window, onProgress, signal }: ScoreOptions = {}): Promise<ScoreResult> {
     return this.call({ kind: "score", ids, ...(window === undefined ? {} : { window }) }, signal, onProgress);
   }
@@ -172,14 +183,27 @@ export class HostedModel implements LanguageModel {
   private start(ask: Ask, signal: AbortSignal | undefined): Generation {
     const { host } = this;
     const id = this.nextId++;
-    const abort = (): void => host.send({ kind: "abort", id });
+    let begun = false;
+    let late: ReturnType<typeof setTimeout> | undefined;
+    const giveUp = (): void => {
+      this.generations.delete(id);
+      generation.giveUp();
+    };
+    const abort = (): void => {
+      if (begun) {
+        host.send({ kind: "abort", id });
+        late ??= setTimeout(giveUp, GRACE).unref();
+      } else giveUp();
+    };
     const begin = async (): Promise<void> => {
+      if (signal?.aborted) return generation.giveUp();
+      signal?.addEventListener("abort", abort, { once: true });
       this.generations.set(id, generation);
       try {
         await host.standing();
+        if (!this.generations.has(id)) return;
+        begun = true;
         host.send({ kind: "start", id, ask });
-        if (signal?.aborted) abort();
-        else signal?.addEventListener("abort", abort, { once: true });
       } catch (error) {
         this.generations.delete(id);
         generation.fail(error as Error);
@@ -188,7 +212,10 @@ export class HostedModel implements LanguageModel {
     const generation: HostedGeneration = new HostedGeneration(
       { start: () => void begin(), abort, hold: (on) => host.send({ kind: "hold", id, on }) },
       ask.options.logprobs !== undefined,
-      () => signal?.removeEventListener("abort", abort),
+      () => {
+        clearTimeout(late);
+        signal?.removeEventListener("abort", abort);
+      },
     );
     return generation;
   }
@@ -199,20 +226,27 @@ export class HostedModel implements LanguageModel {
     onProgress?: (done: number, total: number) => void,
   ): Promise<Answers[K]> {
     const { host } = this;
-    await host.standing();
-    signal?.throwIfAborted();
     const id = this.nextId++;
-    const abort = (): void => host.send({ kind: "abort", id });
-    signal?.addEventListener("abort", abort, { once: true });
+    let abort = (): void => {};
     try {
       return await new Promise<Answers[K]>((resolve, reject) => {
+        // Nobody waits for a host to say that it has stopped.
+        abort = () => {
+          host.send({ kind: "abort", id });
+          this.calls.delete(id);
+          reject(signal?.reason);
+        };
+        if (signal?.aborted) return abort();
+        signal?.addEventListener("abort", abort, { once: true });
         this.calls.set(id, { resolve: resolve as PendingCall["resolve"], reject, onProgress });
-        host.send({ kind: "call", id, call });
+        host.standing().then(
+          () => this.calls.has(id) && host.send({ kind: "call", id, call }),
+          (error: unknown) => {
+            this.calls.delete(id);
+            reject(error);
+          },
+        );
       });
-    } catch (error) {
-      // The host knows that it was aborted, but not why.
-      signal?.throwIfAborted();
-      throw error;
     } finally {
       signal?.removeEventListener("abort", abort);
     }

@@ -3,12 +3,12 @@ import { FoveaError } from "../../base/errors.ts";
 import type { EngineFrame, EngineSnapshot, Monitor } from "../../engine/report.ts";
 
 /** Milliseconds that a host may take to tell how its engine stands. */
-const PATIENCE = 2000;
+const PATIENCE = 3000;
 
 export interface EngineHost {
   /** Whether it has opened the model. */
   ready(): boolean;
-  snapshot(): Promise<EngineSnapshot>;
+  snapshot(signal: AbortSignal): Promise<EngineSnapshot>;
   /** Whether frames are wanted. */
   watch(on: boolean): void;
 }
@@ -23,13 +23,14 @@ export class HostedMonitor implements Monitor {
 
   async snapshot(): Promise<EngineSnapshot> {
     if (!this.host.ready()) throw new FoveaError("the model's process is starting");
-    let late: ReturnType<typeof setTimeout> | undefined;
-    const tooLate = new Promise<never>((_, reject) => {
-      const error = new FoveaError(`the model's process did not tell of its engine within ${PATIENCE} ms`);
-      late = setTimeout(() => reject(error), PATIENCE);
-    });
+    const tooLate = new AbortController();
+    const late = setTimeout(
+      () =>
+        tooLate.abort(new FoveaError(`the model's process did not tell of its engine within ${PATIENCE} ms`)),
+      PATIENCE,
+    );
     try {
-      return await Promise.race([this.host.snapshot(), tooLate]);
+      return await this.host.snapshot(tooLate.signal);
     } finally {
       clearTimeout(late);
     }

@@ -67,6 +67,7 @@ async function call(id: number, asked: Call, signal: AbortSignal): Promise<void>
 function answer(id: number, asked: Call, signal: AbortSignal): Promise<Answers[Call["kind"]]> {
   if (asked.kind === "snapshot") return model!.monitor!.snapshot();
   if (asked.kind === "logits") return model!.logits(asked.ids, { signal });
+  if (asked.kind === "logprobs") return model!.logprobs(asked.ids, { top: asked.top, signal });
   return model!.score(asked.ids, {
     ...(asked.window === undefined ? {} : { window: asked.window }),
     signal,

@@ -93,6 +93,8 @@ export class HostProcess {
       this.child = child;
       this.opened = false;
       child.on("message", (reply: Reply) => {
+        // What one has said that is gone can come after its end.
+        if (this.child !== child) return;
         if (reply.kind === "opened") {
           this.opened = true;
           this.user?.reopened();

@@ -8,6 +8,7 @@ import type {
   GenerationResult,
   ModelDescription,
   OpenOptions,
+  ScoredToken,
   ScoreResult,
   TokenEvent,
 } from "../types.ts";
@@ -32,12 +33,14 @@ export type Call =
   /** How the engine stands. */
   | { readonly kind: "snapshot" }
   | { readonly kind: "logits"; readonly ids: readonly number[] }
+  | { readonly kind: "logprobs"; readonly ids: readonly number[]; readonly top: number }
   | { readonly kind: "score"; readonly ids: readonly number[]; readonly window?: number };
 
 /** What each kind of call gives. */
 export interface Answers {
   readonly snapshot: EngineSnapshot;
   readonly logits: Float32Array[];
+  readonly logprobs: ScoredToken[];
   readonly score: ScoreResult;
 }
 

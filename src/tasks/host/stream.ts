@@ -49,6 +49,20 @@ export class HostedGeneration implements Generation {
     this.wake?.();
   }
 
+  /** It was aborted, and the host does not say how it ended. */
+  giveUp(): void {
+    if (this.ending || this.failure) return;
+    const none = {
+      promptMs: 0,
+      firstTokenMs: 0,
+      generateMs: 0,
+      promptTokensPerSecond: 0,
+      tokensPerSecond: 0,
+    };
+    const text = this.all.map((event) => event.text).join("");
+    this.end({ text, promptTokens: 0, finishReason: "abort", timing: none });
+  }
+
   fail(error: Error): void {
     if (this.ending || this.failure) return;
     this.failure = error;

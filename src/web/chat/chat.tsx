@@ -7,7 +7,7 @@ import { Panel } from "../parts/panel.tsx";
 import { chatHash, type Route, setAddress } from "../route.ts";
 import { SettingsPanel } from "../settings/settings-panel.tsx";
 import { chats, useChats } from "../store/page.ts";
-import { usePreference } from "../store/preferences.ts";
+import { preferences, usePreference } from "../store/preferences.ts";
 import { isEmpty } from "../store/types.ts";
 import { TokenCard } from "../tokens/token-card.tsx";
 import { List } from "./list.tsx";
@@ -27,10 +27,11 @@ export function Chat({ route }: { readonly route: Extract<Route, { view: "chat" 
   const [help, setHelp] = useState(false);
   const listOpen = wide ? list === "open" : drawer === "list";
   const settingsOpen = wide ? settings === "open" : drawer === "settings";
+  const other = (name: "list" | "settings") => (preferences.get(name) === "open" ? "closed" : "open");
   const toggleList = () =>
-    wide ? setList(listOpen ? "closed" : "open") : setDrawer(listOpen ? undefined : "list");
+    wide ? setList(other("list")) : setDrawer((is) => (is === "list" ? undefined : "list"));
   const toggleSettings = () =>
-    wide ? setSettings(settingsOpen ? "closed" : "open") : setDrawer(settingsOpen ? undefined : "settings");
+    wide ? setSettings(other("settings")) : setDrawer((is) => (is === "settings" ? undefined : "settings"));
 
   const center = useRef<HTMLElement>(null);
   useKeptFocus(center, () => (hasMouse() ? document.querySelector<HTMLElement>("#text") : undefined));

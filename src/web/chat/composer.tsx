@@ -26,10 +26,12 @@ export function Composer({ id, running, onUp }: Props) {
     else unsent.set(id, next);
     setText(next);
   };
+  // What is written and what runs may have changed since this was drawn.
   const send = () => {
-    if (!sendable) return;
+    const written = unsent.get(id) ?? "";
+    if (chats.state.models === undefined || chats.busy() || written.trim() === "") return;
     write("");
-    talking.send(text);
+    talking.send(written);
   };
   useEffect(() => {
     if (hasMouse()) form.current?.querySelector("textarea")?.focus();
@@ -52,7 +54,7 @@ export function Composer({ id, running, onUp }: Props) {
           value={text}
           onInput={write}
           onKeyDown={(event) => {
-            if (event.key === "ArrowUp" && text === "") {
+            if (event.key === "ArrowUp" && event.currentTarget.value === "") {
               event.preventDefault();
               onUp();
             }

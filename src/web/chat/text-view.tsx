@@ -41,9 +41,9 @@ export function TextView() {
             segments={segments}
             running={running}
             onInput={(next) => writing.edit(next)}
-            onContinue={() => free && text.trim() !== "" && writing.continue()}
-            onUndo={() => free && writing.undo()}
-            onRedo={() => free && writing.redo()}
+            onContinue={() => ready && writing.continue()}
+            onUndo={() => writing.undo()}
+            onRedo={() => writing.redo()}
           />
           {failure && <FailureBox failure={failure} onRetry={free ? () => writing.continue() : undefined} />}
           {last?.failure && (

@@ -4,7 +4,7 @@ import { PencilIcon, TrashIcon } from "../icons.tsx";
 import { CopyButton } from "../parts/copy-button.tsx";
 import { IconButton } from "../parts/icon-button.tsx";
 import { memo } from "../parts/memo.ts";
-import { talking } from "../store/page.ts";
+import { chats, talking } from "../store/page.ts";
 import type { Message } from "../store/types.ts";
 import { Branches } from "./branches.tsx";
 import { GrowingField } from "./growing-field.tsx";
@@ -58,17 +58,17 @@ function Edit({
   readonly onEnd: () => void;
 }) {
   const [text, setText] = useState(message.text);
-  const send = () => {
-    if (busy || text.trim() === "") return;
+  const send = (written: string) => {
+    if (chats.busy() || written.trim() === "") return;
     onEnd();
-    talking.edit(message, text);
+    talking.edit(message, written);
   };
   return (
     <form
       class="message edit"
       onSubmit={(event) => {
         event.preventDefault();
-        send();
+        send(event.currentTarget.querySelector("textarea")!.value);
       }}
     >
       <GrowingField
@@ -82,7 +82,7 @@ function Edit({
             onEnd();
           } else if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
             event.preventDefault();
-            send();
+            send(event.currentTarget.value);
           }
         }}
       />

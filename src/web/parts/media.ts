@@ -7,6 +7,7 @@ export function useMedia(query: string): boolean {
   useEffect(() => {
     const list = matchMedia(query);
     const look = () => setHolds(list.matches);
+    look();
     list.addEventListener("change", look);
     return () => list.removeEventListener("change", look);
   }, [query]);

@@ -44,6 +44,8 @@ export function useDemo(): Demo {
   };
   useEffect(() => stop, []);
   const start = (texts: number) => {
+    // One that the view does not show yet would be stopped by nobody.
+    control.current?.abort();
     const own = new AbortController();
     control.current = own;
     setRunning(true);

@@ -11,7 +11,7 @@ import { describeCache, describeSequences } from "./words.ts";
 import "./room.css";
 
 export function Room() {
-  const { history, paused, failure, setPaused, retry } = useWatch();
+  const { history, paused, failure, pause, retry } = useWatch();
   const { now, blocks, samples } = history;
   const sequences = now ? describeSequences(now) : "";
   const cache = now ? describeCache(now.stats) : "";
@@ -20,7 +20,7 @@ export function Room() {
       <div class="wide">
         <div class="head">
           <h2>Engine room</h2>
-          <button type="button" class="button" aria-pressed={paused} onClick={() => setPaused(!paused)}>
+          <button type="button" class="button" aria-pressed={paused} onClick={pause}>
             {paused ? "Resume" : "Pause"}
           </button>
         </div>

@@ -8,7 +8,8 @@ export interface Watch {
   readonly history: History;
   readonly paused: boolean;
   readonly failure: Failure | undefined;
-  setPaused(paused: boolean): void;
+  /** Pauses, or goes on. */
+  pause(): void;
   /** Begins again after a failure that needed a person. */
   retry(): void;
 }
@@ -42,13 +43,15 @@ export function useWatch(): Watch {
       stop.abort();
     };
   }, [paused, seen, tries]);
-  return { history, paused, failure, setPaused, retry: () => setTries((count) => count + 1) };
+  const pause = () => setPaused((is) => !is);
+  return { history, paused, failure, pause, retry: () => setTries((count) => count + 1) };
 }
 
 function useInSight(): boolean {
   const [seen, setSeen] = useState(() => document.visibilityState !== "hidden");
   useEffect(() => {
     const look = () => setSeen(document.visibilityState !== "hidden");
+    look();
     document.addEventListener("visibilitychange", look);
     return () => document.removeEventListener("visibilitychange", look);
   }, []);

@@ -173,8 +173,10 @@ export class Chats {
   async select(id: string): Promise<void> {
     this.#wanted = id;
     if (id === this.#state.current.id) return;
-    const conversation = await this.#find(id);
-    if (conversation === undefined || this.#wanted !== id) return;
+    const found = await this.#find(id);
+    if (found === undefined || this.#wanted !== id) return;
+    // It may have grown since it was found.
+    const conversation = this.#open.get(id) ?? found;
     this.#show(this.#runs.has(id) ? conversation : interrupted(conversation));
   }
 
@@ -185,9 +187,10 @@ export class Chats {
   }
 
   async rename(id: string, name: string): Promise<void> {
-    const conversation = await this.#find(id);
-    if (conversation === undefined) return;
-    const { name: _, ...rest } = conversation;
+    const found = await this.#find(id);
+    // It may have been deleted since, or opened and gone on with.
+    if (found === undefined || !this.#state.heads.some((head) => head.id === id)) return;
+    const { name: _, ...rest } = this.#open.get(id) ?? found;
     this.#put(name.trim() === "" ? rest : { ...rest, name: name.trim() });
   }
 
@@ -270,6 +273,11 @@ export class Chats {
   }
 
   // What runs
+
+  /** Whether the model writes in the conversation that is shown: then nothing else can be done in it. */
+  busy(): boolean {
+    return this.#runs.has(this.#state.current.id);
+  }
 
   /** Keeps a conversation open while `work` runs, which `stop` aborts. */
   async run(id: string, work: (signal: AbortSignal) => Promise<void>): Promise<void> {

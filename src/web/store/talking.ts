@@ -1,4 +1,7 @@
-/** What can be done in a talk: each is a change of its tree, and mostly a question to the model. */
+/**
+ * What can be done in a talk: each is a change of its tree, and mostly a question to the model. Nothing of it while the
+ * model answers, even for a view that was drawn before.
+ */
 import { type Message as ApiMessage, unfinishedPrompt } from "../api/stream.ts";
 import { fieldsOf } from "../settings/settings.ts";
 import type { Chats } from "./chats.ts";
@@ -21,12 +24,12 @@ export class Talking {
 
   send(text: string): void {
     const { id, body } = this.#chats.state.current;
-    if (body.kind === "chat") this.#ask(id, body.leaf, text);
+    if (body.kind === "chat" && !this.#chats.busy()) this.#ask(id, body.leaf, text);
   }
 
   /** Another way of asking: a branch beside the old one, which is kept. */
   edit(message: Message, text: string): void {
-    this.#ask(this.#chats.state.current.id, message.parent, text);
+    if (!this.#chats.busy()) this.#ask(this.#chats.state.current.id, message.parent, text);
   }
 
   #ask(id: string, parent: string | null, text: string): void {
@@ -41,6 +44,7 @@ export class Talking {
 
   /** Another answer beside this one; one that failed before its first word is replaced. */
   regenerate(message: Message): void {
+    if (this.#chats.busy()) return;
     const { id } = this.#chats.state.current;
     if (message.text === "" && !message.reasoning) this.#talk(id, (talk) => remove(talk, message.id));
     this.#answer(id, message.parent);
@@ -48,7 +52,7 @@ export class Talking {
 
   /** An answer to a message that has none. */
   answer(message: Message): void {
-    this.#answer(this.#chats.state.current.id, message.id);
+    if (!this.#chats.busy()) this.#answer(this.#chats.state.current.id, message.id);
   }
 
   #answer(id: string, parent: string | null): void {
@@ -69,6 +73,7 @@ export class Talking {
    * does not know.
    */
   continue(message: Message): void {
+    if (this.#chats.busy()) return;
     const { id } = this.#chats.state.current;
     this.#talk(id, (talk) =>
       change(talk, message.id, ({ failure: _, stats: __, tokens, ...rest }) => ({
@@ -97,11 +102,11 @@ export class Talking {
   }
 
   showBranch(message: Message): void {
-    this.#talk(this.#chats.state.current.id, (talk) => show(talk, message.id));
+    if (!this.#chats.busy()) this.#talk(this.#chats.state.current.id, (talk) => show(talk, message.id));
   }
 
   remove(message: Message): void {
-    this.#talk(this.#chats.state.current.id, (talk) => remove(talk, message.id));
+    if (!this.#chats.busy()) this.#talk(this.#chats.state.current.id, (talk) => remove(talk, message.id));
   }
 
   #talk(id: string, update: (talk: Talk) => Talk): void {

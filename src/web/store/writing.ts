@@ -1,4 +1,7 @@
-/** What can be done with a text: the reader edits it, the model goes on with it, and both can be taken back. */
+/**
+ * What can be done with a text: the reader edits it, the model goes on with it, and both can be taken back. Nothing of
+ * it while the model writes, even for a view that was drawn before.
+ */
 import { type Question, tokensOf } from "../api/stream.ts";
 import { fieldsOf } from "../settings/settings.ts";
 import type { Chats } from "./chats.ts";
@@ -22,19 +25,20 @@ export class Writing {
 
   /** The reader's text as it now stands. */
   edit(text: string): void {
-    this.#change((segments) => edited(segments, text), Date.now());
+    if (!this.#chats.busy()) this.#change((segments) => edited(segments, text), Date.now());
   }
 
   continue(): void {
     const { current } = this.#chats.state;
-    if (current.body.kind === "text") this.#goOn(current.body.segments);
+    if (current.body.kind !== "text" || this.#chats.busy()) return;
+    if (wholeText(current.body.segments).trim() !== "") this.#goOn(current.body.segments);
   }
 
   /** Another continuation in place of the last one. */
   again(): void {
     const { current } = this.#chats.state;
     const before = current.body.kind === "text" ? beforeLast(current.body.segments) : undefined;
-    if (before) this.#goOn(before);
+    if (before && !this.#chats.busy()) this.#goOn(before);
   }
 
   undo(): void {
@@ -64,7 +68,8 @@ export class Writing {
 
   #move(which: typeof back): void {
     const { id, body } = this.#chats.state.current;
-    const moved = body.kind === "text" ? which(this.#of(id), body.segments) : undefined;
+    const moved =
+      body.kind === "text" && !this.#chats.busy() ? which(this.#of(id), body.segments) : undefined;
     if (moved === undefined) return;
     this.#steps.set(id, moved[0]);
     this.#write(id, () => moved[1]);

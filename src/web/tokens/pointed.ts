@@ -24,6 +24,7 @@ export function usePointed(): Pointed | undefined {
   const [pointed, setPointed] = useState(current);
   useEffect(() => {
     const look = () => setPointed(current);
+    look();
     listeners.add(look);
     return () => void listeners.delete(look);
   }, []);

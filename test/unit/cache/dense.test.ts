@@ -123,4 +123,38 @@ describe("the cache of texts", () => {
     await expect(feed(cache, other, [1])).rejects.toThrow(/no room: all of its 6 blocks of 64 tokens/);
     cache.close();
   });
+
+  it("keeps nothing of what it is told to forget, but what is in use", async () => {
+    const cache = open({ capacity: 20 * BLOCK });
+    await run(cache, text(3 * BLOCK));
+    const one = cache.add(prefix(text(BLOCK + 1)));
+    cache.forget();
+    expect([cache.kept, cache.length(one)]).toEqual([1, BLOCK]);
+    cache.remove(one);
+    expect(await run(cache, text(3 * BLOCK))).toBe(BLOCK);
+    cache.close();
+  });
+
+  it("holds no memory that it asked for in vain", async () => {
+    const own = new ReferenceDevice();
+    const layers = [1, 2, 3].map(() => ({ kvHeads: 1, keyDim: 2, valueDim: 2 }));
+    const cache = new DenseCache(own, layers, { format: "f32", tokens: BLOCK });
+    const sequence = cache.add();
+    const allocate = own.allocate.bind(own);
+    const before = own.memory().buffers;
+    for (const enough of [1, 3, 4]) {
+      let left = enough;
+      own.allocate = (bytes) => {
+        if (left-- === 0) throw new Error("no more memory");
+        return allocate(bytes);
+      };
+      const batch = makeBatch([{ sequence, ids: text(2 * BLOCK), start: 0 }]);
+      expect(() => cache.begin(new Stream(own), batch)).toThrow("no more memory");
+    }
+    own.allocate = allocate;
+    cache.begin(new Stream(own), makeBatch([{ sequence, ids: [1], start: 0 }]));
+    expect(own.memory().buffers).toBe(before);
+    cache.close();
+    expect(own.memory().buffers).toBe(0);
+  });
 });

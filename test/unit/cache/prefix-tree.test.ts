@@ -103,6 +103,36 @@ describe("the tree of kept beginnings", () => {
     expect(library.open([5, 6, 5, 6, 5, 6])).toHaveLength(3);
   });
 
+  it("finds what was kept by one who was there before all else had been given up", () => {
+    const library = new Library(2);
+    library.use([1, 2, 3, 4]);
+    const root = library.tree.root("");
+    // Its text takes the place of everything, and is found by all who come later.
+    while (library.tree.evict());
+    const page = library.table.take()!;
+    const node = library.tree.insert(root, [5, 6], 0, "", page)!;
+    expect(library.path([5, 6])).toEqual([node]);
+    library.close([node]);
+    library.use([5, 6, 7, 8]);
+    expect(library.path([5, 6, 7, 8])).toHaveLength(2);
+  });
+
+  it("remembers no more of what was used than there are blocks, however often they are used", () => {
+    const library = new Library(6);
+    const texts = [
+      [1, 2],
+      [3, 4, 5, 6],
+      [1, 2, 7, 8],
+    ];
+    for (let i = 0; i < 1000; i++) library.use(texts[i % 3]!);
+    expect((Reflect.get(library.tree, "heap") as unknown[]).length).toBeLessThan(100);
+    // What was used last was the first of them: the ends of the second and the third go, in this order.
+    library.use([9, 9, 9, 9, 9, 9]);
+    expect(texts.map((ids) => library.path(ids).length)).toEqual([1, 1, 2]);
+    library.use([8, 8, 8, 8]);
+    expect(texts.map((ids) => library.path(ids).length)).toEqual([1, 0, 1]);
+  });
+
   it("equals a plain model of itself under random use", () => {
     const random = new Random(5);
     for (let world = 0; world < 40; world++) {

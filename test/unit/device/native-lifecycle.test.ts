@@ -29,7 +29,7 @@ interface Ended {
 
 function node(source: string, ...flags: string[]): Promise<Ended> {
   return new Promise((resolve) => {
-    const child = spawn(process.execPath, [...flags, "-e", prelude + source], { timeout: 20_000 });
+    const child = spawn(process.execPath, [...flags, "-e", prelude + source], { timeout: 60_000 });
     let out = "";
     for (const stream of [child.stdout, child.stderr])
       stream.on("data", (data) => {
@@ -56,7 +56,7 @@ describe.skipIf(!existsSync(addon))("the add-on", () => {
     const start = performance.now();
     const source = `run(a.createEngine(2, ""), 1e5); run(a.createEngine(3, ""), 1e5); setTimeout(() => process.exit(0), 30)`;
     expect(await node(source)).toEqual(ok(""));
-    expect(performance.now() - start).toBeLessThan(10_000);
+    expect(performance.now() - start).toBeLessThan(50_000);
   });
 
   it("ends with its worker thread, in the middle of a plan", async () => {

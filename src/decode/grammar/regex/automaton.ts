@@ -2,7 +2,7 @@
  * The deterministic automaton of regular expressions, made state by state as it is walked. One automaton serves
  * many expressions: a state is an expression, so what two of them share is made once.
  */
-import { FoveaError } from "../../../base/errors.ts";
+import { ParameterError } from "../../../base/errors.ts";
 import type { ByteSet } from "./byte-set.ts";
 import { EMPTY, type Expr, Expressions, NOTHING } from "./expressions.ts";
 
@@ -96,7 +96,8 @@ export class Automaton {
         return true;
       }
       if (parents.size > SEARCH_LIMIT)
-        throw new FoveaError(
+        throw new ParameterError(
+          "grammar",
           `a pattern needs more than ${SEARCH_LIMIT} states to find whether anything matches it; simplify it`,
         );
       for (const target of this.#successorsOf(at).targets)

@@ -1,7 +1,7 @@
 /** GBNF and Lark, and what all grammars share. */
 import { describe, expect, it } from "vitest";
 import { type Grammar, GrammarCompiler } from "../../../../src/decode/grammar/index.ts";
-import { accepts, sample, smallVocabulary } from "../../../support/grammars.ts";
+import { accepts, sample, smallVocabulary, vocabularyOf } from "../../../support/grammars.ts";
 import { Random } from "../../../support/random.ts";
 
 const compiler = new GrammarCompiler(smallVocabulary);
@@ -180,6 +180,20 @@ describe("masks", () => {
         constraint.accept(random.pick(allowed));
       }
     }
+  });
+
+  it("are right beside a grammar that cannot be gone on with", () => {
+    const few = vocabularyOf(["a", "b", "c", "ab", "abb", "ac", "d", "e"]);
+    const rest = 't ::= "b" t | "b"';
+    const good = { gbnf: `root ::= "a" ("b" t | "c")\n${rest}` };
+    const bad = { gbnf: `root ::= "a" ("b" t | "c" x)\n${rest}\nx ::= y{15000} "d"\ny ::= "" | "e" y "d"` };
+    const maskOf = (one: GrammarCompiler, grammar: Grammar) => [
+      ...one.compile(grammar).start([few.end]).allowed(),
+    ];
+    const shared = new GrammarCompiler(few);
+    // Found out in the middle of its mask, behind tokens that are in the other's too.
+    expect(() => maskOf(shared, bad)).toThrow(/^grammar: can go on in more than 20000 ways/);
+    expect(maskOf(shared, good)).toEqual(maskOf(new GrammarCompiler(few), good));
   });
 
   it("lead to texts of the grammar only", () => {
