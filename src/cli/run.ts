@@ -54,8 +54,10 @@ export async function run(
       writeErr: (text) => io.stderr.write(text),
       outputError: (text, write) => write(text.replace(/^error: /, "fovea: ")),
     })
-    .showHelpAfterError("(fovea --help lists the commands, fovea COMMAND --help the options of one)");
+    .showHelpAfterError("(fovea --help lists the commands)");
   for (const add of commands) add(program, { io, services });
+  for (const command of program.commands)
+    command.showHelpAfterError(`(fovea ${command.name()} --help lists its options)`);
   let ran: Command | undefined;
   program.hook("preAction", (_, command) => {
     ran = command;
