@@ -2,8 +2,9 @@
  * Tiny Shakespeare, letter by letter: the usual first training, in minutes. Text, split (the last tenth is held out) and
  * measure (nats per letter) are those of Karpathy's char-rnn and nanoGPT; the architecture is Llama's.
  */
-import { mkdirSync, readFileSync } from "node:fs";
+import { mkdirSync, readFileSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
+import { ParameterError } from "fovea";
 import {
   cosine,
   curvesOf,
@@ -39,6 +40,9 @@ const smoke = {
   saveEvery: 5,
 };
 
+const source =
+  "a file, such as https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt";
+
 export async function recipe(args: readonly string[], signal: AbortSignal): Promise<void> {
   const flags = flagsOf(args, defaults, smoke);
   const out =
@@ -46,7 +50,7 @@ export async function recipe(args: readonly string[], signal: AbortSignal): Prom
   const screen = screenOn(process.stderr);
   const { steps, warmup, seed } = flags;
   const precision = flags.precision === "bf16" ? "bf16" : "f32";
-  const letters = prepare(findData(flags.data, ["tinyshakespeare/input.txt"]), out);
+  const letters = prepare(findData(flags.data, "tinyshakespeare/input.txt", source), out);
   const { width, depth, heads, ffn, context } = flags;
   const shape = {
     vocabulary: letters.length,
@@ -104,6 +108,7 @@ export async function recipe(args: readonly string[], signal: AbortSignal): Prom
 
 /** Numbers the letters by their code points, and writes nine tenths and one tenth of the text as tokens. */
 function prepare(path: string, out: string): string[] {
+  if (!statSync(path).isFile()) throw new ParameterError("--data", `${path}: must be one file of text`);
   mkdirSync(out, { recursive: true });
   const text = readFileSync(path, "utf8");
   const letters = [...new Set(text)].sort();

@@ -24,19 +24,24 @@ const folder = temporaryFolder();
 interface Ended {
   readonly code: number | null;
   readonly signal: string | null;
+  readonly out: string;
   readonly err: string;
 }
 
-function recipe(name: string, args: readonly string[]) {
+function recipe(name: string, args: readonly string[], shared = process.env.FOVEA_SHARED) {
   const child = spawn(process.execPath, [join(root, "scripts/recipe.mjs"), name, "--smoke", ...args], {
     cwd: root,
+    env: { ...process.env, ...(shared === undefined ? {} : { FOVEA_SHARED: shared }) },
   });
-  let err = "";
+  let [out, err] = ["", ""];
+  child.stdout.on("data", (data) => {
+    out += data;
+  });
   child.stderr.on("data", (data) => {
     err += data;
   });
   const ended = new Promise<Ended>((resolve) => {
-    child.on("close", (code, signal) => resolve({ code, signal, err }));
+    child.on("close", (code, signal) => resolve({ code, signal, out, err }));
   });
   return { child, ended };
 }
@@ -81,7 +86,11 @@ describe("the default model's recipe", () => {
   });
 
   it("refuses unknown flags and data that is not there", async () => {
-    expect(await recipe("default", ["--colour", "red"]).ended).toMatchObject({ code: 1 });
+    const unknown = await recipe("default", ["--colour", "red"]).ended;
+    expect(unknown).toMatchObject({
+      code: 1,
+      err: expect.stringMatching(/'--colour'.*--help lists the flags/),
+    });
     const { code, err } = await recipe("default", [
       "--out",
       join(folder, "none"),
@@ -89,7 +98,21 @@ describe("the default model's recipe", () => {
       join(folder, "none.txt"),
     ]).ended;
     expect(code).toBe(1);
-    expect(err).toMatch(/none\.txt/);
+    expect(err).toMatch(/^fovea: --data: .*none\.txt: no such file/);
+    const many = await recipe("shakespeare-char", ["--out", join(folder, "none"), "--data", books]).ended;
+    expect(many).toMatchObject({ code: 1, err: expect.stringMatching(/^fovea: --data: .*one file of text/) });
+  });
+
+  it("lists its flags for --help, and says where the text is when there is none", async () => {
+    const help = await recipe("default", ["--help"]).ended;
+    expect(help).toMatchObject({ code: 0, err: "" });
+    expect(help.out).toMatch(/^ {2}--kv-heads 2$/m);
+    expect(help.out).toMatch(/^ {2}--finish$/m);
+    for (const name of ["default", "default-shapes", "shakespeare-char"]) {
+      const { code, err } = await recipe(name, ["--out", join(folder, "none")], join(folder, "none")).ended;
+      expect(code).toBe(1);
+      expect(err).toMatch(/^fovea: --data: name the text to learn from; .*https:\/\//);
+    }
   });
 });
 
