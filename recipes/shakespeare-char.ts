@@ -18,6 +18,7 @@ import {
   writeText,
 } from "fovea/learn";
 import { flagsOf } from "./lib/flags.js";
+import { writeLetters } from "./lib/letters.js";
 import { findData, root } from "./lib/places.js";
 import { setUp, stateOf } from "./lib/training.js";
 
@@ -98,12 +99,18 @@ export async function recipe(args: readonly string[], signal: AbortSignal): Prom
       yLabel: "nats per letter",
     }),
   );
-  if (result.done) await training.write(join(out, "model"));
+  if (result.done) {
+    const model = join(out, "model");
+    await training.write(model, false);
+    writeLetters(model, letters);
+  }
   await training.close();
   const held = Number.isFinite(best) ? `, best on what was held out ${best.toFixed(4)} nats per letter` : "";
   screen.line(
     `${result.done ? "done" : "stopped; the same command goes on"}: step ${result.step}, ${duration(result.seconds)}${held}; ${out}`,
   );
+  if (result.done)
+    screen.line(`it writes: npx fovea generate --model ${join(out, "model")} --prompt "ROMEO:"`);
 }
 
 /** Numbers the letters by their code points, and writes nine tenths and one tenth of the text as tokens. */

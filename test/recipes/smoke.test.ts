@@ -12,6 +12,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { Tokenizer } from "@huggingface/tokenizers";
 import { describe, expect, it } from "vitest";
 import { readLog } from "../../src/learn/log.ts";
 import { open } from "../../src/tasks/open.ts";
@@ -155,6 +156,20 @@ describe("a training that is killed", () => {
     const losses = (out: string) =>
       readLog(join(out, "training/log.jsonl")).map(({ kind, step, loss }) => [kind, step, loss]);
     expect(losses(cut)).toEqual(losses(whole));
+    // What has learned writes on: in letters of its text, line by line, by tokens that others read alike.
+    const model = await open(join(whole, "model"));
+    const letters = readFileSync(text, "utf8");
+    const { text: written } = await model.generate("The device", { maxTokens: 20, seed: 1 }).result();
+    expect(written).toHaveLength(20);
+    expect([...written].filter((letter) => !letters.includes(letter))).toEqual([]);
+    const names = ["tokenizer.json", "tokenizer_config.json", "generation_config.json"];
+    const files = names.map((name) => JSON.parse(readFileSync(join(whole, "model", name), "utf8")));
+    // The first letter, the end of a line, is no end of the text.
+    expect(files[2]).toEqual({});
+    const line = "A line,\n  and  «another» one.";
+    expect(model.tokenizer?.encode(line)).toEqual(new Tokenizer(files[0], files[1]).encode(line).ids);
+    expect(model.tokenizer?.decode(model.tokenizer.encode(line))).toBe(line);
+    await model.close();
     // Other settings do not go on from this state.
     const { code, err } = await recipe("shakespeare-char", [...args(cut), "--seed", "2"]).ended;
     expect(code).toBe(1);
