@@ -38,6 +38,8 @@ describe("exit code 2, with the flag named, when called wrongly", () => {
     [["dance"], /unknown command 'dance'/],
     [["generate"], /--prompt/],
     [["generate", "--prompt", "a", "--ids", "1"], /--ids.*cannot be used with.*--prompt/],
+    [["generate", "--prompt", "The", "sea", "is"], /'generate'. It takes flags alone.* wants quotes/],
+    [["serve", "./model.gguf"], /'serve'. It takes flags alone, such as --model/],
     [["generate", "--prompt", "a", "--colour"], /unknown option '--colour'/],
     [["generate", "--prompt", "a", "--top-k", "many"], /--top-k.*not a number/],
     [["generate", "--prompt", "a", "--top-p", "2"], /--top-p: must be a number from 0 to 1/],
