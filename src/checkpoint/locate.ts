@@ -78,7 +78,7 @@ export function locate(what: string, cache: string = cacheFolder()): CheckpointF
     );
   }
   const id = parseHubId(what);
-  if (id === undefined || what.endsWith(".gguf"))
+  if (id === undefined || /\.(gguf|safetensors|bin)$/.test(what))
     throw new CheckpointError(what, `no such file or folder (looked for ${path})`);
   const snapshot = snapshotFolder(cache, id);
   if (snapshot === undefined)
