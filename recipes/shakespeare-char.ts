@@ -99,8 +99,8 @@ export async function recipe(args: readonly string[], signal: AbortSignal): Prom
       yLabel: "nats per letter",
     }),
   );
+  const model = join(out, "model");
   if (result.done) {
-    const model = join(out, "model");
     await training.write(model, false);
     writeLetters(model, letters);
   }
@@ -109,8 +109,7 @@ export async function recipe(args: readonly string[], signal: AbortSignal): Prom
   screen.line(
     `${result.done ? "done" : "stopped; the same command goes on"}: step ${result.step}, ${duration(result.seconds)}${held}; ${out}`,
   );
-  if (result.done)
-    screen.line(`it writes: npx fovea generate --model ${join(out, "model")} --prompt "ROMEO:"`);
+  if (result.done) screen.line(`it writes: npx fovea generate --model ${model} --prompt "ROMEO:"`);
 }
 
 /** Numbers the letters by their code points, and writes nine tenths and one tenth of the text as tokens. */
