@@ -19,7 +19,7 @@ import {
 } from "fovea/learn";
 import { beginnings, bitsPerByteOf } from "./lib/evaluate.js";
 import { flagsOf } from "./lib/flags.js";
-import { findData, root } from "./lib/places.js";
+import { booksSource, findData, root } from "./lib/places.js";
 import { prepare } from "./lib/prepare.js";
 import { setUp, stateOf } from "./lib/training.js";
 
@@ -94,7 +94,7 @@ export async function recipe(args: readonly string[], signal: AbortSignal): Prom
     const { context, seed, windows, batches, rate } = flags;
     const { vocabulary, width } = candidate;
     const corpus = await prepare({
-      data: findData(flags.data, ["books.tar.xz"]),
+      data: findData(flags.data, "books.tar.xz", booksSource),
       folder: join(flags.cache || out, `corpus-${vocabulary}`),
       ...{ vocabulary, context, share: flags.heldOut, limit: flags.books, screen },
     });

@@ -14,7 +14,7 @@ import {
   writeText,
 } from "fovea/learn";
 import { flagName, flagsOf } from "./lib/flags.js";
-import { findData, root } from "./lib/places.js";
+import { booksSource, findData, root } from "./lib/places.js";
 import { prepare } from "./lib/prepare.js";
 import { ship } from "./lib/ship.js";
 import { setUp, stateOf } from "./lib/training.js";
@@ -47,7 +47,7 @@ export async function recipe(args: readonly string[], signal: AbortSignal): Prom
   const flags = flagsOf(args, defaults, smoke);
   const out = flags.out || join(root, "build/runs", flags.smoke ? "default-smoke" : "default");
   const screen = screenOn(process.stderr);
-  const data = findData(flags.data, ["books.tar.xz"]);
+  const data = findData(flags.data, "books.tar.xz", booksSource);
   const { vocab, context, seed, windows, batches, warmup } = flags;
   const corpus = await prepare({
     ...{ data, folder: flags.cache || join(out, "corpus"), vocabulary: vocab, context },

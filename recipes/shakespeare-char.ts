@@ -2,8 +2,9 @@
  * Tiny Shakespeare, letter by letter: the usual first training, in minutes. Text, split (the last tenth is held out) and
  * measure (nats per letter) are those of Karpathy's char-rnn and nanoGPT; the architecture is Llama's.
  */
-import { mkdirSync, readFileSync } from "node:fs";
+import { mkdirSync, readFileSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
+import { ParameterError } from "fovea";
 import {
   cosine,
   curvesOf,
@@ -17,6 +18,7 @@ import {
   writeText,
 } from "fovea/learn";
 import { flagsOf } from "./lib/flags.js";
+import { writeLetters } from "./lib/letters.js";
 import { findData, root } from "./lib/places.js";
 import { setUp, stateOf } from "./lib/training.js";
 
@@ -39,6 +41,9 @@ const smoke = {
   saveEvery: 5,
 };
 
+const source =
+  "a file, such as https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt";
+
 export async function recipe(args: readonly string[], signal: AbortSignal): Promise<void> {
   const flags = flagsOf(args, defaults, smoke);
   const out =
@@ -46,7 +51,7 @@ export async function recipe(args: readonly string[], signal: AbortSignal): Prom
   const screen = screenOn(process.stderr);
   const { steps, warmup, seed } = flags;
   const precision = flags.precision === "bf16" ? "bf16" : "f32";
-  const letters = prepare(findData(flags.data, ["tinyshakespeare/input.txt"]), out);
+  const letters = prepare(findData(flags.data, "tinyshakespeare/input.txt", source), out);
   const { width, depth, heads, ffn, context } = flags;
   const shape = {
     vocabulary: letters.length,
@@ -94,16 +99,22 @@ export async function recipe(args: readonly string[], signal: AbortSignal): Prom
       yLabel: "nats per letter",
     }),
   );
-  if (result.done) await training.write(join(out, "model"));
+  const model = join(out, "model");
+  if (result.done) {
+    await training.write(model, false);
+    writeLetters(model, letters);
+  }
   await training.close();
   const held = Number.isFinite(best) ? `, best on what was held out ${best.toFixed(4)} nats per letter` : "";
   screen.line(
     `${result.done ? "done" : "stopped; the same command goes on"}: step ${result.step}, ${duration(result.seconds)}${held}; ${out}`,
   );
+  if (result.done) screen.line(`it writes: npx fovea generate --model ${model} --prompt "ROMEO:"`);
 }
 
 /** Numbers the letters by their code points, and writes nine tenths and one tenth of the text as tokens. */
 function prepare(path: string, out: string): string[] {
+  if (!statSync(path).isFile()) throw new ParameterError("--data", `${path}: must be one file of text`);
   mkdirSync(out, { recursive: true });
   const text = readFileSync(path, "utf8");
   const letters = [...new Set(text)].sort();

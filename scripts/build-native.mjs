@@ -179,7 +179,9 @@ async function buildStale(optional) {
     ...unit,
     object: join(objects, `${unit.name}-${unit.hash}.o`),
   }));
-  console.log(`fovea: building ${relative(process.cwd(), output) || output} with ${compiler}`);
+  console.log(
+    `fovea: building ${relative(process.cwd(), output) || output} with ${compiler} (a minute or two)`,
+  );
   const begin = Date.now();
   const record = (failed) =>
     writeFileSync(stampPath, `${JSON.stringify({ compiler, unknown, hash: fresh(units), failed })}\n`);

@@ -41,6 +41,10 @@ try {
   process.on("SIGTERM", stop);
   await recipe(args, controller.signal);
 } catch (error) {
+  if (error instanceof Error && error.name === "HelpAsked") {
+    console.log(error.message);
+    process.exit(0);
+  }
   const known =
     error instanceof Error &&
     ["FoveaError", "CheckpointError", "ParameterError", "DeviceError", "TypeError"].includes(error.name);

@@ -7,15 +7,17 @@ import { ParameterError } from "fovea";
 /** The repository, from build/recipes/lib. */
 export const root = fileURLToPath(new URL("../../..", import.meta.url));
 
-/** The first of these that is there. */
-export function findData(given: string, names: readonly string[]): string {
-  if (given !== "") return given;
-  const shared = process.env.FOVEA_SHARED ?? join(root, "../shared");
-  const found = names.map((name) => join(shared, "data", name)).find((path) => existsSync(path));
-  if (found === undefined)
-    throw new ParameterError(
-      "--data",
-      `there is no ${names.join(" or ")} under ${shared}/data; name a folder or archive of text`,
-    );
-  return found;
+/** What is given, or else this file of `../shared/data`; `source` says where somebody without it gets the text. */
+export function findData(given: string, name: string, source: string): string {
+  if (given !== "") {
+    if (existsSync(given)) return given;
+    throw new ParameterError("--data", `${given}: no such file or folder`);
+  }
+  const found = join(process.env.FOVEA_SHARED ?? join(root, "../shared"), "data", name);
+  if (existsSync(found)) return found;
+  throw new ParameterError("--data", `name the text to learn from; ${source}. There is no ${found}`);
 }
+
+/** Where the default model's books come from. */
+export const booksSource =
+  "a folder or archive of .txt and .md, such as a clone of https://github.com/mlschmitt/classic-books-markdown";

@@ -40,7 +40,8 @@ export interface Training {
   readonly operationsPerStep: number;
   /** Nats per token over windows of the held-out documents. */
   measure(): Promise<number>;
-  write(folder: string): Promise<void>;
+  /** @param ends whether token 0 begins and ends texts, or is one like the others */
+  write(folder: string, ends?: boolean): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -84,11 +85,12 @@ export async function setUp(options: TrainingSetup): Promise<Training> {
       }
       return sum / turns;
     },
-    async write(folder) {
+    async write(folder, ends = true) {
       const averages = trainer.optimizer.averages();
       const weights = await model.weights.read(averages.size > 0 ? averages : undefined);
-      const generation = { bos_token_id: 0, eos_token_id: 0 };
-      await writeModel(folder, { config: configOf(shape), generation, weights });
+      const { bos_token_id, eos_token_id, ...endless } = configOf(shape);
+      const marks = ends ? { bos_token_id, eos_token_id } : {};
+      await writeModel(folder, { config: { ...endless, ...marks }, generation: marks, weights });
     },
     async close() {
       parameters.free();

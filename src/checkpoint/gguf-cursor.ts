@@ -71,7 +71,11 @@ export class GgufCursor {
     const count = this.u64(field);
     const left = this.#source.size - this.at;
     if (count > left / least)
-      this.fail(`${count} do not fit into the ${left} bytes that follow`, field, this.at - 8);
+      this.fail(
+        `${count} do not fit into the ${left} bytes that follow; it is cut off or broken`,
+        field,
+        this.at - 8,
+      );
     return count;
   }
 

@@ -62,6 +62,8 @@ export const ggufChoices = (names: readonly string[]): string[] =>
  * in the Hugging Face cache. Nothing is downloaded.
  */
 export function locate(what: string, cache: string = cacheFolder()): CheckpointFiles {
+  if (typeof what !== "string")
+    throw new ParameterError("model", "must be a text: a folder, a .gguf file or ORG/NAME");
   // It would be the folder that one stands in.
   if (what === "") throw new ParameterError("model", "is empty; name a folder, a .gguf file or ORG/NAME");
   const path = resolve(what);
@@ -76,7 +78,7 @@ export function locate(what: string, cache: string = cacheFolder()): CheckpointF
     );
   }
   const id = parseHubId(what);
-  if (id === undefined || what.endsWith(".gguf"))
+  if (id === undefined || /\.(gguf|safetensors|bin)$/.test(what))
     throw new CheckpointError(what, `no such file or folder (looked for ${path})`);
   const snapshot = snapshotFolder(cache, id);
   if (snapshot === undefined)

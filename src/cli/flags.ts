@@ -44,6 +44,14 @@ export function ids(text: string): number[] {
   return text.split(",").map(Number);
 }
 
+/** The base address of an API, without a slash at its end. */
+export function address(text: string): string {
+  const { protocol = "" } = URL.canParse(text) ? new URL(text) : {};
+  if (protocol !== "http:" && protocol !== "https:")
+    throw new InvalidArgumentError("It must be an address such as http://127.0.0.1:8080/v1.");
+  return text.replace(/\/+$/, "");
+}
+
 /** Gathers the values of a flag that may be given several times. */
 export const collect = (value: string, before: readonly string[] = []): string[] => [...before, value];
 

@@ -38,6 +38,10 @@ const commands: readonly AddCommand[] = [
   plot,
 ];
 
+/** What commander says of a model or a text without its flag, or without quotes; and what helps. */
+const noArguments = / Expected 0 arguments but got \d+\./;
+const flagsOnly = " It takes flags alone, such as --model; a text of several words wants quotes.";
+
 /** @param argv the arguments, without those of Node */
 export async function run(
   argv: readonly string[],
@@ -52,10 +56,13 @@ export async function run(
     .configureOutput({
       writeOut: (text) => io.stdout.write(text),
       writeErr: (text) => io.stderr.write(text),
-      outputError: (text, write) => write(text.replace(/^error: /, "fovea: ")),
+      outputError: (text, write) =>
+        write(text.replace(/^error: /, "fovea: ").replace(noArguments, flagsOnly)),
     })
-    .showHelpAfterError("(fovea --help lists the commands, fovea COMMAND --help the options of one)");
+    .showHelpAfterError("(fovea --help lists the commands)");
   for (const add of commands) add(program, { io, services });
+  for (const command of program.commands)
+    command.showHelpAfterError(`(fovea ${command.name()} --help lists its options)`);
   let ran: Command | undefined;
   program.hook("preAction", (_, command) => {
     ran = command;

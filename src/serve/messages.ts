@@ -32,7 +32,7 @@ function parseMessage(fields: Fields): ChatMessage {
       fields.name("role"),
       given === "function"
         ? 'is of the older API; use "tool"'
-        : `must be ${Object.keys(roles).join(", ")}, not ${shown(given ?? null)}`,
+        : `must be one of ${Object.keys(roles).join(", ")}, not ${shown(given ?? null)}`,
     );
   const calls =
     role === "assistant"

@@ -10,6 +10,8 @@ export function chatPrompt(
   messages: readonly ChatMessage[],
   { tools, variables }: ChatPromptOptions,
 ): readonly number[] {
+  if (!Array.isArray(messages))
+    throw new ParameterError("messages", 'must be a list, such as [{ role: "user", content: "Hello" }]');
   if (!tokenizer?.chatTemplate)
     throw new ParameterError("messages", `${name} has no chat template; use generate with a prompt`);
   const text = tokenizer.chatTemplate.render(messages, {

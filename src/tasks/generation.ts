@@ -2,7 +2,7 @@
 import { FoveaError, ParameterError } from "../base/errors.ts";
 import type { Detokenizer } from "../checkpoint/tokenizer/index.ts";
 import type { Constraint, Grammar } from "../decode/grammar/index.ts";
-import { type Choice, type SamplingOptions, samplingFrom } from "../decode/sampling.ts";
+import { type Choice, SAMPLING_OPTIONS, type SamplingOptions, samplingFrom } from "../decode/sampling.ts";
 import { StopMatcher, stopsFrom } from "../decode/stops.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { FinishReason, GenerateOptions, Generation, GenerationResult, TokenEvent } from "./types.ts";
@@ -93,7 +93,7 @@ export class TextGeneration implements Generation {
     const { signal, ignoreEnd = false, cacheSalt } = this.options;
     const { engine, detokenizer, endTokens } = this.parts;
     const { priority, timeout } = limitsFrom(this.options);
-    const sampling = samplingFrom(samplingOptions(this.options));
+    const sampling = samplingFrom(samplingOptions(this.options, this.parts.continues));
     const stops = stopsFrom(this.options);
     const prompt = this.parts.prompt();
     const maxTokens = tokenBudget(this.options.maxTokens, prompt.length, engine.decoder.parts.context);
@@ -167,9 +167,16 @@ export class TextGeneration implements Generation {
   }
 }
 
-/** What belongs to sampling; anything that nobody knows stays in and is refused there by name. */
-function samplingOptions(options: GenerateOptions): SamplingOptions {
+/** What belongs to sampling. Anything that nobody knows is refused by name. */
+function samplingOptions(options: GenerateOptions, continues: boolean): SamplingOptions {
   const own: readonly string[] = OWN_OPTIONS;
+  const known = [...own, ...SAMPLING_OPTIONS];
+  const unknown = Object.keys(options).find((name) => !known.includes(name));
+  if (unknown !== undefined) {
+    // Those of a chat alone were taken out before.
+    const names = continues ? known : [...known, "tools", "variables"];
+    throw new ParameterError(unknown, `no such option; there are ${names.sort().join(", ")}`);
+  }
   return Object.fromEntries(Object.entries(options).filter(([name]) => !own.includes(name)));
 }
 

@@ -13,7 +13,7 @@ import type { Decoder } from "../nn/index.ts";
 import { type CacheFormat, type Device, tensorBytes } from "../ops/index.ts";
 import { chatPrompt } from "./chat-prompt.ts";
 import { TextGeneration } from "./generation.ts";
-import { promptIds } from "./prompt-ids.ts";
+import { needIds, promptIds } from "./prompt-ids.ts";
 import type {
   ChatMessage,
   ChatOptions,
@@ -107,7 +107,7 @@ export class LoadedLanguageModel implements LanguageModel {
       () =>
         typeof prompt === "string"
           ? promptIds(this.needTokenizer("prompt"), prompt, this.contextLength)
-          : prompt,
+          : needIds(prompt, "prompt", "a text or a list of token ids"),
       options,
       true,
     );
@@ -122,6 +122,7 @@ export class LoadedLanguageModel implements LanguageModel {
   }
 
   async logits(ids: readonly number[], { signal }: { signal?: AbortSignal } = {}): Promise<Float32Array[]> {
+    needIds(ids, "ids", "a list of token ids (model.tokenizer makes them of a text)");
     const rows: Float32Array[] = [];
     for await (const chunk of this.engine.logits(ids, { signal }))
       for (let at = 0; at < chunk.length; at += this.vocabularySize)
@@ -158,8 +159,8 @@ export class LoadedLanguageModel implements LanguageModel {
     ids: readonly number[],
     { window = Math.min(this.contextLength, SCORE_WINDOW), onProgress, signal }: ScoreOptions = {},
   ): Promise<ScoreResult> {
-    if (ids.length < 2)
-      throw new ParameterError("ids", `${ids.length} tokens: at least 2 are needed for a score`);
+    needIds(ids, "ids", "a list of token ids (model.tokenizer makes them of a text)");
+    if (ids.length < 2) throw new ParameterError("ids", `a score needs at least 2 tokens, not ${ids.length}`);
     if (!Number.isSafeInteger(window) || window < 2 || window > this.contextLength)
       throw new ParameterError("window", `must be 2 to ${this.contextLength} (the context), not ${window}`);
     let [total, scored, start] = [0, 1, 0];

@@ -51,6 +51,8 @@ export async function openTrainable(
 
 function sourceOf(what: string | RandomModel) {
   if (typeof what !== "string") {
+    if (typeof what?.config !== "object")
+      throw new ParameterError("what", "must name a folder or a model, or be { config, seed }");
     const config = structuredClone(what.config) as ConstructorParameters<typeof Fields>[1];
     return { source: what, config: new Fields("config", config) };
   }

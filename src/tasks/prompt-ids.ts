@@ -2,6 +2,16 @@
 import { ParameterError } from "../base/errors.ts";
 import type { EncodeOptions, Tokenizer } from "../checkpoint/tokenizer/index.ts";
 
+/**
+ * Programs in plain JavaScript hand over whatever they hold.
+ *
+ * @throws ParameterError where that is no list of token ids
+ */
+export function needIds(ids: readonly number[], parameter: string, instead: string): readonly number[] {
+  if (Array.isArray(ids) || ids instanceof Uint32Array || ids instanceof Int32Array) return ids;
+  throw new ParameterError(parameter, `must be ${instead}, not ${ids === null ? "null" : typeof ids}`);
+}
+
 /** Characters for each token of the context that are looked at first: about what prose has. */
 const FIRST = 4;
 

@@ -12,6 +12,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { Tokenizer } from "@huggingface/tokenizers";
 import { describe, expect, it } from "vitest";
 import { readLog } from "../../src/learn/log.ts";
 import { open } from "../../src/tasks/open.ts";
@@ -24,19 +25,24 @@ const folder = temporaryFolder();
 interface Ended {
   readonly code: number | null;
   readonly signal: string | null;
+  readonly out: string;
   readonly err: string;
 }
 
-function recipe(name: string, args: readonly string[]) {
+function recipe(name: string, args: readonly string[], shared = process.env.FOVEA_SHARED) {
   const child = spawn(process.execPath, [join(root, "scripts/recipe.mjs"), name, "--smoke", ...args], {
     cwd: root,
+    env: { ...process.env, ...(shared === undefined ? {} : { FOVEA_SHARED: shared }) },
   });
-  let err = "";
+  let [out, err] = ["", ""];
+  child.stdout.on("data", (data) => {
+    out += data;
+  });
   child.stderr.on("data", (data) => {
     err += data;
   });
   const ended = new Promise<Ended>((resolve) => {
-    child.on("close", (code, signal) => resolve({ code, signal, err }));
+    child.on("close", (code, signal) => resolve({ code, signal, out, err }));
   });
   return { child, ended };
 }
@@ -81,7 +87,11 @@ describe("the default model's recipe", () => {
   });
 
   it("refuses unknown flags and data that is not there", async () => {
-    expect(await recipe("default", ["--colour", "red"]).ended).toMatchObject({ code: 1 });
+    const unknown = await recipe("default", ["--colour", "red"]).ended;
+    expect(unknown).toMatchObject({
+      code: 1,
+      err: expect.stringMatching(/'--colour'.*--help lists the flags/),
+    });
     const { code, err } = await recipe("default", [
       "--out",
       join(folder, "none"),
@@ -89,7 +99,21 @@ describe("the default model's recipe", () => {
       join(folder, "none.txt"),
     ]).ended;
     expect(code).toBe(1);
-    expect(err).toMatch(/none\.txt/);
+    expect(err).toMatch(/^fovea: --data: .*none\.txt: no such file/);
+    const many = await recipe("shakespeare-char", ["--out", join(folder, "none"), "--data", books]).ended;
+    expect(many).toMatchObject({ code: 1, err: expect.stringMatching(/^fovea: --data: .*one file of text/) });
+  });
+
+  it("lists its flags for --help, and says where the text is when there is none", async () => {
+    const help = await recipe("default", ["--help"]).ended;
+    expect(help).toMatchObject({ code: 0, err: "" });
+    expect(help.out).toMatch(/^ {2}--kv-heads 2$/m);
+    expect(help.out).toMatch(/^ {2}--finish$/m);
+    for (const name of ["default", "default-shapes", "shakespeare-char"]) {
+      const { code, err } = await recipe(name, ["--out", join(folder, "none")], join(folder, "none")).ended;
+      expect(code).toBe(1);
+      expect(err).toMatch(/^fovea: --data: name the text to learn from; .*https:\/\//);
+    }
   });
 });
 
@@ -132,6 +156,20 @@ describe("a training that is killed", () => {
     const losses = (out: string) =>
       readLog(join(out, "training/log.jsonl")).map(({ kind, step, loss }) => [kind, step, loss]);
     expect(losses(cut)).toEqual(losses(whole));
+    // What has learned writes on: in letters of its text, line by line, by tokens that others read alike.
+    const model = await open(join(whole, "model"));
+    const letters = readFileSync(text, "utf8");
+    const { text: written } = await model.generate("The device", { maxTokens: 20, seed: 1 }).result();
+    expect(written).toHaveLength(20);
+    expect([...written].filter((letter) => !letters.includes(letter))).toEqual([]);
+    const names = ["tokenizer.json", "tokenizer_config.json", "generation_config.json"];
+    const files = names.map((name) => JSON.parse(readFileSync(join(whole, "model", name), "utf8")));
+    // The first letter, the end of a line, is no end of the text.
+    expect(files[2]).toEqual({});
+    const line = "A line,\n  and  «another» one.";
+    expect(model.tokenizer?.encode(line)).toEqual(new Tokenizer(files[0], files[1]).encode(line).ids);
+    expect(model.tokenizer?.decode(model.tokenizer.encode(line))).toBe(line);
+    await model.close();
     // Other settings do not go on from this state.
     const { code, err } = await recipe("shakespeare-char", [...args(cut), "--seed", "2"]).ended;
     expect(code).toBe(1);

@@ -272,6 +272,7 @@ describe("locating", () => {
       expect(files.generationConfig).toBeUndefined();
     }
     expect(() => locate("org/model@v2", cache)).toThrow(/fovea pull org\/model@v2/);
+    expect(() => locate("none/model.safetensors", cache)).toThrow(/no such file or folder/);
     expect(() => locate("org/other", cache)).toThrow(/cache .*; to download it: fovea pull org\/other/);
   });
 

@@ -1,7 +1,7 @@
 /** `fovea bench`: how fast a model reads a prompt and writes, with the machine described. */
 import { Option } from "commander";
 import { type AddCommand, type CommandContext, examples } from "../command.ts";
-import { integer, jsonFlag, type ModelFlags, modelFlags } from "../flags.ts";
+import { address, integer, jsonFlag, type ModelFlags, modelFlags } from "../flags.ts";
 import { print, printJson } from "../io.ts";
 import { type Machine, machine, measure, type Rates } from "../measure.ts";
 import { withModel } from "../open-model.ts";
@@ -41,7 +41,11 @@ export const bench: AddCommand = (program, context) => {
     )
     .option("--profile", "time requests of many lengths, and keep that for fovea price")
     .option("--noisy", "with --profile: keep it even where the machine was too noisy")
-    .option("--url <url>", "with --profile: time a server's API instead, such as http://127.0.0.1:8080/v1");
+    .option(
+      "--url <url>",
+      "with --profile: time a server's API instead, such as http://127.0.0.1:8080/v1",
+      address,
+    );
   jsonFlag(command)
     .addHelpText(
       "after",

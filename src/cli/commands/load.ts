@@ -5,7 +5,7 @@ import { FoveaError, ParameterError } from "../../base/errors.ts";
 import { fileProblem } from "../../checkpoint/file.ts";
 import { uniform } from "../../decode/random.ts";
 import { type AddCommand, type CommandContext, examples } from "../command.ts";
-import { integer, jsonFlag, positive, seconds } from "../flags.ts";
+import { address, integer, jsonFlag, positive, seconds } from "../flags.ts";
 import { print, printJson } from "../io.ts";
 import { type Arrival, closedLoop, poisson } from "../load/arrivals.ts";
 import { readPrompts } from "../load/prompts.ts";
@@ -33,7 +33,7 @@ export const load: AddCommand = (program, context) => {
   const command = program
     .command("load")
     .description("Send many requests at once to an OpenAI-compatible server, and time the answers.")
-    .requiredOption("--url <url>", "base address of the API, such as http://127.0.0.1:8080/v1")
+    .requiredOption("--url <url>", "base address of the API, such as http://127.0.0.1:8080/v1", address)
     .requiredOption("--prompts <file>", "a prompt in each line, or .jsonl with prompt, messages or turns")
     .option("-m, --model <name>", "model to ask for (default: the first that the server names)")
     .addOption(
@@ -81,7 +81,7 @@ function object(text: string): Record<string, unknown> {
 async function run(flags: Flags, { io }: CommandContext): Promise<void> {
   const prompts = readPrompts(flags.prompts, await readText(flags.prompts));
   const apiKey = process.env.OPENAI_API_KEY || undefined;
-  const base = flags.url.replace(/\/+$/, "");
+  const { url: base } = flags;
   const first = flags.model === undefined ? await firstModel(base, apiKey, io.signal) : undefined;
   const model = flags.model ?? first!.id;
   const endpoint = flags.endpoint ?? (first?.chat === false ? "completions" : "chat");
@@ -132,8 +132,9 @@ async function firstModel(
   apiKey: string | undefined,
   signal: AbortSignal,
 ): Promise<{ readonly id: string; readonly chat?: unknown }> {
+  const usual = base.endsWith("/v1") ? "" : " It usually ends in /v1.";
   const refused = (why: string): FoveaError =>
-    new FoveaError(`${base}/models ${why}; is --url right? Or name the model with --model`);
+    new FoveaError(`${base}/models ${why}; is --url right?${usual} Or name the model with --model`);
   let response: Response;
   try {
     const headers = apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` };

@@ -1,5 +1,6 @@
 /** `fovea tune`: measures how products of a model run best on this machine, and shows what is kept. */
 import { Option } from "commander";
+import { FoveaError } from "../../base/errors.ts";
 import { formats } from "../../format/index.ts";
 import type { TunedProduct } from "../../ops/index.ts";
 import type { TuneResult } from "../../tasks/tune.ts";
@@ -39,19 +40,21 @@ Takes a minute or two, and wants an idle machine. FOVEA_TUNING names the folder 
 async function run(model: string | undefined, flags: Flags, context: CommandContext): Promise<void> {
   const { io, services } = context;
   const { random, threads } = flags;
+  if (!flags.show && (model === undefined) === (random === undefined))
+    throw new UsageError("name one model, as a path or with --random (or use --show)");
+  const { path, kept } = await services.tuned(threads);
+  if (path === "")
+    throw new FoveaError("FOVEA_TUNING is 0, so nothing is kept; leave it out, or let it name a folder");
   if (flags.show) {
-    const { path, kept } = await services.tuned(threads);
     const text = kept.length === 0 ? `nothing is kept in ${path}\n` : `${path}\n${keptTable(kept)}`;
     return flags.json ? printJson(io.stdout, { path, kept }) : print(io.stdout, text);
   }
-  if ((model === undefined) === (random === undefined))
-    throw new UsageError("name one model, as a path or with --random (or use --show)");
   const named: ModelFlags = { ...(model && { model }), ...flags, device: "native" };
   await withModel(context, named, async (opened) => {
     const bar = progress(io.stderr, "measuring", (done) => done.toFixed(0));
     const options = { onProgress: bar.update, signal: io.signal };
     const results = await services.tune(opened, options).finally(bar.end);
-    await (flags.json ? printJson(io.stdout, results) : print(io.stdout, resultTable(results)));
+    await (flags.json ? printJson(io.stdout, results) : print(io.stdout, resultTable(results, path)));
   });
 }
 
@@ -61,9 +64,9 @@ type Row = Pick<TuneResult, "product" | "tokens" | "before" | "after"> & Partial
 const keptTable = (kept: readonly TunedProduct[]): string =>
   productTable(kept.map((row) => ({ ...row, kept: true })));
 
-function resultTable(results: readonly TuneResult[]): string {
+function resultTable(results: readonly TuneResult[], path: string): string {
   const kept = results.filter((result) => result.kept).length;
-  return `${productTable(results)}${results.length} products, ${kept} choices kept\n`;
+  return `${productTable(results)}${results.length} products; choices kept: ${kept}, in ${path}\n`;
 }
 
 const productTable = (rows: readonly Row[]): string =>

@@ -40,12 +40,13 @@ export async function profileOf(flags: Flags, { io }: CommandContext, model?: La
   return print(io.stdout, text(profile, file));
 }
 
-async function endpoint({ url = "", model }: Flags, signal: AbortSignal) {
-  const base = url.replace(/\/+$/, "");
+async function endpoint({ url: base = "", model }: Flags, signal: AbortSignal) {
   const apiKey = process.env.OPENAI_API_KEY || undefined;
   const headers = apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` };
   const answer = await fetch(`${base}/models`, { headers, signal }).catch((error: Error) => {
-    throw new FoveaError(`${base}/models cannot be reached: ${error.message}`);
+    const { cause, message } = error;
+    const why = cause instanceof Error ? cause.message : message;
+    throw new FoveaError(`${base}/models cannot be reached: ${why}; is --url right?`);
   });
   const list = (await answer.json().catch(() => undefined)) as
     | { data?: { id: string; context_length?: number; max_model_len?: number }[] }

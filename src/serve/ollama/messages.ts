@@ -14,7 +14,7 @@ export function parseMessages(value: unknown = []): ChatMessage[] {
     const message = new Fields(item, `messages[${i}]`);
     const role = message.string("role");
     if (role === undefined || !roles.includes(role))
-      throw invalid(message.name("role"), `must be ${roles.join(", ")}, not ${shown(role ?? null)}`);
+      throw invalid(message.name("role"), `must be one of ${roles.join(", ")}, not ${shown(role ?? null)}`);
     const made = role === "assistant" ? toolCalls(message, calls) : undefined;
     const content = message.string("content") ?? (made ? "" : undefined);
     if (content === undefined) throw invalid(message.name("content"), "must be a string");

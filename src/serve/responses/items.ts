@@ -92,7 +92,7 @@ function parseItem(fields: Fields): Item {
 function parseMessage(fields: Fields): MessageItem {
   const role = fields.string("role");
   if (role === undefined || !roles.includes(role))
-    throw invalid(fields.name("role"), `must be ${roles.join(", ")}, not ${shown(role ?? null)}`);
+    throw invalid(fields.name("role"), `must be one of ${roles.join(", ")}, not ${shown(role ?? null)}`);
   fields.only("phase", [], "is not served");
   return message(role, text(fields, "content"));
 }

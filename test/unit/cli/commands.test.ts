@@ -440,3 +440,30 @@ describe.skipIf(!haveShared)("inspect", () => {
     expect(gguf.out).toMatch(/tokenizer +32000 tokens, bos 1, eos 2/);
   });
 });
+
+describe("fovea tune", () => {
+  const product = { format: "q8_0", m: 64, k: 64, rows: 1, threads: 1, experts: 0, gated: false } as const;
+  const choice = { ahead: 0, panels: 32, step: 0, tiles: 0 };
+  const result = { product, choice, tokens: 1, before: 2000, after: 1000, kept: true };
+  const services = (path: string) => ({
+    ...opening(fakeModel()),
+    tuned: async () => ({ path, kept: [] }),
+    tune: async () => [result],
+  });
+
+  it("says where it keeps what it found", async () => {
+    const { code, out } = await runCli(["tune", "x"], { services: services("/cache/tuning.json") });
+    expect(out).toMatch(/q8_0 \[64, 64\].*100\.0 %/);
+    expect(out).toMatch(/1 products; choices kept: 1, in \/cache\/tuning\.json\n$/);
+    expect(code).toBe(0);
+  });
+
+  it.each([
+    ["tune", "x"],
+    ["tune", "--show"],
+  ])("refuses to where nothing is kept: %s %s", async (...argv) => {
+    const { code, out, err } = await runCli(argv, { services: services("") });
+    expect([code, out]).toEqual([1, ""]);
+    expect(err).toMatch(/^fovea: FOVEA_TUNING is 0, so nothing is kept/);
+  });
+});
