@@ -27,6 +27,8 @@ const LONGEST = 2 ** 31 - 1;
 
 export class Engine {
   readonly decoder: Decoder;
+  /** Tokens that the cache may hold: no request gets more. */
+  readonly cacheTokens: number;
   /** Told of each step when it is done. */
   observer: ((record: StepRecord) => void) | undefined;
   private readonly cache: DenseCache;
@@ -34,7 +36,6 @@ export class Engine {
   private readonly workspace: SamplingWorkspace;
   private readonly queues: Queues;
   private readonly limits: Limits;
-  private readonly cacheTokens: number;
   private looping = false;
   private woken: (() => void) | undefined;
   private turnDue = 0;

@@ -96,7 +96,7 @@ export class TextGeneration implements Generation {
     const sampling = samplingFrom(samplingOptions(this.options, this.parts.continues));
     const stops = stopsFrom(this.options);
     const prompt = this.parts.prompt();
-    const maxTokens = tokenBudget(this.options.maxTokens, prompt.length, engine.decoder.parts.context);
+    const maxTokens = tokenBudget(this.options.maxTokens, prompt.length, engine);
     const ends = new Set([...stops.tokens, ...(ignoreEnd ? [] : endTokens)]);
     const matcher = stops.strings.length > 0 ? new StopMatcher(stops.strings) : undefined;
     this.promptTokens = prompt.length;
@@ -194,15 +194,20 @@ function limitsFrom({ priority, timeout, cacheSalt }: GenerateOptions): Generate
   };
 }
 
-/** Tokens that may be generated, checked against the context. */
-function tokenBudget(asked: number | undefined, promptLength: number, context: number): number {
+/** Tokens that may be generated, checked against the context; the engine checks them against the cache. */
+function tokenBudget(
+  asked: number | undefined,
+  promptLength: number,
+  { decoder, cacheTokens }: Engine,
+): number {
+  const { context } = decoder.parts;
   const room = context - promptLength;
   if (room < 1)
     throw new ParameterError(
       "prompt",
       `has ${promptLength} tokens, which leaves no room in the context of ${context}`,
     );
-  if (asked === undefined) return room;
+  if (asked === undefined) return Math.max(1, Math.min(room, cacheTokens - promptLength));
   if (!Number.isSafeInteger(asked) || asked < 1)
     throw new ParameterError("maxTokens", `must be a whole number from 1, not ${asked}`);
   if (asked > room)

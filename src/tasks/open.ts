@@ -33,9 +33,13 @@ const OPTIONS: readonly string[] = [
  * @throws ParameterError when an option cannot be used
  */
 export async function open(what: string, options: OpenOptions = {}): Promise<LanguageModel> {
+  if (typeof options !== "object" || options === null)
+    throw new ParameterError("options", `must be an object such as { threads: 2 }, not ${options}`);
   const unknown = Object.keys(options).find((name) => !OPTIONS.includes(name));
   if (unknown !== undefined)
     throw new ParameterError(unknown, `no such option; there are ${OPTIONS.join(", ")}`);
+  if (options.name !== undefined && (typeof options.name !== "string" || options.name === ""))
+    throw new ParameterError("name", `must be a text, not ${JSON.stringify(options.name)}`);
   const files = locate(what);
   const packed = packedCache(files, options);
   const config =

@@ -37,7 +37,7 @@ export interface OpenOptions {
 }
 
 export interface GenerateOptions extends SamplingOptions {
-  /** New tokens at most; default: what fits the context. 0 is refused. */
+  /** New tokens at most; default: what fits the context and the cache. 0 is refused. */
   readonly maxTokens?: number;
   /** Texts that end the generation; they are not part of the result. */
   readonly stop?: string | readonly string[];

@@ -152,6 +152,8 @@ describe("the official client", () => {
       [{ think: true }, /think: /],
       [{ messages: [{ role: "user", content: "a", images: ["aGk="] }] }, /messages\[0\]\.images: only text/],
       [{ keep_alive: "soon" }, /keep_alive: must be seconds/],
+      [{ keep_alive: 0 }, /keep_alive: 0 asks for the model to be unloaded; this one stays/],
+      [{ keep_alive: "0s" }, /keep_alive: "0s" asks for the model to be unloaded/],
     ];
     for (const [body, message] of wrong) await expect(chat(body)).rejects.toThrow(message);
     await expect(ofPlain.chat({ model: "fake", messages })).rejects.toThrow(

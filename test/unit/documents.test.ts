@@ -81,14 +81,38 @@ const anchorsOf = (text: string): string[] =>
       .replaceAll(" ", "-"),
   );
 
+/** Where a link of a document leads, from the root on, without its anchor; undefined when it leaves the project. */
+const targetOf = (path: string, link: string): string | undefined => {
+  if (/^https?:/.test(link)) return undefined;
+  const file = link.split("#")[0]!;
+  return file === "" ? path : normalize(join(dirname(path), file));
+};
+
+it("documents in the package link to what is in the package", () => {
+  const pack = ["pack", "--dry-run", "--json", "--ignore-scripts"];
+  const [{ files }] = JSON.parse(execFileSync("npm", pack, { cwd: root, encoding: "utf8" })) as [
+    { readonly files: readonly { readonly path: string }[] },
+  ];
+  const packed = files.map(({ path }) => path);
+  const shipped = packed.filter((path) => path.endsWith(".md"));
+  expect(shipped).toEqual(expect.arrayContaining(["README.md", "docs/cli.md", "models/default/README.md"]));
+  const dead = shipped.flatMap((path) =>
+    [...textOf(path).matchAll(/\]\(([^)\s]+)\)/g)]
+      .map(([, link]) => ({ link, target: targetOf(path, link!) }))
+      .filter(({ target }) => target && !packed.some((one) => one === target || one.startsWith(`${target}/`)))
+      .map(({ link }) => `${path}: ${link}`),
+  );
+  expect(dead).toEqual([]);
+});
+
 it.each(documents)("links of %s lead to files and headings that are there", (path) => {
   const text = textOf(path);
   const dead = [...text.matchAll(/\]\(([^)\s]+)\)/g)]
     .map(([, link]) => link!)
-    .filter((link) => !/^https?:/.test(link))
     .filter((link) => {
-      const [file, anchor] = link.split("#") as [string, string?];
-      const target = file === "" ? path : normalize(join(dirname(path), file));
+      const target = targetOf(path, link);
+      if (target === undefined) return false;
+      const anchor = link.split("#")[1];
       if (!existsSync(join(root, target))) return true;
       return anchor !== undefined && target.endsWith(".md") && !anchorsOf(textOf(target)).includes(anchor);
     });

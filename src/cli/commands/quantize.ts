@@ -1,5 +1,7 @@
 /** `fovea quantize`: converts a checkpoint to another number format, as a GGUF file or, for i8_row, a folder. */
+import { statSync } from "node:fs";
 import { Option } from "commander";
+import { ParameterError } from "../../base/errors.ts";
 import type { FormatName } from "../../format/index.ts";
 import type { QuantizedTensor, QuantizeReport } from "../../tasks/quantize.ts";
 import { type AddCommand, type CommandContext, examples } from "../command.ts";
@@ -12,6 +14,7 @@ interface Flags {
   readonly model: string;
   readonly format: FormatName;
   readonly out: string;
+  readonly force?: boolean;
   readonly json?: boolean;
 }
 
@@ -33,7 +36,8 @@ export const quantize: AddCommand = (program, context) => {
         .choices(formatChoices)
         .makeOptionMandatory(),
     )
-    .requiredOption("-o, --out <file>", "the .gguf file to write; for i8_row, a folder for safetensors");
+    .requiredOption("-o, --out <file>", "the .gguf file to write; for i8_row, a folder for safetensors")
+    .option("--force", "replace the file of --out if there is one");
   jsonFlag(command)
     .addHelpText(
       "after",
@@ -46,7 +50,16 @@ export const quantize: AddCommand = (program, context) => {
     .action((flags: Flags) => run(flags, context));
 };
 
-async function run({ model, format, out, json }: Flags, { io, services }: CommandContext): Promise<void> {
+async function run(
+  { model, format, out, force, json }: Flags,
+  { io, services }: CommandContext,
+): Promise<void> {
+  // A folder that is not empty is refused in any case, and so is the file that is read.
+  if (!force && statSync(out, { throwIfNoEntry: false })?.isFile())
+    throw new ParameterError(
+      "--out",
+      `${out} is there already; name another file, or replace it with --force`,
+    );
   const bar = progress(io.stderr, "converting", (tensors) => tensors.toFixed(0));
   const report = await services
     .quantize(model, {

@@ -9,6 +9,8 @@ import { print, printJson } from "../io.ts";
 import { withModel } from "../open-model.ts";
 import { showBytes, showCount } from "../show.ts";
 
+/** Tokens that a cache must hold to be of any use: a prompt of some sentences, and an answer. */
+const LEAST_CACHE = 256;
 /** What answers get to go out, once the work is ended. */
 const cutMs = 500;
 
@@ -45,7 +47,7 @@ export const serve: AddCommand = (program, context) => {
     .option(
       "--cache-tokens <n>",
       "tokens that the cache may hold (default: 32 contexts or 1 GiB, whichever is less)",
-      integer(1),
+      integer(LEAST_CACHE),
     )
     .option("--max-requests <n>", "requests that run or wait; one more gets 429", integer(1), 1024)
     .option("--max-body <bytes>", "largest request body", integer(1), 4 * 1024 * 1024)

@@ -20,7 +20,7 @@ export async function chat(context: ServeContext, request: Request, body: unknow
   if (messages.length === 0) return ready(context, place);
   needTemplate(model, "messages", "/api/generate");
   const plan = planTalk(context, { messages, tools, format: shared.format, think: shared.think });
-  const options = { ...budget(shared, plan.prompt().length), ...plan.options };
+  const options = { ...budget(shared, plan.prompt().length, model), ...plan.options };
   return await namingGrammar(plan.grammarField, () => {
     const work = startWork(context, request);
     const generation = model.chat(plan.messages, { ...options, ...work.options });

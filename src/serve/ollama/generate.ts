@@ -47,7 +47,7 @@ export async function generate(context: ServeContext, request: Request, body: un
   const ids = plan
     ? plan.prompt()
     : [...before, ...promptIds(tokenizer, prompt, model.contextLength, { addSpecial })];
-  const options = budget(shared, ids.length);
+  const options = budget(shared, ids.length, model);
   return await namingGrammar("format", () => {
     const work = startWork(context, request);
     const own = { ...options, ...work.options };

@@ -61,12 +61,21 @@ function formatField(value: unknown): Talk["format"] {
   return { grammar: formatOf(value), field: "format" };
 }
 
-/** The model stays as long as the server, which is at least as long as any of these asks for. */
+/**
+ * The model stays as long as the server, which is at least as long as all but one of these ask for: none at all asks
+ * for it to go, which would be everybody's loss.
+ */
 function keepAlive(fields: Fields): void {
   const value = fields.take("keep_alive");
   const duration = typeof value === "string" && /^-?(\d+(\.\d+)?(ns|us|µs|ms|s|m|h))+$|^-?\d+$/.test(value);
   if (value !== undefined && typeof value !== "number" && !duration)
     throw invalid("keep_alive", `must be seconds or a duration such as "5m", not ${shown(value)}`);
+  // Of nothing but zeros, whatever the units.
+  if (value === 0 || (duration && !/[1-9]/.test(value)))
+    throw invalid(
+      "keep_alive",
+      `${shown(value)} asks for the model to be unloaded; this one stays as long as the server: leave it out`,
+    );
 }
 
 /** Options that set how a model is loaded: this one is loaded already. Each with the values that are true of it. */
@@ -126,8 +135,14 @@ function parseOptions(
 }
 
 /** The token budget within the context that was asked for; both numbers are told when it is too small. */
-export function budget({ context, options }: OllamaShared, prompt: number): GenerateOptions {
+export function budget(
+  { context, options }: OllamaShared,
+  prompt: number,
+  model: LanguageModel,
+): GenerateOptions {
   const room = context - prompt;
+  // Within its own context the model knows best what fits: the cache may have less room.
+  if (options.maxTokens === undefined && room > 0 && context === model.contextLength) return options;
   const wanted = options.maxTokens ?? Math.max(1, room);
   if (wanted > room)
     throw invalid(

@@ -366,6 +366,21 @@ describe("pull", () => {
   });
 });
 
+describe("a model that runs as WebAssembly", () => {
+  const wasm = fakeModel();
+  const describe = () => ({ ...fakeModel().describe(), device: "WebAssembly SIMD-128, 2 threads" });
+  const argv = ["generate", "--model", "a", "--prompt", "b"];
+
+  it.each([
+    [argv, /^fovea: there is no native add-on, .*\n {2}node \/.*\/scripts\/build-native\.mjs\n$/],
+    [[...argv, "--device", "wasm"], /^$/],
+  ])("%j tells on the error stream why, unless that was asked for", async (argv, told) => {
+    const { code, err } = await runCli(argv, { services: opening({ ...wasm, describe }) });
+    expect(code).toBe(0);
+    expect(err).toMatch(told);
+  });
+});
+
 describe("quantize", () => {
   const report = {
     out: "b.gguf",
@@ -413,6 +428,31 @@ describe("quantize", () => {
       bytes_after: 1100,
       tensors: [{ relative_rms_error: 0.0712, max_error: 0.01 }, { relative_rms_error: 0 }],
     });
+  });
+
+  it("replaces a file when it is told to, and not before", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "fovea-quantize-"));
+    try {
+      const there = join(folder, "b.gguf");
+      await writeFile(there, "hours of work");
+      let made = 0;
+      const services: RunOptions["services"] = {
+        async quantize() {
+          made++;
+          return report;
+        },
+      };
+      const argv = ["quantize", "--model", "a", "--format", "q4_0", "--out", there];
+      const { code, err } = await runCli(argv, { services });
+      expect(err).toBe(
+        `fovea: --out: ${there} is there already; name another file, or replace it with --force\n`,
+      );
+      expect([code, made]).toEqual([1, 0]);
+      expect((await runCli([...argv, "--force"], { services })).code).toBe(0);
+      expect(made).toBe(1);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
   });
 
   it("offers every format that there is", () => {

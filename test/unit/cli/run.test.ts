@@ -53,6 +53,7 @@ describe("exit code 2, with the flag named, when called wrongly", () => {
     [["score", "--ids", "1,2", "--logits"], /--logits needs --json/],
     [["serve", "--port", "70000"], /--port.*65535/],
     [["bench", "--random", "a:b", "--model", "c"], /cannot be used with/],
+    [["serve", "--cache-tokens", "10"], /--cache-tokens.*It must be an integer from 256/],
     [["quantize", "--model", "a", "--out", "b.gguf"], /required option '--format <format>'/],
     [["quantize", "--model", "a", "--out", "b.gguf", "--format", "q3"], /--format.*Allowed choices are f32/],
     [["load", "--prompts", "p.txt"], /required option '--url <url>'/],

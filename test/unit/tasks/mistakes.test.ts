@@ -22,6 +22,14 @@ describe("what is none of the kind that is asked for", () => {
     await expect(open(any(what))).rejects.toThrow(/^model: must be a text: a folder/);
   });
 
+  it.each([null, 5, "native"])("options: %j", async (options) => {
+    await expect(open(checkpoint.folder, any(options))).rejects.toThrow(/^options: must be an object/);
+  });
+
+  it.each([null, 5, ""])("a name: %j", async (name) => {
+    await expect(open(checkpoint.folder, { name: any(name) })).rejects.toThrow(/^name: must be a text, not/);
+  });
+
   it.each([undefined, null, 5, {}])("a model that learns: %s", async (what) => {
     await expect(openTrainable(any(what))).rejects.toThrow(/^what: must name a folder/);
   });
