@@ -21,7 +21,7 @@ export default defineConfig({
       project("web"),
       project("browser", 180_000),
       project("hostile", 300_000),
-      project("soak", 300_000),
+      project("soak", 600_000),
       project("recipes", 300_000),
       ...(process.env.FOVEA_PEERS ? [project("peers", 300_000)] : []),
     ],

@@ -9,7 +9,7 @@ import { closeSync, openSync } from "node:fs";
 import { connect } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
-import { main, metricsOf, modelProcess, processOf, startServer } from "./server.mjs";
+import { fetchAnew, main, metricsOf, modelProcess, processOf, startServer } from "./server.mjs";
 
 const { values: options } = parseArgs({
   options: { connections: { type: "string", default: "10000" }, help: { type: "boolean" } },
@@ -84,7 +84,7 @@ async function crowd() {
     const watch = (async () => {
       while (!watching.signal.aborted) {
         const asked = performance.now();
-        const response = await fetch(`${url}/health`);
+        const response = await fetchAnew(`${url}/health`);
         await response.text();
         slowest = Math.max(slowest, performance.now() - asked);
         await sleep(20);
@@ -111,9 +111,15 @@ async function crowd() {
       `${connections - answered} of ${connections} requests got no answer: ${told}`,
     );
     expect((await ask()) === 200, "the server did not answer afterwards");
-    await sleep(500);
-    const after = processOf(pid);
-    const metrics = await metricsOf(url);
+    // Looked at until it is as it was, or should long have been.
+    let after, metrics;
+    for (let looks = 0; looks < 100; looks++) {
+      await sleep(100);
+      after = processOf(pid);
+      metrics = await metricsOf(url);
+      const open = metrics.get("fovea_requests_running") + metrics.get("fovea_requests_waiting");
+      if (open === 0 && after.handles <= before.handles + 8) break;
+    }
     console.log(
       `afterwards: ${after.handles - before.handles} handles, ${MB(after.bytes - before.bytes)} more`,
     );

@@ -48,9 +48,25 @@ export function processOf(pid) {
   return { bytes: pages * 4096, handles: readdirSync(`/proc/${pid}/fd`).length };
 }
 
+/** What a connection says that the other side had closed before anything was asked on it. */
+const CLOSED = ["UND_ERR_SOCKET", "ECONNRESET", "EPIPE"];
+
+/**
+ * `fetch`, anew where the connection had ended while nothing was asked, as every client does: after a pause of this
+ * process there may be many such connections. One that the server cuts again and again is an error.
+ */
+export async function fetchAnew(url, request = {}) {
+  for (let tries = 0; ; tries++)
+    try {
+      return await fetch(url, request);
+    } catch (error) {
+      if (tries === 3 || request.signal?.aborted || !CLOSED.includes(error.cause?.code)) throw error;
+    }
+}
+
 /** All values of /metrics by name and labels. */
 export async function metricsOf(url) {
-  const text = await (await fetch(`${url}/metrics`)).text();
+  const text = await (await fetchAnew(`${url}/metrics`)).text();
   const values = new Map();
   for (const line of text.split("\n"))
     if (line !== "" && !line.startsWith("#")) {

@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { metricsOf, modelProcess, processOf, startServer } from "./server.mjs";
+import { fetchAnew, metricsOf, modelProcess, processOf, startServer } from "./server.mjs";
 import { asks, complete } from "./soak-requests.mjs";
 import { withTemplate } from "./talking.mjs";
 
@@ -23,8 +23,10 @@ if (options.help) {
 }
 const minutes = Number(options.minutes ?? 5);
 const clients = Number(options.clients ?? 24);
-/** Milliseconds until a request counts as lost, and between two samples. */
+/** Milliseconds until a request counts as lost, and in which what has ended must have been cleared away. */
 const PATIENCE = 120_000;
+const CLEARING = 20_000;
+/** Milliseconds between two samples. */
 const interval = Math.min(10_000, Math.max(500, minutes * 200));
 /** What memory may climb over the part of the run that counts: a share of it, or so many bytes. */
 const CLIMB = { share: 0.1, bytes: 48 * 2 ** 20 };
@@ -35,7 +37,24 @@ await withTemplate(
   options.model ?? fileURLToPath(new URL("../models/default/model.gguf", import.meta.url)),
   model,
 );
-const server = await startServer(["--model", model, "--no-packed-cache"]);
+
+/**
+ * Milliseconds that this process, and with it the machine, was at work: neither the run nor anybody's patience ends in
+ * a pause.
+ */
+let awake = 0;
+const waiting = new Map();
+let looked = performance.now();
+setInterval(() => {
+  const now = performance.now();
+  awake += Math.min(now - looked, 1000);
+  looked = now;
+  for (const [controller, due] of waiting)
+    if (awake > due) controller.abort(new Error(`no answer within ${PATIENCE / 1000} s`));
+}, 100).unref();
+
+// A cache that is full early, so that memory that still climbs is lost, and not kept for later.
+const server = await startServer(["--model", model, "--no-packed-cache", "--cache-tokens", "8192"]);
 const problems = [];
 try {
   await run(server);
@@ -52,10 +71,10 @@ async function run({ url, pid, model: served }) {
   const calm = { server: processOf(pid), model: processOf(host) };
   const counts = new Map();
   const losses = [];
-  const started = performance.now();
+  const started = awake;
   const until = started + minutes * 60_000;
   const client = async (number) => {
-    for (let i = 0; performance.now() < until; i++) {
+    for (let i = 0; awake < until; i++) {
       const ask = asks[(number * 7 + i) % asks.length];
       const outcome = await send(url, served, ask, number * 100_003 + i);
       const key = `${ask.name}\t${outcome.kind}`;
@@ -65,11 +84,10 @@ async function run({ url, pid, model: served }) {
   };
   const samples = [];
   const sampling = (async () => {
-    while (performance.now() < until) {
+    while (awake < until) {
       await sleep(interval);
-      const metrics = await metricsOf(url).catch(() => undefined);
-      if (metrics === undefined) continue; // a connection that ended while this process was asleep
-      const at = (performance.now() - started) / 1000;
+      const metrics = await metricsOf(url);
+      const at = (awake - started) / 1000;
       samples.push({
         ...{ at, server: processOf(pid), model: processOf(host) },
         delay: metrics.get('fovea_event_loop_delay_seconds{quantile="0.99"}') * 1000,
@@ -77,27 +95,52 @@ async function run({ url, pid, model: served }) {
     }
   })();
   await Promise.all([sampling, ...Array.from({ length: clients }, (_, i) => client(i))]);
-  const seconds = (performance.now() - started) / 1000;
-  await sleep(500);
-  const metrics = await metricsOf(url);
+  const seconds = (awake - started) / 1000;
+  let metrics;
+  await cleared(async () => {
+    metrics = await metricsOf(url);
+    const left = ["running", "waiting"].filter((state) => metrics.get(`fovea_requests_${state}`) !== 0);
+    return left.map((state) => `requests still count as ${state}`);
+  });
   report(samples, counts, seconds, metrics);
   for (const loss of losses.slice(0, 5)) problems.push(loss);
-  for (const state of ["running", "waiting"])
-    if (metrics.get(`fovea_requests_${state}`) !== 0) problems.push(`requests still count as ${state}`);
-  if (modelProcess(pid) !== host) problems.push("the model's process is another one than at first");
+  if (modelProcess(pid) !== host) {
+    problems.push("the model's process is another one than at first");
+    return;
+  }
   // The connections that this process keeps for later requests are none of the server's making.
   await globalThis[Symbol.for("undici.globalDispatcher.1")].close();
-  await sleep(500);
-  const left = processOf(pid).handles - calm.server.handles;
-  if (left > 8) problems.push(`${left} handles of the server stayed open`);
-  if (processOf(host).handles > calm.model.handles + 4)
-    problems.push("handles of the model's process stayed open");
+  await cleared(() => {
+    const left = processOf(pid).handles - calm.server.handles;
+    return [
+      ...(left > 8 ? [`${left} handles of the server stayed open`] : []),
+      ...(processOf(host).handles > calm.model.handles + 4
+        ? ["handles of the model's process stayed open"]
+        : []),
+    ];
+  });
+}
+
+/** Waits until nothing is left; what is left for too long is a problem. @param look says what is left */
+async function cleared(look) {
+  const due = awake + CLEARING;
+  for (;;) {
+    const left = await look();
+    if (left.length === 0) return;
+    if (awake > due) {
+      problems.push(...left);
+      return;
+    }
+    await sleep(100);
+  }
 }
 
 /** One request and what became of it: answered, left (by this client), refused (as it should be), busy, or lost. */
 async function send(url, served, ask, seed) {
   const leaving = new AbortController();
-  const signal = AbortSignal.any([leaving.signal, AbortSignal.timeout(PATIENCE)]);
+  const lost = new AbortController();
+  waiting.set(lost, awake + PATIENCE);
+  const signal = AbortSignal.any([leaving.signal, lost.signal]);
   try {
     const { path, body, leaves } = ask.make(seed);
     if (leaves !== undefined) setTimeout(() => leaving.abort(), leaves);
@@ -105,11 +148,7 @@ async function send(url, served, ask, seed) {
       ...{ method: "POST", headers: { "content-type": "application/json" } },
       ...{ body: JSON.stringify({ ...body, model: served }), signal },
     };
-    const response = await fetch(url + path, request).catch((error) => {
-      // As every client does with a connection that ended while nothing was asked.
-      if (error.cause?.code !== "UND_ERR_SOCKET" || leaving.signal.aborted) throw error;
-      return fetch(url + path, request);
-    });
+    const response = await fetchAnew(url + path, request);
     if (response.status === 429) {
       await response.text();
       await sleep(1000);
@@ -127,6 +166,8 @@ async function send(url, served, ask, seed) {
   } catch (error) {
     if (leaving.signal.aborted) return { kind: "left" };
     return { kind: "lost", why: `${error.message} ${error.cause?.message ?? ""}` };
+  } finally {
+    waiting.delete(lost);
   }
 }
 

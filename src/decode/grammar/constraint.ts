@@ -9,27 +9,36 @@ import type { TokenVocabulary } from "./trie.ts";
 
 /** Forced bytes that are looked ahead at most. */
 const LOOK_AHEAD = 512;
+/** Tokens that can be taken back when a machine that has grown too large was left. */
+const KEPT = 64;
 
 export class Constraint {
-  readonly #masks: GrammarMasks;
+  readonly #current: () => GrammarMasks;
   readonly #vocabulary: TokenVocabulary;
   readonly #endTokens: readonly number[];
-  /** States after each token, the first before any. After an end token there is none. */
-  readonly #states: number[];
+  #masks: GrammarMasks;
+  /** States after each token, the first before any; the oldest may be gone. After an end token there is none. */
+  #states: number[];
+  #gone = 0;
   #mask: Uint32Array | undefined;
   #masked = -1;
 
-  /** @param endTokens are allowed exactly where the grammar may end */
+  /**
+   * @param current the masks to go on with: others when those before have grown too large
+   * @param endTokens are allowed exactly where the grammar may end
+   */
   constructor(
-    masks: GrammarMasks,
+    current: () => GrammarMasks,
     vocabulary: TokenVocabulary,
     endTokens: readonly number[],
-    states: readonly number[] = [masks.machine.start],
+    from?: Constraint,
   ) {
-    this.#masks = masks;
+    this.#current = current;
     this.#vocabulary = vocabulary;
     this.#endTokens = endTokens;
-    this.#states = [...states];
+    this.#masks = from ? from.#masks : current();
+    this.#states = from ? [...from.#states] : [this.#masks.machine.start];
+    this.#gone = from ? from.#gone : 0;
   }
 
   get #state(): number {
@@ -38,7 +47,7 @@ export class Constraint {
 
   /** Tokens taken so far, an end token included. */
   get length(): number {
-    return this.#states.length - 1;
+    return this.#gone + this.#states.length - 1;
   }
 
   /** Whether the text may end here. */
@@ -78,6 +87,7 @@ export class Constraint {
    * @throws FoveaError when it is not allowed; the state is as before
    */
   accept(token: number): void {
+    this.#renew();
     if (this.#isEnd(token)) {
       this.#states.push(REFUSED);
       return;
@@ -88,16 +98,27 @@ export class Constraint {
     this.#states.push(next);
   }
 
-  /** Forgets the last tokens. */
+  /** Goes on in the machine of today: one that is left ends with the last sequence that is in it. */
+  #renew(): void {
+    const [before, masks] = [this.#masks, this.#current()];
+    if (masks === before) return;
+    const kept = this.#states.slice(-KEPT - 1);
+    this.#gone += this.#states.length - kept.length;
+    this.#states = masks.machine.carry(before.machine, kept);
+    this.#masks = masks;
+    this.#masked = -1;
+  }
+
+  /** Forgets the last tokens: any number, or some dozens where the grammar has needed very many states. */
   rollback(tokens: number): void {
-    if (!Number.isInteger(tokens) || tokens < 0 || tokens > this.length)
+    if (!Number.isInteger(tokens) || tokens < 0 || tokens >= this.#states.length)
       throw new FoveaError(`cannot take back ${tokens} of ${this.length} tokens`);
     this.#states.length -= tokens;
   }
 
   /** An independent copy. */
   fork(): Constraint {
-    return new Constraint(this.#masks, this.#vocabulary, this.#endTokens, this.#states);
+    return new Constraint(this.#current, this.#vocabulary, this.#endTokens, this);
   }
 
   /** The bytes that must come next, whatever is chosen: what follows is not a choice yet. */

@@ -14,6 +14,7 @@ import { Automaton } from "./regex/automaton.ts";
 import { lower } from "./regex/lower.ts";
 import { parsePattern } from "./regex/pattern.ts";
 import { literalOf, utf8Of } from "./regex/utf8.ts";
+import { checkSize } from "./size.ts";
 import { specialBytes, type TokenSource, TokenVocabulary } from "./trie.ts";
 
 export { Constraint } from "./constraint.ts";
@@ -71,13 +72,22 @@ export class CompiledGrammar {
       throw new ParameterError("grammar", "allows no text at all: what it asks for contradicts itself");
   }
 
+  /** States that are kept. */
+  get states(): number {
+    return this.#masks.machine.states;
+  }
+
   /** @param endTokens are allowed exactly where the text may end */
   start(endTokens: readonly number[]): Constraint {
-    // Sequences under way keep what they have.
-    if (this.#masks.machine.states > MAX_STATES)
-      this.#masks = new GrammarMasks(new Machine(this.#nodes, this.#root), this.#terminals);
-    return new Constraint(this.#masks, this.#terminals.vocabulary, endTokens);
+    return new Constraint(this.#current, this.#terminals.vocabulary, endTokens);
   }
+
+  /** Sequences under way ask as well, and come along: a single one can need a state for each of its tokens. */
+  readonly #current = (): GrammarMasks => {
+    if (this.states > MAX_STATES)
+      this.#masks = new GrammarMasks(new Machine(this.#nodes, this.#root), this.#terminals);
+    return this.#masks;
+  };
 }
 
 /** Compiles grammars for one vocabulary. Making one takes a moment; keep it. */
@@ -95,8 +105,16 @@ export class GrammarCompiler {
   compile(grammar: Grammar): CompiledGrammar {
     if (this.#terminals.automaton.states > MAX_TERMINAL_STATES)
       this.#terminals = new TerminalMasks(new Automaton(), this.#vocabulary);
+    checkSize(grammar);
     const nodes = new GrammarNodes(this.#terminals.automaton);
-    return new CompiledGrammar(nodes, rootOf(nodes, grammar, this.#vocabulary.special), this.#terminals);
+    try {
+      return new CompiledGrammar(nodes, rootOf(nodes, grammar, this.#vocabulary.special), this.#terminals);
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      // The stack has ended in the middle of something: what others would share is begun anew.
+      this.#terminals = new TerminalMasks(new Automaton(), this.#vocabulary);
+      throw new ParameterError("grammar", "has too many parts within or behind each other; simplify it");
+    }
   }
 }
 

@@ -85,6 +85,30 @@ export class Machine {
     );
   }
 
+  /** States of another machine over the same grammar, as states of this one. */
+  carry(from: Machine, states: readonly number[]): number[] {
+    const stacks = new Map<number, number>([[0, 0]]);
+    const stack = (old: number): number => {
+      const path: number[] = [];
+      let at = old;
+      for (; !stacks.has(at); at = from.#below[at]!) path.push(at);
+      let known = stacks.get(at)!;
+      for (const above of path.reverse()) {
+        known = this.#push(from.#tops[above]!, known);
+        stacks.set(above, known);
+      }
+      return known;
+    };
+    return states.map((state) =>
+      this.#state(
+        from.threads[state]!.map((thread) =>
+          this.#thread(from.positions[thread]!, stack(from.stacks[thread]!)),
+        ),
+        from.ends[state]!,
+      ),
+    );
+  }
+
   #state(threads: readonly number[], ends: boolean): number {
     const sorted = threads.length > 1 ? [...new Set(threads)].sort((a, b) => a - b) : threads;
     if (sorted.length === 0 && !ends) return REFUSED;

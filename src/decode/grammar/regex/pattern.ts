@@ -26,10 +26,18 @@ const MAX_DEPTH = 200;
 /** Larger counts are refused: they are slips or attacks. */
 export const MAX_COUNT = 100_000;
 
+/** Characters of a pattern: much longer ones take seconds to compile. */
+const MAX_LENGTH = 10_000;
+
 const CONTROL: Readonly<Record<string, number>> = { t: 9, n: 10, v: 11, f: 12, r: 13, "0": 0 };
 
 /** @param where names the parameter in errors */
 export function parsePattern(source: string, where = "regex", flags: { ignoreCase?: boolean } = {}): Pattern {
+  if (source.length > MAX_LENGTH)
+    throw new ParameterError(
+      where,
+      `a pattern has ${source.length} characters; at most ${MAX_LENGTH} are taken`,
+    );
   return new PatternParser(source, where, flags.ignoreCase ?? false).parse();
 }
 

@@ -161,6 +161,27 @@ describe("large schemas", () => {
     expect(accepts(wide, '{"value 190": 1, "value 3": 2}')).toBe(false);
   });
 
+  it("are refused where they are so large that compiling them would keep others waiting", () => {
+    const properties = Object.fromEntries(Array.from({ length: 12_000 }, (_, i) => [`p${i}`, true]));
+    const refused: [object, RegExp][] = [
+      [{ type: "object", properties }, /more than 10000 values/],
+      [{ enum: Array.from({ length: 20_000 }, (_, i) => i) }, /more than 10000 values/],
+      [{ const: "x".repeat(200_000) }, /more than 120000 characters/],
+      [{ type: "string", pattern: "x".repeat(20_000) }, /a pattern has 20000 characters; at most 10000/],
+      // Each entry lies behind the one before.
+      [{ type: "array", prefixItems: Array.from({ length: 9900 }, () => true) }, /too many parts/],
+    ];
+    for (const [jsonSchema, message] of refused) {
+      expect(() => compiler.compile({ jsonSchema })).toThrow(message);
+      // What others share is as it was.
+      expect(accepts(compiler.compile({ jsonSchema: { type: "boolean" } }), "true")).toBe(true);
+    }
+    const parts = Array.from({ length: 3 }, () => ({ jsonSchema: { enum: ["y".repeat(50_000)] } }));
+    expect(() => compiler.compile({ choice: parts })).toThrow(/^grammar: has more than 120000 characters/);
+    const told = { type: "boolean", description: "for people ".repeat(20_000) };
+    expect(accepts(compiler.compile({ jsonSchema: told }), "false")).toBe(true);
+  });
+
   it("are refused where they are too deep, or multiply", () => {
     let deep: object = {};
     for (let i = 0; i < 2000; i++) deep = { items: deep };

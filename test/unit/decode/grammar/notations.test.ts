@@ -135,6 +135,35 @@ describe("a constraint", () => {
     expect(() => two.rollback(6)).toThrow(/cannot take back/);
   });
 
+  it("leaves states behind when a text alone needs very many, and knows them all the same", () => {
+    const nested = compiler.compile({ gbnf: 'root ::= "(" root ")" | "[" root "]" | "."' });
+    const constraint = nested.start([end]);
+    const random = new Random(3);
+    const open = Array.from({ length: 55_000 }, () => random.pick(["(", "["]));
+    const codes = (text: string): number[] => [...text].map((c) => c.charCodeAt(0));
+    let most = 0;
+    const take = (byte: number): void => {
+      constraint.accept(byte);
+      most = Math.max(most, nested.states);
+    };
+    for (const byte of codes(open.join(""))) take(byte);
+    const fork = constraint.fork();
+    fork.rollback(10);
+    expect(fork.length).toBe(constraint.length - 10);
+    take(codes(".")[0]!);
+    const [right, wrong] = [codes(")"), codes("]")].map(([byte]) => byte!) as [number, number];
+    let mistakes = 0;
+    for (const mark of open.toReversed()) {
+      const [good, bad] = mark === "(" ? [right, wrong] : [wrong, right];
+      if (constraint.canEnd || constraint.allows(bad)) mistakes++;
+      take(good);
+    }
+    expect(mistakes).toBe(0);
+    expect([constraint.canEnd, constraint.complete]).toEqual([true, true]);
+    expect(constraint.length).toBe(110_001);
+    expect(most).toBeLessThan(51_000);
+  });
+
   it("tells the bytes that are forced", () => {
     expect(new TextDecoder().decode(take("").forcedBytes())).toBe("foo");
     expect(take("foo").forcedBytes()).toHaveLength(0);
