@@ -55,7 +55,7 @@ export async function chatCompletions(
   body: unknown,
 ): Promise<Response> {
   try {
-    const parsed = parse(context, body);
+    const parsed = await parse(context, body);
     return await namingGrammar(parsed.plan.grammarField, () => answer(context, request, parsed));
   } catch (error) {
     throw named(error, body);
@@ -75,7 +75,7 @@ function named(error: unknown, body: unknown): unknown {
 async function answer(context: ServeContext, request: Request, parsed: ChatRequest): Promise<Response> {
   const work = startWork(context, request);
   const generations = Array.from({ length: parsed.n }, (_, i) =>
-    context.model.chat(parsed.plan.messages, optionsOfChoice(parsed.options, i, work)),
+    context.model.chat(parsed.plan.asked(), optionsOfChoice(parsed.options, i, work)),
   );
   const head = { id: newId("chatcmpl"), created: unixTime(), model: context.model.name };
   const withLogprobs = parsed.options.logprobs !== undefined;
@@ -122,7 +122,7 @@ function answered({ form, shortIds }: Plan, { text: whole, finishReason }: Gener
 const finishOf = (reason: FinishReason, called: boolean): string =>
   called && reason === "stop" ? "tool_calls" : reason;
 
-function parse(context: ServeContext, body: unknown): ChatRequest {
+async function parse(context: ServeContext, body: unknown): Promise<ChatRequest> {
   const fields = new Fields(body);
   const { model } = context;
   const shared = sharedFields(fields, model);
@@ -140,7 +140,7 @@ function parse(context: ServeContext, body: unknown): ChatRequest {
   const tools = readTools(fields);
   const variables = fields.entries("chat_template_kwargs");
   fields.done();
-  const plan = planTalk(context, {
+  const plan = await planTalk(context, {
     messages,
     tools,
     format: format && { grammar: format, field: "response_format" },

@@ -46,7 +46,7 @@ interface Choice {
 }
 
 export async function completions(context: ServeContext, request: Request, body: unknown): Promise<Response> {
-  const parsed = parse(context, body);
+  const parsed = await parse(context, body);
   const work = startWork(context, request);
   const choices = await start(context, parsed, work);
   const head = {
@@ -82,10 +82,10 @@ export async function completions(context: ServeContext, request: Request, body:
   });
 }
 
-function parse(context: ServeContext, body: unknown): CompletionRequest {
+async function parse(context: ServeContext, body: unknown): Promise<CompletionRequest> {
   const fields = new Fields(body);
   const shared = sharedFields(fields, context.model);
-  const prompts = parsePrompts(context, fields.take("prompt"));
+  const prompts = await parsePrompts(context, fields.take("prompt"));
   if (prompts.length * shared.n > mostChoices)
     throw invalid(
       "n",

@@ -3,7 +3,6 @@
  * Knows the model's tokenizer; must not know generation.
  */
 import { ParameterError } from "../base/errors.ts";
-import { promptIds } from "../tasks/prompt-ids.ts";
 import type { LanguageModel } from "../tasks/types.ts";
 import type { ServeContext } from "./context.ts";
 import { invalid } from "./errors.ts";
@@ -16,10 +15,10 @@ export interface Prompt {
 }
 
 /** A string, a list of strings, token ids, or a list of lists of token ids. */
-export function parsePrompts({ model, tokenizer }: ServeContext, value: unknown): Prompt[] {
-  const fromText = (text: string): Prompt => {
+export async function parsePrompts({ model, tokenizer }: ServeContext, value: unknown): Promise<Prompt[]> {
+  const fromText = async (text: string): Promise<Prompt> => {
     try {
-      return { ids: promptIds(tokenizer, text, model.contextLength), text };
+      return { ids: await model.encode(text, { most: model.contextLength }), text };
     } catch (error) {
       if (!(error instanceof ParameterError)) throw error;
       throw invalid(error.parameter, error.problem, "context_length_exceeded");
@@ -30,7 +29,7 @@ export function parsePrompts({ model, tokenizer }: ServeContext, value: unknown)
     return { ids: checked, text: tokenizer.decode(checked, { skipSpecial: true }) };
   };
   let prompts: Prompt[];
-  if (typeof value === "string") prompts = [fromText(value)];
+  if (typeof value === "string") prompts = [await fromText(value)];
   else if (!Array.isArray(value) || value.length === 0)
     throw invalid(
       "prompt",
@@ -39,8 +38,10 @@ export function parsePrompts({ model, tokenizer }: ServeContext, value: unknown)
   else if (typeof value[0] === "number") prompts = [fromIds(value, "prompt")];
   else if (value.length > mostChoices) throw invalid("prompt", `takes at most ${mostChoices} prompts`);
   else
-    prompts = (value as unknown[]).map((item, i) =>
-      typeof item === "string" ? fromText(item) : fromIds(item, `prompt[${i}]`),
+    prompts = await Promise.all(
+      (value as unknown[]).map((item, i) =>
+        typeof item === "string" ? fromText(item) : fromIds(item, `prompt[${i}]`),
+      ),
     );
   for (const { ids } of prompts)
     if (ids.length === 0)

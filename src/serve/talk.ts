@@ -35,14 +35,15 @@ export interface Talk {
 }
 
 export interface Plan {
-  readonly messages: readonly ChatMessage[];
   readonly options: Pick<ChatOptions, "tools" | "variables" | "grammar" | "showTokens">;
   readonly form: AnswerForm;
   readonly shortIds: boolean;
   /** The field that the grammar is of. */
   readonly grammarField: string;
   /** The ids that the answer follows. */
-  prompt(): readonly number[];
+  prompt(): Promise<readonly number[]>;
+  /** What to chat with: those ids where they were asked for, so that they are not made again. */
+  asked(): readonly ChatMessage[] | readonly number[];
 }
 
 /** Refuses a model without a chat template. @param instead what needs none */
@@ -54,7 +55,7 @@ export function needTemplate({ chats, name }: LanguageModel, param: string, inst
   });
 }
 
-export function planTalk(context: ServeContext, talk: Talk): Plan {
+export async function planTalk(context: ServeContext, talk: Talk): Promise<Plan> {
   const { model, tokenizer } = context;
   const { tools, format } = talk;
   const template = tokenizer.chatTemplate;
@@ -71,9 +72,12 @@ export function planTalk(context: ServeContext, talk: Talk): Plan {
   );
   const chat = present({ tools: tools?.shown, variables });
   let ids: readonly number[] | undefined;
-  const prompt = () => (ids ??= model.chatPrompt(messages, chat));
+  const prompt = async () => {
+    ids ??= await model.chatPrompt(messages, chat);
+    return ids;
+  };
   const marks = reasoningOf(source);
-  const reasoning = marks && { marks, opened: opensReasoning(marks, ending(context, prompt())) };
+  const reasoning = marks && { marks, opened: opensReasoning(marks, ending(context, await prompt())) };
 
   const special = (text: string): boolean => {
     const id = tokenizer.id(text);
@@ -91,7 +95,6 @@ export function planTalk(context: ServeContext, talk: Talk): Plan {
     answer && reasoning && thinks ? behindReasoning(reasoning.marks, reasoning.opened, answer, mark) : answer;
   const shown = [...(tools ? dialect!.marks : []), ...(marks ? reasoningTokens(marks) : [])].filter(special);
   return {
-    messages,
     options: { ...chat, ...present({ grammar, showTokens: shown.length > 0 ? shown : undefined }) },
     form: {
       reasoning,
@@ -100,6 +103,7 @@ export function planTalk(context: ServeContext, talk: Talk): Plan {
     shortIds: dialect?.shortIds ?? false,
     grammarField: tools?.demanded ? "tools" : (format?.field ?? "tools"),
     prompt,
+    asked: () => ids ?? messages,
   };
 }
 

@@ -7,7 +7,7 @@ import { checkModel, tokenIds } from "./parameters.ts";
 import { needTemplate } from "./talk.ts";
 
 /** `prompt`, or `messages` through the chat template, as token ids. */
-export function tokenize({ model, tokenizer }: ServeContext, body: unknown): Response {
+export async function tokenize({ model }: ServeContext, body: unknown): Promise<Response> {
   const fields = new Fields(body);
   checkModel(fields, model);
   const prompt = fields.string("prompt");
@@ -19,10 +19,9 @@ export function tokenize({ model, tokenizer }: ServeContext, body: unknown): Res
   if (messages !== undefined) needTemplate(model, "messages", "prompt");
   if (messages !== undefined && addSpecial !== undefined)
     throw invalid("add_special_tokens", "is for prompt; a chat template sets its own");
-  const tokens =
-    prompt === undefined
-      ? model.chatPrompt(parseMessages(messages))
-      : tokenizer.encode(prompt, { addSpecial: addSpecial ?? true });
+  const tokens = await (prompt === undefined
+    ? model.chatPrompt(parseMessages(messages))
+    : model.encode(prompt, { addSpecial: addSpecial ?? true }));
   return Response.json({ count: tokens.length, max_model_len: model.contextLength, tokens });
 }
 

@@ -1,7 +1,7 @@
 /** A loaded model behind the library's face. */
 import { ParameterError } from "../base/errors.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
-import type { Tokenizer } from "../checkpoint/tokenizer/index.ts";
+import type { EncodeOptions, Tokenizer } from "../checkpoint/tokenizer/index.ts";
 import { Candidates } from "../decode/candidates.ts";
 import { type CompiledGrammar, type Grammar, GrammarCompiler } from "../decode/grammar/index.ts";
 import { logSumExp, nll, topLogprobs } from "../decode/logprobs.ts";
@@ -11,9 +11,9 @@ import type { EngineStats } from "../engine/report.ts";
 import type { LoadedModel } from "../models/index.ts";
 import type { Decoder } from "../nn/index.ts";
 import { type CacheFormat, type Device, tensorBytes } from "../ops/index.ts";
-import { chatPrompt } from "./chat-prompt.ts";
+import { chatEncoding, chatText } from "./chat-prompt.ts";
 import { TextGeneration } from "./generation.ts";
-import { needIds, promptIds } from "./prompt-ids.ts";
+import { isIds, needIds, promptIds } from "./prompt-ids.ts";
 import type {
   ChatMessage,
   ChatOptions,
@@ -113,12 +113,36 @@ export class LoadedLanguageModel implements LanguageModel {
     );
   }
 
-  chat(messages: readonly ChatMessage[], { tools, variables, ...options }: ChatOptions = {}): Generation {
-    return this.start(() => this.chatPrompt(messages, { tools, variables }), options, false);
+  chat(
+    messages: readonly ChatMessage[] | readonly number[],
+    { tools, variables, ...options }: ChatOptions = {},
+  ): Generation {
+    const ids = () => (isIds(messages) ? messages : this.chatIds(messages, { tools, variables }));
+    return this.start(ids, options, false);
   }
 
-  chatPrompt(messages: readonly ChatMessage[], options: ChatPromptOptions = {}): readonly number[] {
-    return chatPrompt(this, this.needTokenizer("messages"), messages, options);
+  async chatPrompt(
+    messages: readonly ChatMessage[],
+    options: ChatPromptOptions = {},
+  ): Promise<readonly number[]> {
+    return this.chatIds(messages, options);
+  }
+
+  async encode(
+    text: string,
+    { most = Number.POSITIVE_INFINITY, ...options }: EncodeOptions & { readonly most?: number } = {},
+  ): Promise<readonly number[]> {
+    return promptIds(this.needTokenizer("text"), text, most, options);
+  }
+
+  private chatIds(messages: readonly ChatMessage[], options: ChatPromptOptions): readonly number[] {
+    const tokenizer = this.needTokenizer("messages");
+    return promptIds(
+      tokenizer,
+      chatText(this, tokenizer, messages, options),
+      this.contextLength,
+      chatEncoding,
+    );
   }
 
   async logits(ids: readonly number[], { signal }: { signal?: AbortSignal } = {}): Promise<Float32Array[]> {

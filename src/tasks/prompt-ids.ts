@@ -12,6 +12,10 @@ export function needIds(ids: readonly number[], parameter: string, instead: stri
   throw new ParameterError(parameter, `must be ${instead}, not ${ids === null ? "null" : typeof ids}`);
 }
 
+/** A prompt that is made already, where messages could stand as well. */
+export const isIds = (prompt: readonly object[] | readonly number[]): prompt is readonly number[] =>
+  typeof prompt?.[0] === "number";
+
 /** Characters for each token of the context that are looked at first: about what prose has. */
 const FIRST = 4;
 

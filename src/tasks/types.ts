@@ -1,5 +1,5 @@
 /** What a user hands to a language model and gets back. Types only: the faces are written against these. */
-import type { Tokenizer } from "../checkpoint/tokenizer/index.ts";
+import type { EncodeOptions, Tokenizer } from "../checkpoint/tokenizer/index.ts";
 import type { Grammar } from "../decode/grammar/index.ts";
 import type { TokenLogprob } from "../decode/logprobs.ts";
 import type { SamplingOptions } from "../decode/sampling.ts";
@@ -149,10 +149,12 @@ export interface LanguageModel {
   describe(): ModelDescription;
   /** Text (encoded with the checkpoint's own tokenizer, with its BOS) or token ids as they are. */
   generate(prompt: string | readonly number[], options?: GenerateOptions): Generation;
-  /** The messages through the checkpoint's chat template. Refused when it has none. */
-  chat(messages: readonly ChatMessage[], options?: ChatOptions): Generation;
+  /** The messages through the checkpoint's chat template. Refused when it has none. Or what `chatPrompt` gave. */
+  chat(messages: readonly ChatMessage[] | readonly number[], options?: ChatOptions): Generation;
   /** The token ids that `chat` begins with: the messages through the checkpoint's chat template. */
-  chatPrompt(messages: readonly ChatMessage[], options?: ChatPromptOptions): readonly number[];
+  chatPrompt(messages: readonly ChatMessage[], options?: ChatPromptOptions): Promise<readonly number[]>;
+  /** The token ids of a text. One that has far more than `most` of them is refused before all are found. */
+  encode(text: string, options?: EncodeOptions & { readonly most?: number }): Promise<readonly number[]>;
   /** Logits of the next token after each position: one row of `vocabularySize` for each id. */
   logits(ids: readonly number[], options?: { signal?: AbortSignal }): Promise<Float32Array[]>;
   /** Log-probabilities of ids[1..] given what stands before each, with the `top` likeliest tokens there (default 0). */

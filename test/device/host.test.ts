@@ -11,6 +11,7 @@ import { open } from "../../src/tasks/open.ts";
 import { openRandom } from "../../src/tasks/open-random.ts";
 import type { LanguageModel, TokenEvent } from "../../src/tasks/types.ts";
 import { haveShared, shared } from "../support/shared.ts";
+import { tinyChat } from "../support/tiny-chat.ts";
 
 const shape = "llama-6m:q8_0";
 const prompt = [1, 10, 20, 30];
@@ -65,7 +66,7 @@ describe("a hosted model", () => {
     await expect(hosted.generate("text").result()).rejects.toThrow(/has no tokenizer/);
     await expect(hosted.generate([]).result()).rejects.toBeInstanceOf(FoveaError);
     await expect(hosted.score([1], {})).rejects.toMatchObject({ parameter: "ids" });
-    expect(() => hosted.chatPrompt([])).toThrow(/no chat template/);
+    await expect(hosted.chatPrompt([])).rejects.toThrow(/no chat template/);
   });
 
   it("ends a generation that is aborted, or given up", async () => {
@@ -307,6 +308,65 @@ describe.skipIf(!haveShared)("a server over a hosted model", () => {
     } finally {
       await server.close(0);
       await model.close();
+    }
+  });
+});
+
+describe("a long text", () => {
+  let checkpoint: Awaited<ReturnType<typeof tinyChat>>;
+  let hosted: HostedModel;
+  let here: LanguageModel;
+  beforeAll(async () => {
+    checkpoint = await tinyChat();
+    [hosted, here] = await Promise.all([
+      openHosted(checkpoint.folder, { threads: 1 }),
+      open(checkpoint.folder, { threads: 1 }),
+    ]);
+  });
+  afterAll(async () => {
+    await Promise.all([hosted.close(), here.close()]);
+    checkpoint.remove();
+  });
+
+  it("is read while others are served, and as any text is", async () => {
+    const text = "The sea, the sea! ".repeat(60_000);
+    let turns = 0;
+    const timer = setInterval(() => turns++, 1);
+    const reading = [hosted.encode(text), hosted.encode(text.slice(1), { addSpecial: false })];
+    const [whole, part] = await Promise.all(reading);
+    clearInterval(timer);
+    expect(turns).toBeGreaterThan(3);
+    expect(whole).toEqual(await here.encode(text));
+    expect(part).toEqual(await here.encode(text.slice(1), { addSpecial: false }));
+  });
+
+  it("begins the same generations and chats", async () => {
+    // Many characters, but few tokens.
+    const text = "<|im_start|>".repeat(1700);
+    const options = { maxTokens: 5, seed: 3, ignoreEnd: true };
+    const messages = [{ role: "user", content: text }];
+    const results = async (model: LanguageModel) => {
+      const all = [
+        model.generate(text, options),
+        model.chat(messages, options),
+        model.chat(await model.chatPrompt(messages), options),
+      ];
+      const ended = await Promise.all(all.map((generation) => generation.result()));
+      return ended.map(({ tokens, promptTokens }) => ({ tokens, promptTokens }));
+    };
+    const expected = await results(here);
+    expect(expected[0]!.promptTokens).toBe(1700);
+    expect(expected[1]).toEqual(expected[2]);
+    expect(await results(hosted)).toEqual(expected);
+  });
+
+  it("is refused where it can never fit", async () => {
+    const messages = [{ role: "user", content: "a".repeat(20_000) }];
+    for (const model of [hosted, here]) {
+      await expect(model.chat(messages).result()).rejects.toThrow(/^prompt: has more than 8192 tokens/);
+      await expect(model.chatPrompt(messages)).rejects.toBeInstanceOf(ParameterError);
+      const long = "a".repeat(20_000);
+      await expect(model.encode(long, { most: 100 })).rejects.toThrow(/more than 200 tokens/);
     }
   });
 });

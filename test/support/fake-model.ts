@@ -9,6 +9,7 @@ import { GrammarCompiler } from "../../src/decode/grammar/index.ts";
 import { logprobOf, topLogprobs } from "../../src/decode/logprobs.ts";
 import { samplingFrom } from "../../src/decode/sampling.ts";
 import { StopMatcher } from "../../src/decode/stops.ts";
+import { isIds, promptIds } from "../../src/tasks/prompt-ids.ts";
 import type {
   ChatMessage,
   ChatOptions,
@@ -211,8 +212,11 @@ export function fakeModel(fake: FakeOptions = {}): FakeModel {
     }),
     generate: (prompt, options = {}) =>
       start(typeof prompt === "string" ? byteTokenizer.encode(prompt) : prompt, options),
-    chat: (messages, options = {}) => start(chatPrompt(messages, options), options),
-    chatPrompt,
+    chat: (messages, options = {}) =>
+      start(isIds(messages) ? messages : chatPrompt(messages, options), options),
+    chatPrompt: async (messages, options) => chatPrompt(messages, options),
+    encode: async (text, { most = Number.POSITIVE_INFINITY, ...options } = {}) =>
+      promptIds(byteTokenizer, text, most, options),
     // Position i gives the logits i, i + 1/3, ... so that every value is known and none is a round number.
     logits: async (ids) => ids.map((_, i) => Float32Array.from({ length: 258 }, (_, k) => i + k / 3)),
     async logprobs(ids, { top = 0 } = {}) {

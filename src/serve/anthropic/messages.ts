@@ -31,7 +31,7 @@ export async function messages(context: ServeContext, request: Request, body: un
   const talk = parseTalk(context, fields);
   const { stream, options } = parseOptions(context, fields);
   fields.done();
-  const plan = planTalk(context, talk);
+  const plan = await planTalk(context, talk);
   return await namingGrammar(plan.grammarField, () => answer(context, request, plan, stream, options));
 }
 
@@ -42,15 +42,22 @@ async function answer(
   stream: boolean,
   options: GenerateOptions,
 ): Promise<Response> {
+  const prompt = stream ? (await plan.prompt()).length : 0;
   const work = startWork(context, request);
-  const generation = context.model.chat(plan.messages, { ...options, ...plan.options, ...work.options });
+  const generation = context.model.chat(plan.asked(), { ...options, ...plan.options, ...work.options });
   const head = {
     id: newId("msg"),
     type: "message",
     role: "assistant",
     model: context.model.name,
   };
-  if (stream) return eventStream(events(generation, head, plan, work), work, context.onError, anthropic);
+  if (stream)
+    return eventStream(
+      events(generation, { ...head, usage: usage(prompt, 0) }, plan, work),
+      work,
+      context.onError,
+      anthropic,
+    );
   const result = await wholeResult(work, generation);
   const { content, called } = blocksOf(plan, result.text);
   return Response.json({
@@ -62,12 +69,13 @@ async function answer(
 }
 
 /** How many tokens the messages are, with the template and the tools around them. */
-export function countTokens(context: ServeContext, body: unknown): Response {
+export async function countTokens(context: ServeContext, body: unknown): Promise<Response> {
   const fields = new Fields(body);
   const talk = parseTalk(context, fields);
   cacheControl(fields);
   fields.done();
-  return Response.json({ input_tokens: planTalk(context, talk).prompt().length });
+  const plan = await planTalk(context, talk);
+  return Response.json({ input_tokens: (await plan.prompt()).length });
 }
 
 function parseTalk({ model }: ServeContext, fields: Fields): Talk {
@@ -146,7 +154,6 @@ async function* events(generation: Generation, head: object, plan: Plan, work: W
       content: [],
       stop_reason: null,
       stop_sequence: null,
-      usage: usage(plan.prompt().length, 0),
     },
   };
   const blocks = new BlockStream(plan);

@@ -19,11 +19,11 @@ export async function chat(context: ServeContext, request: Request, body: unknow
   fields.done();
   if (messages.length === 0) return ready(context, place);
   needTemplate(model, "messages", "/api/generate");
-  const plan = planTalk(context, { messages, tools, format: shared.format, think: shared.think });
-  const options = { ...budget(shared, plan.prompt().length, model), ...plan.options };
+  const plan = await planTalk(context, { messages, tools, format: shared.format, think: shared.think });
+  const options = { ...budget(shared, (await plan.prompt()).length, model), ...plan.options };
   return await namingGrammar(plan.grammarField, () => {
     const work = startWork(context, request);
-    const generation = model.chat(plan.messages, { ...options, ...work.options });
+    const generation = model.chat(plan.asked(), { ...options, ...work.options });
     return answer(context, shared, generation, work, plan, place);
   });
 }

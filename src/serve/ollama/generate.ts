@@ -2,7 +2,6 @@
  * POST /api/generate: a text in Ollama's dialect. As there, the prompt is one message through the chat template, if
  * the checkpoint has one and `raw` is not set; otherwise it is continued as it stands.
  */
-import { promptIds } from "../../tasks/prompt-ids.ts";
 import type { ChatMessage } from "../../tasks/types.ts";
 import { type ServeContext, startWork } from "../context.ts";
 import { invalid } from "../errors.ts";
@@ -15,7 +14,7 @@ import { budget, parseShared } from "./options.ts";
 const place: Place = ({ content, thinking }) => ({ response: content, ...present({ thinking }) });
 
 export async function generate(context: ServeContext, request: Request, body: unknown): Promise<Response> {
-  const { model, tokenizer } = context;
+  const { model } = context;
   const fields = new Fields(body);
   const shared = parseShared(fields, model);
   const prompt = fields.string("prompt") ?? "";
@@ -42,17 +41,17 @@ export async function generate(context: ServeContext, request: Request, body: un
   ];
   const { format, think } = shared;
   if (!templated && think) throw invalid("think", "needs the model's chat template");
-  const plan = templated ? planTalk(context, { messages, format, think }) : undefined;
+  const plan = templated ? await planTalk(context, { messages, format, think }) : undefined;
   const addSpecial = before.length === 0;
   const ids = plan
-    ? plan.prompt()
-    : [...before, ...promptIds(tokenizer, prompt, model.contextLength, { addSpecial })];
+    ? await plan.prompt()
+    : [...before, ...(await model.encode(prompt, { addSpecial, most: model.contextLength }))];
   const options = budget(shared, ids.length, model);
   return await namingGrammar("format", () => {
     const work = startWork(context, request);
     const own = { ...options, ...work.options };
     if (plan) {
-      const generation = model.chat(plan.messages, { ...own, ...plan.options });
+      const generation = model.chat(plan.asked(), { ...own, ...plan.options });
       return answer(context, shared, generation, work, plan, place);
     }
     const generation = model.generate(ids, { ...own, ...present({ grammar: format?.grammar }) });

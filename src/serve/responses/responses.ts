@@ -101,7 +101,7 @@ export class Responses {
         ? []
         : this.store.get(parsed.previous, owner, "previous_response_id").messages;
     const messages = messagesOf(before, parsed.input);
-    const plan = planTalk(this.context, {
+    const plan = await planTalk(this.context, {
       messages:
         parsed.instructions === undefined
           ? messages
@@ -130,7 +130,7 @@ export class Responses {
     return await namingGrammar(plan.grammarField, async () => {
       const work = startWork(this.context, request);
       const options = { ...parsed.options, ...plan.options, ...work.options };
-      const generation = model.chat(plan.messages, options);
+      const generation = model.chat(plan.asked(), options);
       const { onError } = this.context;
       if (parsed.stream)
         return eventStream(this.events(job, generation, work), work, onError, responsesDialect());

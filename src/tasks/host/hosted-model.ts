@@ -2,9 +2,10 @@
  * A model in a process of its own: the one that uses it stays free to answer others, and outlives it. A host that
  * ends unexpectedly fails what it was working on; what is asked after that waits for the next.
  */
-import { FoveaError } from "../../base/errors.ts";
-import type { Tokenizer } from "../../checkpoint/tokenizer/index.ts";
-import { chatPrompt } from "../chat-prompt.ts";
+import { FoveaError, ParameterError } from "../../base/errors.ts";
+import type { EncodeOptions, Tokenizer } from "../../checkpoint/tokenizer/index.ts";
+import { chatEncoding, chatText } from "../chat-prompt.ts";
+import { isIds } from "../prompt-ids.ts";
 import type {
   ChatMessage,
   ChatOptions,
@@ -20,6 +21,7 @@ import type {
 import { HostedMonitor } from "./hosted-monitor.ts";
 import { HostProcess, type ProcessOptions, type WorkReply } from "./process.ts";
 import { type Answers, type Ask, type Call, errorFrom, type Facts } from "./protocol.ts";
+import { LONG, Reading } from "./reading.ts";
 import { HostedGeneration } from "./stream.ts";
 
 export interface HostOptions extends ProcessOptions {
@@ -45,12 +47,17 @@ export class HostedModel implements LanguageModel {
   readonly tokenizer: Tokenizer | undefined;
   readonly monitor: HostedMonitor;
   private readonly host: HostProcess;
+  private readonly reading: Reading | undefined;
   private description: ModelDescription;
   private readonly generations = new Map<number, HostedGeneration>();
   private readonly calls = new Map<number, PendingCall>();
   private nextId = 0;
 
-  private constructor(host: HostProcess, facts: Facts, tokenizer: Tokenizer | undefined) {
+  private constructor(
+    host: HostProcess,
+    facts: Facts,
+    { tokenizer, source }: Pick<HostOptions, "tokenizer" | "source">,
+  ) {
     this.host = host;
     this.name = facts.name;
     this.architecture = facts.architecture;
@@ -58,6 +65,7 @@ export class HostedModel implements LanguageModel {
     this.vocabularySize = facts.vocabularySize;
     this.description = facts.description;
     this.tokenizer = tokenizer;
+    this.reading = tokenizer && new Reading(tokenizer, "path" in source ? source.path : undefined);
     this.monitor = new HostedMonitor({
       ready: () => host.ready,
       snapshot: (signal) => this.call({ kind: "snapshot" }, signal),
@@ -72,13 +80,13 @@ export class HostedModel implements LanguageModel {
 
   /** @throws what `open` throws; the signal's reason when that ends it */
   static async open(options: HostOptions): Promise<HostedModel> {
-    const { signal, tokenizer } = options;
+    const { signal } = options;
     signal?.throwIfAborted();
     const host = new HostProcess(options);
     const stop = (): void => host.kill();
     signal?.addEventListener("abort", stop, { once: true });
     try {
-      return new HostedModel(host, await host.standing(), tokenizer);
+      return new HostedModel(host, await host.standing(), options);
     } catch (error) {
       await host.close();
       signal?.throwIfAborted();
@@ -110,13 +118,26 @@ export class HostedModel implements LanguageModel {
     return this.start({ kind: "generate", prompt, options: plain }, signal);
   }
 
-  chat(messages: readonly ChatMessage[], options: ChatOptions = {}): Generation {
+  chat(messages: readonly ChatMessage[] | readonly number[], options: ChatOptions = {}): Generation {
     const { signal, ...plain } = options;
     return this.start({ kind: "chat", messages, options: plain }, signal);
   }
 
-  chatPrompt(messages: readonly ChatMessage[], options: ChatPromptOptions = {}): readonly number[] {
-    return chatPrompt(this, this.tokenizer, messages, options);
+  async chatPrompt(
+    messages: readonly ChatMessage[],
+    options: ChatPromptOptions = {},
+  ): Promise<readonly number[]> {
+    const text = chatText(this, this.tokenizer, messages, options);
+    return this.reading!.ids(text, this.contextLength, chatEncoding);
+  }
+
+  async encode(
+    text: string,
+    { most = Number.POSITIVE_INFINITY, ...options }: EncodeOptions & { readonly most?: number } = {},
+  ): Promise<readonly number[]> {
+    if (!this.reading)
+      throw new ParameterError("text", `${this.name} has no tokenizer; give token ids instead of text`);
+    return this.reading.ids(text, most, options);
   }
 
   logits(ids: readonly number[], { signal }: { signal?: AbortSignal } = {}): Promise<Float32Array[]> {
@@ -134,10 +155,10 @@ export class HostedModel implements LanguageModel {
     return this.call({ kind: "score", ids, ...(window === undefined ? {} : { window }) }, signal, onProgress);
   }
 
-  close(): Promise<void> {
+  async close(): Promise<void> {
     this.monitor.stop();
     this.failAll(new FoveaError("the model is closed"));
-    return this.host.close();
+    await Promise.all([this.host.close(), this.reading?.close()]);
   }
 
   private failAll(error: Error): void {
@@ -200,10 +221,10 @@ export class HostedModel implements LanguageModel {
       signal?.addEventListener("abort", abort, { once: true });
       this.generations.set(id, generation);
       try {
-        await host.standing();
+        const [read] = await Promise.all([this.read(ask), host.standing()]);
         if (!this.generations.has(id)) return;
         begun = true;
-        host.send({ kind: "start", id, ask });
+        host.send({ kind: "start", id, ask: read });
       } catch (error) {
         this.generations.delete(id);
         generation.fail(error as Error);
@@ -218,6 +239,20 @@ export class HostedModel implements LanguageModel {
       },
     );
     return generation;
+  }
+
+  /** What the model's process would read long itself is read before: it has others to answer meanwhile. */
+  private async read(ask: Ask): Promise<Ask> {
+    const { reading } = this;
+    if (!reading) return ask;
+    if (ask.kind === "generate") {
+      const { prompt } = ask;
+      if (typeof prompt !== "string" || prompt.length <= LONG) return ask;
+      return { ...ask, prompt: await reading.ids(prompt, this.contextLength, {}) };
+    }
+    const { messages, options } = ask;
+    if (isIds(messages) || !isLong(messages)) return ask;
+    return { ...ask, messages: await this.chatPrompt(messages, options) };
   }
 
   private async call<K extends Call["kind"]>(
@@ -251,4 +286,12 @@ export class HostedModel implements LanguageModel {
       signal?.removeEventListener("abort", abort);
     }
   }
+}
+
+/** Whether all that messages say is more than is read at once; whatever else they hold is left to the model. */
+function isLong(messages: readonly ChatMessage[]): boolean {
+  if (!Array.isArray(messages)) return false;
+  let length = 0;
+  for (const message of messages) if (typeof message?.content === "string") length += message.content.length;
+  return length > LONG;
 }

@@ -27,7 +27,11 @@ export type Ask =
       readonly prompt: string | readonly number[];
       readonly options: PlainGenerate;
     }
-  | { readonly kind: "chat"; readonly messages: readonly ChatMessage[]; readonly options: PlainChat };
+  | {
+      readonly kind: "chat";
+      readonly messages: readonly ChatMessage[] | readonly number[];
+      readonly options: PlainChat;
+    };
 
 export type Call =
   /** How the engine stands. */
