@@ -109,7 +109,7 @@ inBrowser("the page", () => {
       await button(page, "Continue").and(page.locator(":enabled")).waitFor();
       await fine(page);
       await button(page, "Settings").click();
-      await page.getByText("Tinted").click();
+      await page.getByText("Tinted", { exact: true }).click();
       await page.getByRole("slider", { name: "Temperature" }).fill("1.5");
       await fine(page);
       await button(page, "Close: Settings").click();

@@ -136,7 +136,7 @@ inBrowser("a text", () => {
     await page.locator("[data-t]").nth(-2).and(page.locator(".pointed")).waitFor();
 
     await button(page, "Settings").click();
-    await page.getByText("Tinted").click();
+    await page.getByText("Tinted", { exact: true }).click();
     const tints = await page
       .locator("[data-t]")
       .evaluateAll((tokens) => new Set(tokens.map((token) => getComputedStyle(token).backgroundColor)).size);
