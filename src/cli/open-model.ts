@@ -9,7 +9,7 @@ import { showBytes } from "./show.ts";
 /** @param use gets the model and the milliseconds that opening it took */
 export async function withModel<T>(
   { io, services }: CommandContext,
-  { model: named, random, device, threads, packedCache, sequences, cacheTokens }: ModelFlags,
+  { model: named, random, device, threads, precision, packedCache, sequences, cacheTokens }: ModelFlags,
   use: (model: LanguageModel, loadMs: number) => Promise<T>,
 ): Promise<T> {
   const started = performance.now();
@@ -19,6 +19,7 @@ export async function withModel<T>(
     const options: OpenOptions = {
       device,
       ...(threads === undefined ? {} : { threads }),
+      ...(precision === undefined ? {} : { precision }),
       ...(packedCache === undefined ? {} : { packedCache }),
       ...(sequences === undefined ? {} : { sequences }),
       ...(cacheTokens === undefined ? {} : { cacheTokens }),
