@@ -94,8 +94,8 @@ static void check_neighbours(const KernelTable& table, const Format& f, int64_t 
     noting.samples = samples.data();
     noting.room = int32_t(samples.size());
     all(threads, false, &noting);
-    // Many rows of floats go as dense products, where nothing can be chosen.
-    if (noting.count == 0 && (f.block > 1 || n < 8)) fail("no times were noted");
+    // Many rows of floats go as dense products; there, and where operands are rounded, nothing can be chosen.
+    if (noting.count == 0 && !rounded && (f.block > 1 || n < 8)) fail("no times were noted");
     std::vector<Choice> choices;
     for (int ahead : {64, 16384}) choices.push_back({ahead, 0, 0, 0});
     for (int count : {1, 3, 64}) choices.push_back({0, count, 0, 0});
