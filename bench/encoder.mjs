@@ -25,11 +25,13 @@ export class Encoder {
    * @param {import("../src/ops/index.ts").Device} device
    * @param {"f32" | "q8_0" | "i8_row"} format of the matrices
    * @param {(name: string, count: number) => Float32Array} [source] of the weights
+   * @param {import("../src/ops/index.ts").StreamOptions} [options]
    */
-  constructor(device, format, source = numbers) {
+  constructor(device, format, source = numbers, options = {}) {
     this.device = device;
     this.format = format;
     this.source = source;
+    this.options = options;
     this.weights = new Map();
   }
 
@@ -67,7 +69,7 @@ export class Encoder {
   /** Hidden states [batch · length, width] of ids [batch · length]. */
   async run(ids) {
     const { length } = this;
-    const s = new Stream(this.device);
+    const s = new Stream(this.device, this.options);
     const weight = (name) => this.weights.get(name);
     const norm = (x) => layerNorm(s, x, weight("ones"), weight("zeros"), bert.epsilon);
     const places = s.constant(Int32Array.from(ids, (_, i) => i % length));

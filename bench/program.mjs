@@ -21,10 +21,12 @@ export class Program {
   /**
    * @param {import("../src/nn/index.ts").Decoder} decoder
    * @param {import("../src/ops/index.ts").Device} device
+   * @param {import("../src/ops/index.ts").StreamOptions} [options]
    */
-  constructor(decoder, device) {
+  constructor(decoder, device, options = {}) {
     this.decoder = decoder;
     this.device = device;
+    this.options = options;
     this.cache = new DenseCache(device, decoder.parts.cacheLayers, { format: "f16" });
     this.sequences = [];
     this.lengths = [];
@@ -51,7 +53,7 @@ export class Program {
 
   /** Adds tokens to each of the sequences, and reads the logits after the last of each. */
   async step(indices, count, seed) {
-    const s = new Stream(this.device);
+    const s = new Stream(this.device, this.options);
     const batch = makeBatch(
       indices.map((index) => {
         const sequence = this.sequences[index];

@@ -37,7 +37,7 @@
   X(kl_divergence, 4, 1)       \
   X(kl_divergence_grad, 5, 1)  \
   X(layernorm, 4, 1)           \
-  X(linear, 4, 0)              \
+  X(linear, 4, 1)              \
   X(matmul, 4, 3)              \
   X(mul, 3, 0)                 \
   X(norm_grad, 5, 2)           \

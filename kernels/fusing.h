@@ -46,7 +46,8 @@ inline int fuse(const Program& program, const Op& op, Fused& fused) {
     Op next = op_at(at);
     const Op& first = fused.count ? fused.linear[0] : next;
     auto about = [&](const Op& op, int word) { return op.words[2 + 8 * weight + word]; };
-    bool alike = about(next, dtype) == about(first, dtype) && about(next, layout) == about(first, layout);
+    bool alike = about(next, dtype) == about(first, dtype) && about(next, layout) == about(first, layout) &&
+                 next.number(0) == first.number(0);
     bool fits = fused.count || !fused.norm.words || same_tensor(next, x, fused.norm, 2);
     if (!alike || !fits || !same_tensor(next, x, first, x) || dim(next, weight, 0) == 0) break;
     fused.linear[fused.count++] = next;

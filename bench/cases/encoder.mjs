@@ -4,7 +4,7 @@ import { Encoder } from "../encoder.mjs";
 import { PricingDevice } from "../price.mjs";
 import { fovea, newNode, onnx, onnxWeb } from "./engines.mjs";
 
-const LENGTH = 128;
+export const LENGTH = 128;
 /** Largest difference of outputs, whose deviation is 1: sums in another order, or two ways to round to 8 bits. */
 const TOLERANCE = { f32: 1e-4, int8: 0.2 };
 
@@ -63,7 +63,7 @@ async function plan({ kind, batch, threads, rounds, device, wasm }) {
 }
 
 /** What a run costs, from its ops. */
-async function price(format, batch) {
+export async function price(format, batch) {
   const device = new PricingDevice();
   const encoder = new Encoder(device, format, (_, count) => new Float32Array(count));
   await encoder.load();

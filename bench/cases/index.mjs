@@ -1,6 +1,7 @@
 /** All cases, in the order in which they run: each knows its own peers and can be run alone by its name. */
 import { attention } from "./attention.mjs";
 import { batch } from "./batch.mjs";
+import { bf16 } from "./bf16.mjs";
 import { clients } from "./clients.mjs";
 import { decode } from "./decode.mjs";
 import { encoder } from "./encoder.mjs";
@@ -21,6 +22,7 @@ import { wasm } from "./wasm.mjs";
 export const cases = [
   decode,
   batch,
+  bf16,
   clients,
   prefix,
   packing,

@@ -13,10 +13,10 @@ import { Program } from "../program.mjs";
 let program;
 
 serve({
-  async open({ path, threads, device: name = "auto", lengths }) {
+  async open({ path, threads, device: name = "auto", precision, lengths }) {
     const device = await openDevice(name, { threads });
     const { decoder } = await loadModel(openCheckpoint(locate(path)), undefined, device);
-    program = new Program(decoder, device);
+    program = new Program(decoder, device, { precision });
     await program.begin(lengths);
     return { device: `${device.name}: ${device.description}` };
   },

@@ -11,10 +11,11 @@ let encoder;
 const ids = (seed) => tokens(encoder.batch * encoder.length, seed, bert.vocabulary);
 
 serve({
-  async open({ threads, device: name = "auto", format, batch, length }) {
-    const exact = format === "f32" ? undefined : await inF32(name, threads, batch, length);
+  async open({ threads, device: name = "auto", format, precision = "f32", batch, length }) {
+    const exact =
+      format === "f32" && precision === "f32" ? undefined : await inF32(name, threads, batch, length);
     const device = await openDevice(name, { threads });
-    encoder = new Encoder(device, format);
+    encoder = new Encoder(device, format, undefined, { precision });
     await encoder.load();
     encoder.prepare(batch, length);
     const outputs = await encoder.run(ids(0));

@@ -12,9 +12,9 @@ let times = 0;
 
 serve({
   /** `keep`: whether packed weights are kept beside the file, as they are by default; it disturbs what follows. */
-  async open({ path, threads, device = "auto", keep = false }) {
+  async open({ path, threads, device = "auto", precision = "f32", keep = false }) {
     const start = performance.now();
-    model = await open(path, { threads, device, packedCache: keep });
+    model = await open(path, { threads, device, precision, packedCache: keep });
     openMs = performance.now() - start;
     return model.describe();
   },

@@ -221,6 +221,9 @@ struct BF16 {
   }
 };
 
+template <class Fmt> constexpr bool is_bf16 = false;
+template <> inline constexpr bool is_bf16<BF16> = true;
+
 template <class T> struct Type {
   using type = T;
 };

@@ -2,6 +2,7 @@
 // through multiplier.h; many rows times floats go another way (many_rows.h).
 #pragma once
 #include "multiplier.h"
+#include "rounded.h"
 
 namespace fovea::FOVEA_ISA {
 
@@ -9,15 +10,17 @@ namespace fovea::FOVEA_ISA {
 constexpr int64_t small_product = 1 << 15;
 
 template <class Fmt> inline int64_t product_scratch(const Product& p, int threads) {
-  if constexpr (!Fmt::integer)
+  if constexpr (!Fmt::integer) {
+    if (p.rounded) return RoundedScratch<Fmt>(p).bytes(threads);
     if (is_many(p)) return dense_of<Fmt>(p).scratch(threads);
+  }
   return Activations<Fmt>::bytes(Tiles<Fmt>::capacity(p.n), p.k) +
          threads * (Tiles<Fmt>::bytes(p.n, p.e) + Multiplier<Fmt>::own_bytes(p));
 }
 
 template <class Fmt> inline void multiply(const Product& p, const Work& shared) {
   if constexpr (!Fmt::integer)
-    if (is_many(p)) return multiply_many<Fmt>(p, shared);
+    if (is_many(p) && !p.rounded) return multiply_many<Fmt>(p, shared);
   Work work = shared;
   const bool alone = p.multiplications() < small_product;
   if (alone) {
@@ -28,6 +31,8 @@ template <class Fmt> inline void multiply(const Product& p, const Work& shared) 
     if (alone) work.counters->clear(1);
     else work.barrier();
   };
+  if constexpr (!Fmt::integer)
+    if (p.rounded) return multiply_rounded<Fmt>(p, work, meet);
   int64_t tile_bytes = Tiles<Fmt>::bytes(p.n, p.e), tokens = Tiles<Fmt>::capacity(p.n);
   uint8_t* mine = work.scratch + Activations<Fmt>::bytes(tokens, p.k) +
                   work.thread * (tile_bytes + Multiplier<Fmt>::own_bytes(p));
@@ -61,14 +66,14 @@ inline const float* floats_or_null(const Tensor& t) { return t.data ? t.f32() : 
 inline Product product_of_linear(const Op& op) {
   Tensor x = op.tensor(0), weight = op.tensor(1), bias = op.tensor(2), y = op.tensor(3);
   return {x.f32(), x.d[0], 1, weight.d[1], 1, nullptr, {{weight, weight.d[0], floats_or_null(bias), y.f32()}},
-          1, nullptr, nullptr};
+          1, nullptr, nullptr, op.number(0) != 0};
 }
 
 inline Product product_of_experts(const Op& op) {
   Tensor x = op.tensor(0), weight = op.tensor(1), experts = op.tensor(2), bias = op.tensor(3), y = op.tensor(4);
   int64_t picks = experts.d[1];
   return {x.f32(), experts.d[0] * picks, x.d[0] == experts.d[0] ? picks : 1, weight.d[2], weight.d[0],
-          experts.i32(), {{weight, weight.d[1], floats_or_null(bias), y.f32()}}, 1, nullptr, nullptr};
+          experts.i32(), {{weight, weight.d[1], floats_or_null(bias), y.f32()}}, 1, nullptr, nullptr, false};
 }
 
 inline void run_product(const Product& p, const Work& work) {
@@ -82,7 +87,7 @@ inline int64_t scratch_of_product(const Product& p, int threads) {
   return bytes;
 }
 
-/** The op: tensors x [n, k], weight [m, k], bias [m] or absent, y [n, m]. */
+/** The op: tensors x [n, k], weight [m, k], bias [m] or absent, y [n, m]; number: whether rounded to bf16. */
 inline void linear(const Op& op, const Work& work) { run_product(product_of_linear(op), work); }
 inline int64_t linear_scratch(const Op& op, int threads) {
   return scratch_of_product(product_of_linear(op), threads);

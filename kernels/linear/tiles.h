@@ -45,6 +45,8 @@ struct Product {
   int count;
   const Norm* norm;
   const After* after;
+  /** Whether activations and weights are first rounded to bf16. */
+  bool rounded;
 
   /** Matrices whose equal columns are needed at the same time. */
   int together() const { return after && after->what == After::gate ? 2 : 1; }

@@ -131,8 +131,8 @@ static void check_sharing(const KernelTable& table, int threads) {
     op(Kind::pack, 0, {{weight, 0, 0, 0, m, k, 1, 1}, {0, 0, 0, 1, m, k, 1, 1}});
     double panels = double(table.panel_bytes(DType::f32, int64_t(m), int64_t(k)));
     for (int i = 0; i < 4; i++)
-      op(Kind::linear, 0, {{weight, 0, 0, 0, n, k, 1, 1}, {0, 0, 0, 1, m, k, 1, 1}, {-1, 0, 0, 0, 0, 1, 1, 1},
-                           {0, panels + 4 * n * m * i, 0, 0, n, m, 1, 1}});
+      op(Kind::linear, 1, {{weight, 0, 0, 0, n, k, 1, 1}, {0, 0, 0, 1, m, k, 1, 1}, {-1, 0, 0, 0, 0, 1, 1, 1},
+                           {0, panels + 4 * n * m * i, 0, 0, n, m, 1, 1}}), words.push_back(0);
     return words;
   };
   std::vector<float> weight(size_t(m * k)), wanted;

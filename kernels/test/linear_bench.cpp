@@ -1,5 +1,5 @@
 // Speed of the matrix kernels of one instruction set: `linear_bench [threads] [formats] [m] [k] [megabytes]
-// [tokens...]`. Walks over copies of a matrix [m, k] that fill so many megabytes (more than the last cache
+// [tokens...]`, with "bf16:" before the formats with operands rounded to that. Walks over copies of a matrix [m, k] that fill so many megabytes (more than the last cache
 // holds, for the speed of memory). Links with cpu.cpp. Prints the weight bytes read per second, the operations per second, and the
 // speed of packing.
 #include <algorithm>
@@ -48,6 +48,8 @@ struct T { int buffer; DType dtype; Layout layout; int64_t d[3]; };
 int main(int count, char** arguments) {
   int threads = count > 1 ? std::atoi(arguments[1]) : 2;
   std::string wanted = count > 2 ? arguments[2] : "q8_0,q4_0";
+  const bool rounded = wanted.rfind("bf16:", 0) == 0;
+  if (rounded) wanted = wanted.substr(5);
   std::vector<int64_t> tokens;
   // One layer of a TinyLlama by default: 2048 wide, 5632 in the middle.
   const int64_t m = count > 3 ? std::atoll(arguments[3]) : 5632, k = count > 4 ? std::atoll(arguments[4]) : 2048;
@@ -74,6 +76,7 @@ int main(int count, char** arguments) {
       std::vector<double> words = {double(int(kind)), 0};
       for (T& t : ts)
         for (double w : {double(t.buffer), 0.0, double(int(t.dtype)), double(int(t.layout)), double(t.d[0]), double(t.d[1]), double(t.d[2]), 1.0}) words.push_back(w);
+      words.push_back(rounded);
       auto body = [&](int thread) {
         for (int i = 0; i < repeat; i++) {
           uint8_t* buffers[] = {rows, weights + i % copies * step, reinterpret_cast<uint8_t*>(x), reinterpret_cast<uint8_t*>(y)};

@@ -164,7 +164,7 @@ static Floats linear(const KernelTable& table, const Matrix& w, const Floats& x,
   constexpr size_t guard = 16;
   Floats y(size_t(n * w.m) + 2 * guard, 12345.0f);
   run(table, Kind::linear, {{x.data(), DType::f32, Layout::rows, {n, w.k}}, w.operand(packed, false),
-                            {bias, DType::f32, Layout::rows, {w.m}}, {y.data() + guard, DType::f32, Layout::rows, {n, w.m}}}, {}, threads);
+                            {bias, DType::f32, Layout::rows, {w.m}}, {y.data() + guard, DType::f32, Layout::rows, {n, w.m}}}, {0}, threads);
   for (size_t i = 0; i < guard; i++) if (y[i] != 12345.0f || y[y.size() - 1 - i] != 12345.0f) fail("wrote outside y");
   return Floats(y.begin() + guard, y.end() - guard);
 }

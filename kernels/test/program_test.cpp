@@ -33,8 +33,8 @@ static Bytes weights(const Format& f, int64_t elements) {
  * A norm and three products of its result, of which the last two are joined by a gate; products that an activation
  * follows, and a sum with what stands on either side.
  */
-static void check_neighbours(const KernelTable& table, const Format& f, int64_t n, int64_t k) {
-  where = std::string(table.isa) + " neighbours " + f.name + " " + std::to_string(n) + " rows";
+static void check_neighbours(const KernelTable& table, const Format& f, int64_t n, int64_t k, bool rounded) {
+  where = std::string(table.isa) + " neighbours " + f.name + (rounded ? " rounded " : " ") + std::to_string(n) + " rows";
   const int64_t sizes[] = {70, 48, 48};
   Floats x = normals(size_t(n * k)), scale = normals(size_t(k)), bias = normals(70), added = normals(size_t(n * 48));
   std::vector<Bytes> panels;
@@ -59,7 +59,7 @@ static void check_neighbours(const KernelTable& table, const Format& f, int64_t 
       commands.add(Kind::linear,
                    {rows_of(out[0], k), {panels[i].data(), f.dtype, Layout::panels, {sizes[i], k}},
                     {b, DType::f32, Layout::rows, {b ? sizes[i] : 0}}, rows_of(out[i + 1], sizes[i])},
-                   {});
+                   {double(rounded)});
     };
     product(0);
     // Again, so that the gate follows two products alone.
@@ -94,8 +94,8 @@ static void check_neighbours(const KernelTable& table, const Format& f, int64_t 
     noting.samples = samples.data();
     noting.room = int32_t(samples.size());
     all(threads, false, &noting);
-    // Many rows of floats go as dense products, where nothing can be chosen.
-    if (noting.count == 0 && (f.block > 1 || n < 8)) fail("no times were noted");
+    // Many rows of floats go as dense products; there, and where operands are rounded, nothing can be chosen.
+    if (noting.count == 0 && !rounded && (f.block > 1 || n < 8)) fail("no times were noted");
     std::vector<Choice> choices;
     for (int ahead : {64, 16384}) choices.push_back({ahead, 0, 0, 0});
     for (int count : {1, 3, 64}) choices.push_back({0, count, 0, 0});
@@ -157,7 +157,8 @@ int main(int count, char** arguments) {
     for (const Format& f : formats)
       for (int64_t n : {1, 3, 8, 13, 40}) {
         if (tiny && (n == 3 || n == 40)) continue;
-        check_neighbours(table, f, n, tiny ? 512 : 1280);
+        check_neighbours(table, f, n, tiny ? 512 : 1280, false);
+        if (f.block == 1) check_neighbours(table, f, n, tiny ? 512 : 1280, true);
       }
     for (bool ta : {false, true})
       for (bool tb : {false, true}) {

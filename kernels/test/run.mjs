@@ -76,7 +76,7 @@ async function suite(name, { arch = process.arch, isas, flags, cxx = compiler, r
     ...isas.map((isa) => compile(own(isa), "isa.cpp", at(`${isa}.o`))),
     ...isas.map((isa) => compile(own(isa), "test/math_test.cpp", at(`math-${isa}.o`))),
     ...plain.map((source) => compile([tables], `${source}.cpp`, at(`${source}.o`))),
-    ...["linear", "attend", "program", "engine"].map((test) =>
+    ...["linear", "rounded", "attend", "program", "engine"].map((test) =>
       compile([tables], `test/${test}_test.cpp`, at(`${test}_test.o`)),
     ),
   ]);
@@ -93,6 +93,7 @@ async function suite(name, { arch = process.arch, isas, flags, cxx = compiler, r
     );
   await all([
     one("linear"),
+    one("rounded"),
     one("attend"),
     one("program"),
     ...isas.map((isa) => link(`math-${isa}`, `math-${isa}`, "cpu").then(() => launch(`math-${isa}`, []))),

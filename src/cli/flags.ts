@@ -61,13 +61,14 @@ export interface ModelFlags {
   readonly random?: string;
   readonly device: NonNullable<OpenOptions["device"]>;
   readonly threads?: number;
+  readonly precision?: NonNullable<OpenOptions["precision"]>;
   readonly packedCache?: string | false;
   /** Of commands that serve several requests. */
   readonly sequences?: number;
   readonly cacheTokens?: number;
 }
 
-/** `--model`, `--device`, `--threads`, `--packed-cache` and `--no-packed-cache`. */
+/** `--model`, `--device`, `--threads`, `--precision`, `--packed-cache` and `--no-packed-cache`. */
 export const modelFlags = (command: Command): Command =>
   command
     .option(
@@ -80,6 +81,12 @@ export const modelFlags = (command: Command): Command =>
         .default("auto"),
     )
     .option("--threads <n>", "threads of the device (default: the cores at hand)", integer(1, 512))
+    .addOption(
+      new Option(
+        "--precision <precision>",
+        "of products with float weights; bf16 is much faster with AMX (default: f32)",
+      ).choices(["f32", "bf16"]),
+    )
     .option(
       "--packed-cache <folder>",
       "where packed weights are kept for the next start (default: beside the checkpoint)",

@@ -19,7 +19,7 @@ const isWasm = (model: LanguageModel): boolean => model.describe().device.starts
 /** @param use gets the model and the milliseconds that opening it took */
 export async function withModel<T>(
   { io, services }: CommandContext,
-  { model: named, random, device, threads, packedCache, sequences, cacheTokens }: ModelFlags,
+  { model: named, random, device, threads, precision, packedCache, sequences, cacheTokens }: ModelFlags,
   use: (model: LanguageModel, loadMs: number) => Promise<T>,
 ): Promise<T> {
   const started = performance.now();
@@ -29,6 +29,7 @@ export async function withModel<T>(
     const options: OpenOptions = {
       device,
       ...(threads === undefined ? {} : { threads }),
+      ...(precision === undefined ? {} : { precision }),
       ...(packedCache === undefined ? {} : { packedCache }),
       ...(sequences === undefined ? {} : { sequences }),
       ...(cacheTokens === undefined ? {} : { cacheTokens }),

@@ -53,7 +53,7 @@ export class Engine {
       lengthKey: (length) => decoder.lengthKey(length),
       sharedAttention: options.sharedAttention ?? true,
     });
-    this.forward = new Forward(decoder, device, this.cache);
+    this.forward = new Forward(decoder, device, this.cache, { precision: options.precision });
     this.cacheTokens = cacheTokens;
     this.workspace = new SamplingWorkspace(decoder.vocabularySize);
     this.queues = new Queues(this.cache, this.limits, options.keepPrefixes ?? true);

@@ -4,7 +4,7 @@
  */
 import { type BatchPart, type KvCache, makeBatch } from "../cache/index.ts";
 import { type Decoder, type Logits, logitsOf, type RecordedStep } from "../nn/index.ts";
-import { type Device, Stream } from "../ops/index.ts";
+import { type Device, Stream, type StreamOptions } from "../ops/index.ts";
 
 /** Recorded steps that are kept, for different numbers of sequences: each has room for its logits. */
 const RECORDINGS = 8;
@@ -13,16 +13,18 @@ export class Forward {
   private readonly decoder: Decoder;
   private readonly device: Device;
   private readonly cache: KvCache;
+  private readonly options: StreamOptions;
   /** By number of sequences, the one that was used last at the end. */
   private readonly recorded = new Map<
     number,
     { readonly step: RecordedStep; readonly scales: Float32Array }
   >();
 
-  constructor(decoder: Decoder, device: Device, cache: KvCache) {
+  constructor(decoder: Decoder, device: Device, cache: KvCache, options: StreamOptions = {}) {
     this.decoder = decoder;
     this.device = device;
     this.cache = cache;
+    this.options = options;
   }
 
   /**
@@ -36,7 +38,7 @@ export class Forward {
     if (!one?.step.again(parts)) {
       const rows = Int32Array.from({ length: count }, (_, i) => i);
       const own = Float32Array.from(scales);
-      const step = this.decoder.record(new Stream(this.device), parts, this.cache, rows, own);
+      const step = this.decoder.record(new Stream(this.device, this.options), parts, this.cache, rows, own);
       one = { step, scales: own };
     } else one.scales.set(scales);
     if (recorded.size > 1 || !recorded.has(count)) recorded.delete(count);
@@ -51,7 +53,7 @@ export class Forward {
     rows: readonly number[],
     scales: readonly number[] | undefined,
   ): Promise<Logits> {
-    const s = new Stream(this.device);
+    const s = new Stream(this.device, this.options);
     const hidden = this.decoder.forward(s, makeBatch(parts), this.cache);
     if (rows.length > 0) {
       const logits = this.decoder.logits(s, hidden, Int32Array.from(rows));

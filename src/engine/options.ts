@@ -1,10 +1,12 @@
 /** How an engine is set up. */
 import { ParameterError } from "../base/errors.ts";
-import type { CacheFormat } from "../ops/index.ts";
+import type { CacheFormat, Precision } from "../ops/index.ts";
 import type { Limits } from "./scheduler.ts";
 
 export interface EngineOptions {
   readonly cacheFormat: CacheFormat;
+  /** Of products with weights of float formats; default f32. */
+  readonly precision?: Precision | undefined;
   /** Tokens that the cache may hold, of running sequences and kept beginnings. */
   readonly cacheTokens: number;
   /** Sequences that run at once; default 32. */

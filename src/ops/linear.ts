@@ -1,6 +1,7 @@
 /** Products with weight matrices, the look-up in an embedding table, and the packing of both. */
 import { OpError } from "../base/errors.ts";
 import { expectTensor, F32, I32, type OpDefinition, require } from "./define.ts";
+import { type Precision, precisions } from "./matmul.ts";
 import type { Stream } from "./stream.ts";
 import type { Tensor } from "./tensor.ts";
 
@@ -13,6 +14,9 @@ import type { Tensor } from "./tensor.ts";
  * error by `Σ_groups max|x| / 254 · Σ|w|`; for float formats it may not. With weights in i8_row the group is the
  * whole row of x: one activation that is far larger than the others costs all of them precision. Its products
  * are summed in integers of 32 bits, so k may be up to {@link MOST_ROW}.
+ *
+ * With the precision `bf16`, which weights of float formats may ask for, x and weight are first rounded to bf16, as
+ * those of a matmul are.
  */
 export interface Linear {
   readonly kind: "linear";
@@ -20,6 +24,7 @@ export interface Linear {
   readonly weight: Tensor;
   readonly bias?: Tensor | undefined;
   readonly y: Tensor;
+  readonly precision: Precision;
 }
 
 /** Elements of a row in i8_row: 127 · 128 of these fit 32 bits. */
@@ -37,9 +42,11 @@ export const linearDefinition: OpDefinition<Linear> = {
   reads: ["x", "weight", "bias?"],
   writes: ["y"],
   numbers: [],
-  words: {},
-  check({ x, weight, bias, y }) {
+  words: { precision: precisions },
+  check({ x, weight, bias, y, precision }) {
     checkWeight("linear", weight, 2);
+    require("linear", precision === "f32" || isFloat(weight), () =>
+      `weight is ${weight}: only float formats are multiplied in bf16`);
     const [m = 0, k = 0] = weight.shape;
     expectTensor("linear", "x", x, F32, [undefined, k]);
     expectTensor("linear", "y", y, F32, [x.dim(0), m]);
@@ -48,10 +55,13 @@ export const linearDefinition: OpDefinition<Linear> = {
   operations: ({ x, weight }) => 2 * x.dim(0) * weight.elements,
 };
 
-/** See {@link Linear}. x [n, k] and weight [m, k] give [n, m]. */
+const isFloat = ({ dtype }: Tensor): boolean => dtype === "f32" || dtype === "f16" || dtype === "bf16";
+
+/** See {@link Linear}. x [n, k] and weight [m, k] give [n, m], in the precision of the stream. */
 export function linear(s: Stream, x: Tensor, weight: Tensor, bias?: Tensor): Tensor {
   const y = s.empty("f32", [x.dim(0), weight.dim(0)]);
-  s.push({ kind: "linear", x, weight, bias, y });
+  const precision = isFloat(weight) ? s.precision : "f32";
+  s.push({ kind: "linear", x, weight, bias, y, precision });
   return y;
 }
 

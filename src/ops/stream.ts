@@ -12,8 +12,8 @@ import { type ArenaSlot, type DType, isArena, Tensor, tensorBytes } from "./tens
 
 export interface StreamOptions {
   /**
-   * What the operands of products are rounded to, unless the one who pushes says otherwise: `bf16` for training with
-   * f32 weights at several times the speed. Default `f32`, which rounds nothing.
+   * What the operands of products are rounded to, unless the one who pushes says otherwise; quantized weights and
+   * their activations are not. Default `f32`, which rounds nothing.
    */
   readonly precision?: Precision | undefined;
 }

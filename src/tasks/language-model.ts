@@ -10,7 +10,7 @@ import { EngineMonitor } from "../engine/monitor.ts";
 import type { EngineStats } from "../engine/report.ts";
 import type { LoadedModel } from "../models/index.ts";
 import type { Decoder } from "../nn/index.ts";
-import { type CacheFormat, type Device, tensorBytes } from "../ops/index.ts";
+import { type CacheFormat, type Device, type Precision, tensorBytes } from "../ops/index.ts";
 import { chatEncoding, chatText } from "./chat-prompt.ts";
 import { TextGeneration } from "./generation.ts";
 import { isIds, needIds, promptIds } from "./prompt-ids.ts";
@@ -42,6 +42,7 @@ export interface ModelParts {
   readonly tokenizer: Tokenizer | undefined;
   readonly endTokens: readonly number[];
   readonly cacheFormat: CacheFormat;
+  readonly precision: Precision;
   readonly cacheTokens?: number | undefined;
   readonly sequences?: number | undefined;
 }
@@ -67,9 +68,14 @@ export class LoadedLanguageModel implements LanguageModel {
     this.contextLength = decoder.parts.context;
     this.vocabularySize = decoder.vocabularySize;
     this.tokenizer = parts.tokenizer;
-    const { cacheFormat, cacheTokens = defaultCacheTokens(decoder, cacheFormat), sequences } = parts;
+    const {
+      cacheFormat,
+      cacheTokens = defaultCacheTokens(decoder, cacheFormat),
+      precision,
+      sequences,
+    } = parts;
     this.engine = new Engine(decoder, parts.device, {
-      ...{ cacheFormat, cacheTokens },
+      ...{ cacheFormat, cacheTokens, precision },
       ...(sequences === undefined ? {} : { sequences }),
     });
     this.monitor = new EngineMonitor(this.engine);
@@ -85,11 +91,12 @@ export class LoadedLanguageModel implements LanguageModel {
   }
 
   describe(): ModelDescription {
-    const { device, loaded } = this.parts;
+    const { device, loaded, precision } = this.parts;
     const { formatBytes, parameters } = loaded.weights;
     return {
       architecture: this.architecture,
       device: device.description,
+      precision,
       parameters,
       formats: formatBytes,
       weightsBytes: Object.values(formatBytes).reduce((sum, bytes) => sum + bytes, 0),

@@ -10,7 +10,7 @@ import { PackedCache } from "../checkpoint/packed-cache.ts";
 import { type Tokenizer, tokenizerOf } from "../checkpoint/tokenizer/index.ts";
 import { openDevice } from "../device/index.ts";
 import { loadModel } from "../models/index.ts";
-import { cacheFormats } from "../ops/index.ts";
+import { cacheFormats, precisions } from "../ops/index.ts";
 import { LoadedLanguageModel } from "./language-model.ts";
 import type { LanguageModel, OpenOptions } from "./types.ts";
 
@@ -18,6 +18,7 @@ const OPTIONS: readonly string[] = [
   "name",
   "device",
   "threads",
+  "precision",
   "cacheFormat",
   "cacheTokens",
   "sequences",
@@ -80,7 +81,9 @@ export async function openModel(
   packed?: PackedCache,
 ): Promise<LanguageModel> {
   const { device: deviceName = "auto", threads, cacheFormat, packedCache, onProgress, signal } = options;
-  const { cacheTokens, sequences } = options;
+  const { cacheTokens, sequences, precision = "f32" } = options;
+  if (!precisions.includes(precision))
+    throw new ParameterError("precision", `must be one of ${precisions.join(", ")}, not "${precision}"`);
   if (cacheFormat !== undefined && !cacheFormats.includes(cacheFormat))
     throw new ParameterError(
       "cacheFormat",
@@ -99,7 +102,7 @@ export async function openModel(
     return new LoadedLanguageModel({
       ...{ name, checkpoint, device, loaded, tokenizer },
       endTokens: [...new Set([...endTokens, ...(tokenizer?.eos ?? [])])],
-      ...{ cacheTokens, sequences },
+      ...{ cacheTokens, sequences, precision },
       cacheFormat: cacheFormat ?? (formats.every((format) => format === "f32") ? "f32" : "f16"),
     });
   } catch (error) {

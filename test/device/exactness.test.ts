@@ -6,17 +6,19 @@ import { describe, expect, it } from "vitest";
 import { type BatchPart, DenseCache, makeBatch } from "../../src/cache/index.ts";
 import type { LoadedModel } from "../../src/models/index.ts";
 import type { RecordedStep } from "../../src/nn/index.ts";
-import { type Device, Stream } from "../../src/ops/index.ts";
+import { type Device, type Precision, Stream } from "../../src/ops/index.ts";
 import { subjects } from "../support/devices.ts";
 import { load } from "../support/models.ts";
 import { haveShared, shared } from "../support/shared.ts";
 
-const checkpoints = [
-  "golden/llama",
-  "golden/gemma",
-  "golden/mixtral",
-  "golden/gpt2",
-  "models/stories260K/hf",
+const checkpoints: readonly (readonly [checkpoint: string, precision: Precision])[] = [
+  ["golden/llama", "f32"],
+  ["golden/gemma", "f32"],
+  ["golden/mixtral", "f32"],
+  ["golden/gpt2", "f32"],
+  ["models/stories260K/hf", "f32"],
+  ["golden/gpt2", "bf16"],
+  ["models/stories260K/hf", "bf16"],
 ];
 
 /** 100 tokens: more than a page of the cache, no multiple of anything. */
@@ -27,12 +29,13 @@ async function run(
   model: LoadedModel,
   device: Device,
   steps: readonly (readonly BatchPart[])[],
+  precision: Precision,
 ): Promise<Float32Array> {
   const cache = new DenseCache(device, model.decoder.parts.cacheLayers, { format: "f16" });
   for (let i = 0; i < 3; i++) cache.add();
   let last = new Float32Array(0);
   for (const parts of steps) {
-    const s = new Stream(device);
+    const s = new Stream(device, { precision });
     const hidden = model.decoder.forward(s, makeBatch(parts), cache);
     let row = -1;
     for (const part of parts) {
@@ -52,6 +55,7 @@ async function run(
 async function replay(
   model: LoadedModel,
   device: Device,
+  precision: Precision,
 ): Promise<{ logits: Float32Array; recorded: number; other: Float32Array }> {
   const cache = new DenseCache(device, model.decoder.parts.cacheLayers, { format: "f16", tokens: 64 });
   let step: RecordedStep | undefined;
@@ -59,7 +63,7 @@ async function replay(
   const decode = async (sequence: number, position: number, promptLength: number): Promise<Float32Array> => {
     const parts = [{ sequence, ids: ids.slice(position, position + 1), start: position, promptLength }];
     if (!step?.again(parts)) {
-      step = model.decoder.record(new Stream(device), parts, cache, Int32Array.of(0));
+      step = model.decoder.record(new Stream(device, { precision }), parts, cache, Int32Array.of(0));
       recorded++;
     }
     return Float32Array.from((await step.run()).rows);
@@ -86,8 +90,8 @@ const others = (start: number, count: number): BatchPart[] =>
 
 describe.skipIf(!haveShared)("the same bits however a prompt is run", () => {
   for (const { name, open } of subjects)
-    for (const checkpoint of checkpoints)
-      it(`${name}, ${checkpoint}`, async () => {
+    for (const [checkpoint, precision] of checkpoints)
+      it(`${name}, ${checkpoint}, ${precision}`, async () => {
         const opened: Device[] = [];
         const on = async (threads: number): Promise<[LoadedModel, Device]> => {
           const device = await open(threads);
@@ -95,25 +99,25 @@ describe.skipIf(!haveShared)("the same bits however a prompt is run", () => {
           return [await load(shared(checkpoint), device), device];
         };
         const [model, device] = await on(2);
-        const whole = await run(model, device, chunks(ids.length));
+        const whole = await run(model, device, chunks(ids.length), precision);
         expect(whole.some((x) => x !== 0)).toBe(true);
         for (const size of [1, 7, 64])
-          expect(await run(model, device, chunks(size)), `chunks of ${size}`).toEqual(whole);
+          expect(await run(model, device, chunks(size), precision), `chunks of ${size}`).toEqual(whole);
         const crowd = chunks(50).map((parts, i) => [
           ...others(50 * i, 50).slice(0, 1),
           ...parts,
           ...others(50 * i, 50).slice(1),
         ]);
-        expect(await run(model, device, crowd), "in a crowd").toEqual(whole);
-        const { logits, recorded, other } = await replay(model, device);
+        expect(await run(model, device, crowd, precision), "in a crowd").toEqual(whole);
+        const { logits, recorded, other } = await replay(model, device, precision);
         expect(logits, "steps that are replayed").toEqual(whole);
         // The first; where the fork's page is copied and the cache grows for it, where it grows again, and after each.
         expect(recorded).toBe(5);
         const alone = [[{ sequence: 0, ids: ids.slice(0, 10), start: 0 }]];
-        expect(other, "a step of another sequence").toEqual(await run(model, device, alone));
+        expect(other, "a step of another sequence").toEqual(await run(model, device, alone, precision));
         if (name !== "reference") {
           const [single, one] = await on(1);
-          expect(await run(single, one, chunks(64)), "one thread").toEqual(whole);
+          expect(await run(single, one, chunks(64), precision), "one thread").toEqual(whole);
         }
         for (const each of opened) await each.close();
       });

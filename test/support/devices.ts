@@ -10,6 +10,7 @@ import {
   type DeviceBuffer,
   type DType,
   Stream,
+  type StreamOptions,
   Tensor,
   tensorBytes,
 } from "../../src/ops/index.ts";
@@ -101,9 +102,9 @@ export class Job {
   private readonly device: Device;
   private readonly buffers: DeviceBuffer[] = [];
 
-  constructor(device: Device) {
+  constructor(device: Device, options: StreamOptions = {}) {
     this.device = device;
-    this.stream = new Stream(device);
+    this.stream = new Stream(device, options);
   }
 
   f32(data: Float32Array, ...shape: number[]): Tensor {

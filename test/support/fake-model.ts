@@ -205,6 +205,7 @@ export function fakeModel(fake: FakeOptions = {}): FakeModel {
     describe: () => ({
       architecture: "llama",
       device: "none",
+      precision: "f32",
       parameters: 1000,
       formats: { f32: 4000 },
       weightsBytes: 4000,

@@ -95,7 +95,13 @@ describe("counting", () => {
   });
 
   it("adds up the prices of the other ops", () => {
-    const linear = { kind: "linear", x: f32(3, 64), weight: f32(10, 64), y: f32(3, 10) } as const;
+    const linear = {
+      kind: "linear",
+      x: f32(3, 64),
+      weight: f32(10, 64),
+      y: f32(3, 10),
+      precision: "f32",
+    } as const;
     const price = priceOf(linear);
     expect(countPlan(plan([linear, linear], []), priceOf)).toEqual({
       bytes: 2 * price.bytes,

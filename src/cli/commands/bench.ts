@@ -69,13 +69,14 @@ async function run(flags: Flags, context: CommandContext): Promise<void> {
     const { promptTokens = 512, genTokens = 64, runs = 3 } = flags;
     const workload = { promptTokens, genTokens, runs };
     const rates = await measure(model, workload, bar.update, io.signal).finally(bar.end);
-    const { architecture, device, parameters, formats, weightsBytes, memory } = model.describe();
+    const { architecture, device, precision, parameters, formats, weightsBytes, memory } = model.describe();
     const report: Report = {
       model: model.name,
       architecture,
       parameters,
       formats,
       device,
+      precision,
       threads: flags.threads ?? null,
       prefill: { tokens: promptTokens, ...rates.prefill },
       decode: { tokens: genTokens, ...rates.decode },
@@ -97,6 +98,7 @@ interface Report {
   readonly parameters: number;
   readonly formats: Readonly<Record<string, number>>;
   readonly device: string;
+  readonly precision: string;
   readonly threads: number | null;
   readonly prefill: Rates & { readonly tokens: number };
   readonly decode: Rates & { readonly tokens: number };
@@ -115,9 +117,12 @@ function text(report: Report): string {
     `${tokens} tokens, ${showRate(min)} to ${showRate(max)}`,
   ];
   const { cpu, cores, memory_bytes: memory } = report.machine;
+  const formats =
+    Object.keys(report.formats).join(" + ") +
+    (report.precision === "bf16" ? ", floats multiplied in bf16" : "");
   return table([
     ["model", report.model, `${report.architecture}, ${showCount(report.parameters)} parameters`],
-    ["weights", showBytes(report.weights_bytes), Object.keys(report.formats).join(" + ")],
+    ["weights", showBytes(report.weights_bytes), formats],
     ["device", report.device, `${cpu}, ${cores} cores, ${showBytes(memory)}`],
     ["prefill", ...rate(report.prefill)],
     ["decode", ...rate(report.decode)],

@@ -16,6 +16,7 @@ export interface ProfileKey {
   readonly formats: Readonly<Record<string, number>>;
   /** Instruction set and threads. */
   readonly device: string;
+  readonly precision: string;
   readonly cpu: string;
   readonly fovea: string;
 }
@@ -28,8 +29,8 @@ export interface StoredProfile {
 }
 
 export function keyOf(model: LanguageModel): ProfileKey {
-  const { parameters, formats, device } = model.describe();
-  return { model: model.name, parameters, formats, device, cpu: machine().cpu, fovea: version() };
+  const { parameters, formats, device, precision } = model.describe();
+  return { model: model.name, parameters, formats, device, precision, cpu: machine().cpu, fovea: version() };
 }
 
 const folder = (): string =>
@@ -56,7 +57,7 @@ export function loadProfile(key: ProfileKey): StoredProfile {
     text = readFileSync(path, "utf8");
   } catch {
     throw new FoveaError(
-      `there is no profile of ${key.model} on ${key.device} with Fovea ${key.fovea}; take one with fovea bench --profile and the same --model, --device and --threads`,
+      `there is no profile of ${key.model} on ${key.device} with Fovea ${key.fovea}; take one with fovea bench --profile and the same --model, --device, --threads and --precision`,
     );
   }
   try {

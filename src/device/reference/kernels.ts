@@ -72,13 +72,15 @@ function dot(x: Floats, start: number, row: Floats): number {
   return sum;
 }
 
-function linear({ x, weight, bias, y }: OpOf<"linear">, memory: Memory): void {
-  const [from, to] = [memory.f32(x), memory.f32Out(y)];
+function linear({ x, weight, bias, y, precision }: OpOf<"linear">, memory: Memory): void {
+  const as = (values: Floats): Floats => (precision === "bf16" ? values.map(toBf16) : values);
+  const [from, to] = [as(memory.f32(x)), memory.f32Out(y)];
   const b = bias && memory.f32(bias);
   const [m = 0, k = 0] = weight.shape;
   const n = x.dim(0);
   eachRow(weight, memory, (row, j) => {
-    for (let i = 0; i < n; i++) to[i * m + j] = dot(from, i * k, row) + (b ? b[j]! : 0);
+    const weights = as(row);
+    for (let i = 0; i < n; i++) to[i * m + j] = dot(from, i * k, weights) + (b ? b[j]! : 0);
   });
 }
 

@@ -411,10 +411,18 @@ const cases: { readonly [K in Op["kind"]]: Case<OpOf<K>> } = {
   },
   linear: {
     good: [
-      { kind: "linear", x: f32(3, 64), weight: tensor("q4_0", 7, 64), bias: f32(7), y: f32(3, 7) },
-      { kind: "linear", x: f32(0, 64), weight: panels("q4_0", 7, 64), y: f32(0, 7) },
+      {
+        kind: "linear",
+        x: f32(3, 64),
+        weight: tensor("q4_0", 7, 64),
+        bias: f32(7),
+        y: f32(3, 7),
+        precision: "f32",
+      },
+      { kind: "linear", x: f32(0, 64), weight: panels("q4_0", 7, 64), y: f32(0, 7), precision: "f32" },
     ],
     bad: [
+      [{ precision: "bf16" }, /weight is q4_0\[7,64\].*only float formats/],
       [{ x: f32(3, 32) }, /x is f32\[3,32\].*64\]/],
       [{ weight: i32(7, 64) }, /weight is i32\[7,64\].*number format/],
       [{ weight: tensor("q4_0", 1, 7, 64) }, /weight is q4_0\[1,7,64\].*2 dimensions/],

@@ -28,7 +28,14 @@ const table = f32(1000, 8);
 const cases: readonly (readonly [what: string, op: Op, bytes: number, operations: number])[] = [
   [
     "linear reads the weight once for all rows",
-    { kind: "linear", x: f32(3, 64), weight: tensor("q8_0", 10, 64), bias: f32(10), y: f32(3, 10) },
+    {
+      kind: "linear",
+      x: f32(3, 64),
+      weight: tensor("q8_0", 10, 64),
+      bias: f32(10),
+      y: f32(3, 10),
+      precision: "f32",
+    },
     3 * 64 * 4 + 10 * 2 * 34 + 40 + 120,
     2 * 3 * 64 * 10,
   ],
