@@ -13,7 +13,8 @@ constexpr int64_t rounded_tokens = 512;
 
 #if !defined(FOVEA_ISA_AMX)
 template <class Fmt> struct Rounding {
-  /** Tokens that pass a panel together. */
+  /** Tokens that are few, and those that pass a panel together. */
+  static constexpr int64_t few = 0;
   static constexpr int at_once = V::lanes == 16 ? 8 : 4;
   /** Panels of a unit. */
   static constexpr int64_t least = 1, most = 1;
@@ -92,8 +93,9 @@ template <class Fmt, class Meet> inline void multiply_rounded(const Product& p, 
   const int sides = p.together(), strips = p.count / sides;
   int64_t panels = 0, units = 0;
   for (int i = 0; i < strips; i++) panels += panels_of(p.matrix[i].m);
-  // Large units for activations to pass often while they are near; four of them at least for each thread.
-  int64_t size = panels / (4 * work.threads) / R::least * R::least;
+  // Large units for many activations to pass often while they are near, four of them for each thread; of few tokens
+  // small ones, so that the threads end together.
+  int64_t size = panels / ((p.n > R::few ? 4 : 16) * work.threads) / R::least * R::least;
   size = size < R::least ? R::least : size > R::most ? R::most : size;
   auto units_of = [&](int strip) { return (panels_of(p.matrix[strip].m) + size - 1) / size; };
   for (int i = 0; i < strips; i++) units += units_of(i);

@@ -11,6 +11,8 @@ namespace fovea::FOVEA_ISA {
 
 template <class Fmt> struct Rounding {
   static constexpr int64_t side = amx::side, depth = 32, tile = side * depth;
+  /** Tokens that are few: two tiles. */
+  static constexpr int64_t few = 2 * side;
   /** Panels of a unit. */
   static constexpr int64_t least = 2, most = 16;
   /** Steps of 32 k for which all tokens pass a pair of panels: its tiles and those of 64 tokens fit the first cache. */
@@ -57,7 +59,7 @@ template <class Fmt> struct Rounding {
   /** Panels [p0, p1) of a matrix, which begin at `panel`, times the tokens of the chunk, which begins at `from`. */
   void multiply(const Matrix& matrix, int64_t p0, int64_t p1, const uint8_t* panel, int64_t from) const {
     const int64_t all = steps(p), tall = tiles(count), bytes = Fmt::bytes(p.k);
-    if (tall <= 2) return multiply_few(matrix, p0, p1, panel, from);
+    if (count <= few) return multiply_few(matrix, p0, p1, panel, from);
     for (int64_t s0 = 0, s1 = -1; s1 < all; s0 = s1) {
       s1 = s0 + deep < all ? s0 + deep : all;
       float* y = kept;
@@ -80,7 +82,7 @@ template <class Fmt> struct Rounding {
     return x + ((s / deep * tiles(count) + t) * deep + s % deep) * tile;
   }
 
-  /** The same for at most 32 tokens. A product waits for two more steps, which leaves time to the memory. */
+  /** The same for few tokens. A product waits for two more steps, which leaves time to the memory. */
   void multiply_few(const Matrix& matrix, int64_t p0, int64_t p1, const uint8_t* panel, int64_t from) const {
     constexpr int64_t late = 2, places = 4;
     const int64_t all = steps(p), bytes = Fmt::bytes(p.k);
