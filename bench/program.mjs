@@ -16,7 +16,10 @@ import { tokens } from "./tokens.mjs";
 /** Tokens in one step; more are cut, as by Fovea's runner and by llama.cpp's default. */
 export const CHUNK = 512;
 
-/** Drives Fovea's decoder directly: its library batches no sequences yet. Works on any device. */
+/**
+ * Drives Fovea's decoder directly, without drawing tokens, on any device. Makes each step anew, where the library runs a
+ * recorded one again.
+ */
 export class Program {
   /**
    * @param {import("../src/nn/index.ts").Decoder} decoder

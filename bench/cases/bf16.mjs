@@ -21,7 +21,8 @@ export const bf16 = {
   title: "Products in bf16",
   about:
     'Weights of float formats, with the option precision "bf16": weights and activations are rounded to bf16 before ' +
-    "they are multiplied, sums are f32. Peers multiply as they do by themselves: llama.cpp f16 weights, ONNX Runtime f32.",
+    "they are multiplied, sums are f32; an encoder's attention does the same. Peers multiply as they do by themselves: " +
+    "llama.cpp f16 weights, ONNX Runtime f32.",
 
   async *plans({ shapes = ["llama-1.1b", "qwen2.5-0.5b"], threadCounts, rounds = 5, device, quick }) {
     for (const threads of threadCounts) {

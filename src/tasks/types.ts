@@ -15,9 +15,10 @@ export interface OpenOptions {
   readonly threads?: number;
   /**
    * Of products with weights of float formats (f32, f16, bf16): `f32` multiplies them as they are; `bf16` first rounds
-   * weights and activations to bf16, as PyTorch does with a checkpoint in bf16, and sums in f32. That is several times
-   * as fast for many tokens where the processor has tiles of AMX (`describe().device` names the set `amx`), and no
-   * faster elsewhere. Quantized weights and those of experts are multiplied as ever. Default `f32`.
+   * weights and activations to bf16, as PyTorch does with a checkpoint in bf16, and sums in f32. Where the
+   * processor has tiles of AMX (`describe().device` names the set `amx`), prompts and large batches are several times as
+   * fast, and one sequence alone decodes an eighth slower; elsewhere all is slower, decoding by more than half. Quantized
+   * weights and those of experts are multiplied as ever. Default `f32`.
    */
   readonly precision?: Precision;
   /**

@@ -30,6 +30,12 @@ describe("what is none of the kind that is asked for", () => {
     await expect(open(checkpoint.folder, { name: any(name) })).rejects.toThrow(/^name: must be a text, not/);
   });
 
+  it.each([null, 5, "int4"])("a precision: %j", async (precision) => {
+    await expect(open(checkpoint.folder, { precision: any(precision) })).rejects.toThrow(
+      /^precision: must be one of f32, bf16, not/,
+    );
+  });
+
   it.each([undefined, null, 5, {}])("a model that learns: %s", async (what) => {
     await expect(openTrainable(any(what))).rejects.toThrow(/^what: must name a folder/);
   });
