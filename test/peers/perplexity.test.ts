@@ -1,5 +1,5 @@
 /**
- * Perplexity of the story model in every format beside llama.cpp's, on the same tokens. Needs the packages of
+ * Perplexity of the story model in every format, and of the default model, beside llama.cpp's, on the same tokens. Needs the packages of
  * bench/ (npm run test:peers installs them) and the shared checkpoints.
  */
 import { existsSync } from "node:fs";
@@ -96,6 +96,20 @@ describe.skipIf(!haveShared || !havePeer)("perplexity beside llama.cpp", () => {
       expect(Math.abs(await difference(stories, format))).toBeLessThan(0.001);
     },
   );
+
+  it("the default model as it ships: within 0.1 %", async () => {
+    const path = fileURLToPath(new URL("../../models/default/model.gguf", import.meta.url));
+    const model = await open(path);
+    const options = { temperature: 1, seed: 1, maxTokens: LENGTH, ignoreEnd: true };
+    const texts = await Promise.all(
+      ["The sea", "It was", "My dear", "At last"].map(async (start) => {
+        const ids = [...model.tokenizer!.encode(start)];
+        return [...ids, ...(await model.generate(ids, options).result()).tokens].slice(0, LENGTH + 1);
+      }),
+    );
+    await model.close();
+    expect(Math.abs((await ofFovea(path, texts)) / (await ofLlama(path, texts)) - 1)).toBeLessThan(0.001);
+  });
 
   describe("four times as wide, for formats with blocks of 256", () => {
     it("the wide model computes the same", async () => {
